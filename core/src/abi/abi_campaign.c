@@ -1,0 +1,125 @@
+/* Campaigns, replays and drawn plans across the ABI. */
+#include <stdlib.h>
+
+#include "abi/abi_cluster.h"
+#include "cluster/campaign.h"
+
+struct qrt_campaign {
+    struct handle handle;
+    struct campaign *campaign;
+};
+
+static _Thread_local struct buffer text;
+
+QRT_API qrt_status qrt_campaign_new(qrt_campaign **out, const char *spec_json) {
+    struct error e = {0};
+    if (!out || !spec_json) return last_error_format(QRT_EINVAL, "out and spec_json must not be NULL");
+    *out = NULL;
+    struct campaign *c = campaign_new(bytes_text(spec_json), &e);
+    if (!c) {
+        last_error_set(&e);
+        return e.status;
+    }
+    *out = mem_zero(1, sizeof **out);
+    handle_init(&(*out)->handle, HANDLE_CAMPAIGN);
+    (*out)->campaign = c;
+    return QRT_OK;
+}
+
+QRT_API void qrt_campaign_free(qrt_campaign **c) {
+    if (!c || !*c || !handle_close(&(*c)->handle, HANDLE_CAMPAIGN)) return;
+    campaign_free((*c)->campaign);
+    free(*c);
+    *c = NULL;
+}
+
+QRT_API qrt_status qrt_campaign_run(qrt_campaign *c, uint64_t *done, uint64_t *total) {
+    qrt_status s = handle_enter(c ? &c->handle : NULL, HANDLE_CAMPAIGN);
+    return s ? s : handle_leave(&c->handle, campaign_run(c->campaign, SLICE_NS, done, total));
+}
+
+QRT_API const char *qrt_campaign_report(qrt_campaign *c) {
+    if (handle_enter(c ? &c->handle : NULL, HANDLE_CAMPAIGN)) return NULL;
+    const char *report = NULL;
+    if (campaign_run(c->campaign, 0, NULL, NULL) == QRT_MORE)
+        error_set(&c->handle.error, QRT_EINVAL,
+                  "the campaign is still running; call qrt_campaign_run until it is done");
+    else
+        report = campaign_report(c->campaign);
+    handle_leave(&c->handle, QRT_OK);
+    return report;
+}
+
+QRT_API const qrt_campaign_row *qrt_campaign_rows(const qrt_campaign *c, size_t *count) {
+    if (count) *count = 0;
+    return c && count ? campaign_rows(c->campaign, count) : NULL;
+}
+
+QRT_API const char *qrt_campaign_run_file(const char *spec_json, uint64_t seed) {
+    struct error e = {0};
+    buffer_clear(&text);
+    if (!spec_json || campaign_run_file(bytes_text(spec_json), seed, &text, &e)) {
+        if (!spec_json) error_set(&e, QRT_EINVAL, "spec_json must not be NULL");
+        last_error_set(&e);
+        return NULL;
+    }
+    return buffer_text(&text);
+}
+
+QRT_API qrt_status qrt_cluster_replay(qrt_cluster **out, const char *run_json) {
+    struct error e = {0};
+    struct run_spec spec;
+    if (!out || !run_json) return last_error_format(QRT_EINVAL, "out and run_json must not be NULL");
+    *out = NULL;
+    struct runner *r = NULL;
+    if (!spec_parse(&spec, bytes_text(run_json), &e)) r = runner_new(&spec, true, &e);
+    if (!r) {
+        last_error_set(&e);
+        return e.status;
+    }
+    *out = abi_cluster_wrap(r->cluster, NULL);
+    (*out)->runner = r;
+    return QRT_OK;
+}
+
+QRT_API qrt_status qrt_cluster_replay_run(qrt_cluster *c) {
+    qrt_status s = handle_enter(c ? &c->handle : NULL, HANDLE_CLUSTER);
+    if (s) return s;
+    if (!c->runner)
+        return handle_leave(&c->handle,
+                            error_set(&c->handle.error, QRT_EINVAL, "this cluster was not made from a run file"));
+    if (!runner_step(c->runner, SLICE_NS)) return handle_leave(&c->handle, QRT_MORE);
+    uint64_t recorded = c->runner->spec.hash, hash = c->runner->result.hash;
+    if (recorded && recorded != hash)
+        s = error_set(&c->handle.error, QRT_EFAILED,
+                      "the replay's trace hash is %016llx, the run's was %016llx: another version of Quorate, or of "
+                      "the state machine, made it",
+                      (unsigned long long)hash, (unsigned long long)recorded);
+    return handle_leave(&c->handle, s);
+}
+
+QRT_API const char *qrt_plan_draw(const char *protocol, uint16_t nodes, uint64_t seed, int64_t duration_ns) {
+    const struct protocol *p = protocol ? protocol_find(protocol) : NULL;
+    if (!p || !p->model || nodes < 1 || nodes > FAULT_NODES_MAX || duration_ns <= 0) {
+        last_error_format(QRT_EINVAL, "a plan is drawn for a known protocol, 1 to %d nodes, and a time above 0",
+                          FAULT_NODES_MAX);
+        return NULL;
+    }
+    struct plan plan = {0};
+    struct random r = random_stream(seed, 0, RANDOM_PLAN);
+    struct plan_profile profile = {.nodes = nodes,
+                                   .start_ns = duration_ns / 10,
+                                   .end_ns = duration_ns,
+                                   .scale_ns = 150000000,
+                                   .faults_min = 5,
+                                   .faults_max = 20,
+                                   .verbs = UINT32_MAX,
+                                   .effects = true,
+                                   .wipes = p->model->crash_wipes,
+                                   .loses_unsynced = p->model->loses_unsynced};
+    plan_draw(&plan, &profile, &r);
+    buffer_clear(&text);
+    plan_print(&plan, &text);
+    plan_free(&plan);
+    return buffer_text(&text);
+}

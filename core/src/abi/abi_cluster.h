@@ -1,0 +1,28 @@
+/* The cluster handle, for the files of the ABI. */
+#ifndef ABI_CLUSTER_H
+#define ABI_CLUSTER_H
+
+#include "abi/handle.h"
+#include "cluster/cluster.h"
+#include "cluster/runner.h"
+
+struct own_machine; /* a user's state machine: abi_machine.c */
+
+struct qrt_cluster {
+    struct handle handle;
+    struct cluster *cluster;
+    struct own_machine *machine; /* NULL: a built-in one; shared by forks */
+    struct buffer result;        /* the answer handed out last */
+    struct runner *runner;       /* a replay; owns the cluster until the handle is freed */
+};
+
+#define SLICE_NS 20000000 /* a long call comes back after this much work */
+
+struct own_machine *own_machine_new(const qrt_machine *m);
+struct own_machine *own_machine_ref(struct own_machine *m);
+void own_machine_unref(struct own_machine *m);
+const struct machine_class *own_machine_class(const struct own_machine *m);
+/* Takes the cluster and one reference of the machine. */
+qrt_cluster *abi_cluster_wrap(struct cluster *c, struct own_machine *m);
+
+#endif

@@ -1,0 +1,25 @@
+#include "base/blob.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+
+struct blob *blob_new(struct bytes content) {
+    struct blob *b = mem_alloc(sizeof *b + content.size);
+    b->references = 1;
+    b->size = content.size;
+    if (content.size) memcpy(b->data, content.data, content.size);
+    b->hash = hash_bytes(b->data, b->size, 0);
+    return b;
+}
+
+struct blob *blob_ref(struct blob *b) {
+    if (b) __atomic_add_fetch(&b->references, 1, __ATOMIC_RELAXED);
+    return b;
+}
+
+void blob_unref(struct blob **b) {
+    if (*b && __atomic_sub_fetch(&(*b)->references, 1, __ATOMIC_ACQ_REL) == 0) free(*b);
+    *b = NULL;
+}

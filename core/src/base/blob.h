@@ -1,0 +1,23 @@
+/* A blob: immutable bytes shared by reference (snapshots, checkpoints), so that a cluster's clone and several
+ * slow followers cost no copy. References are atomic: clones may live on several threads. */
+#ifndef BASE_BLOB_H
+#define BASE_BLOB_H
+
+#include "base/bytes.h"
+
+struct blob {
+    uint32_t references;
+    uint32_t size;
+    uint64_t hash; /* of the bytes, seed 0 */
+    uint8_t data[];
+};
+
+struct blob *blob_new(struct bytes content); /* copies; one reference, the caller's */
+struct blob *blob_ref(struct blob *b);       /* NULL is allowed */
+void blob_unref(struct blob **b);            /* NULL inside is allowed; nulls the pointer */
+
+static inline struct bytes blob_bytes(const struct blob *b) {
+    return b ? (struct bytes){b->data, b->size} : (struct bytes){0};
+}
+
+#endif

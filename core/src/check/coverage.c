@@ -1,0 +1,86 @@
+#include "check/coverage.h"
+
+#include "base/check.h"
+
+void coverage_init(struct coverage *c, struct trace_sink next) {
+    *c = (struct coverage){.next = next};
+}
+
+void coverage_see(struct coverage *c, enum coverage_condition condition) {
+    c->seen |= 1ull << condition;
+}
+
+static void on_role(struct coverage *c, const qrt_event *e) {
+    if (e->node >= sizeof c->roles) return;
+    uint8_t before = c->roles[e->node];
+    c->roles[e->node] = e->detail;
+    if (e->detail == QRT_ROLE_LEADER && e->term > 1) coverage_see(c, COVERAGE_LEADER_REPLACED);
+    if (before == QRT_ROLE_LEADER && e->detail == QRT_ROLE_FOLLOWER) coverage_see(c, COVERAGE_LEADER_DEPOSED);
+    bool again = before == e->detail && (before == QRT_ROLE_CANDIDATE || before == QRT_ROLE_PRE_CANDIDATE);
+    if (again || (before == QRT_ROLE_CANDIDATE && e->detail == QRT_ROLE_PRE_CANDIDATE))
+        coverage_see(c, COVERAGE_ELECTION_REPEATED);
+}
+
+static void on_crash(struct coverage *c, const qrt_event *e) {
+    if (e->detail == QRT_DISK_UNSYNCED_LOST) coverage_see(c, COVERAGE_UNSYNCED_LOST);
+    if (e->detail == QRT_DISK_WIPED) coverage_see(c, COVERAGE_DISK_WIPED);
+    if (e->link) coverage_see(c, COVERAGE_CRASHED_IN_STEP);
+    if (e->node >= sizeof c->roles) return;
+    if (c->roles[e->node] == QRT_ROLE_LEADER) coverage_see(c, COVERAGE_LEADER_CRASHED);
+    c->roles[e->node] = QRT_ROLE_NONE;
+}
+
+static void on_drop(struct coverage *c, const qrt_event *e) {
+    if (e->detail == QRT_DROP_PARTITION) coverage_see(c, COVERAGE_PARTITION_DROPPED);
+    if (e->detail == QRT_DROP_LOSS) coverage_see(c, COVERAGE_MESSAGE_LOST);
+    if (e->detail == QRT_DROP_DOWN) coverage_see(c, COVERAGE_SENT_TO_DEAD);
+}
+
+static void coverage_event(void *context, const qrt_event *e, uint64_t number) {
+    struct coverage *c = context;
+    if (c->next.kinds >> e->kind & 1) c->next.event(c->next.context, e, number);
+    switch (e->kind) {
+    case QRT_KIND_ROLE: on_role(c, e); break;
+    case QRT_KIND_CRASH: on_crash(c, e); break;
+    case QRT_KIND_DROP: on_drop(c, e); break;
+    case QRT_KIND_REJECT:
+        if (e->detail == QRT_DROP_CORRUPT) coverage_see(c, COVERAGE_CORRUPT_REJECTED);
+        break;
+    case QRT_KIND_TRUNCATE: coverage_see(c, COVERAGE_LOG_TRUNCATED); break;
+    case QRT_KIND_CHECKPOINT: coverage_see(c, COVERAGE_CHECKPOINT_TAKEN); break;
+    case QRT_KIND_RESTORE: coverage_see(c, COVERAGE_SNAPSHOT_INSTALLED); break;
+    case QRT_KIND_CAUGHT_UP: coverage_see(c, COVERAGE_WIPED_CAUGHT_UP); break;
+    case QRT_KIND_PAUSE: coverage_see(c, COVERAGE_NODE_PAUSED); break;
+    case QRT_KIND_RETURN:
+        if (e->detail == 1) coverage_see(c, COVERAGE_OPERATION_FAILED);
+        if (e->detail == 2) coverage_see(c, COVERAGE_OUTCOME_UNKNOWN);
+        break;
+    default: break;
+    }
+}
+
+struct trace_sink coverage_sink(struct coverage *c) {
+    uint32_t own = 1u << QRT_KIND_ROLE | 1u << QRT_KIND_CRASH | 1u << QRT_KIND_DROP | 1u << QRT_KIND_REJECT |
+                   1u << QRT_KIND_TRUNCATE | 1u << QRT_KIND_CHECKPOINT | 1u << QRT_KIND_RESTORE |
+                   1u << QRT_KIND_CAUGHT_UP | 1u << QRT_KIND_PAUSE | 1u << QRT_KIND_RETURN;
+    return (struct trace_sink){own | c->next.kinds, coverage_event, c};
+}
+
+static const char *const names[] = {
+    "leader-replaced",   "election-repeated", "log-truncated",    "checkpoint-taken", "snapshot-installed",
+    "wiped-caught-up",   "crashed-in-step",   "unsynced-lost",    "disk-wiped",       "node-paused",
+    "partition-dropped", "message-lost",      "corrupt-rejected", "sent-to-dead",     "leader-crashed",
+    "leader-deposed",    "outcome-unknown",   "operation-failed", "read-served",
+};
+_Static_assert(sizeof names / sizeof *names == COVERAGE_COUNT, "a name for each condition");
+
+const char *coverage_name(size_t condition) {
+    return condition < COVERAGE_COUNT ? names[condition] : NULL;
+}
+
+const char *coverage_says(size_t condition) {
+#define X(name, says) says,
+    static const char *const sentences[] = {COVERAGE_LIST(X)};
+#undef X
+    return condition < COVERAGE_COUNT ? sentences[condition] : NULL;
+}

@@ -1,0 +1,243 @@
+#include "cluster/bench.h"
+
+#include <jansson.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "runtime/sim.h"
+#include "store/store_bench.h"
+
+#define ROUNDS 5 /* pairs of baseline and subject; medians of these */
+#define SCHEDULE_EVENTS 1000000u
+#define RAFT_COMMITS 200000u
+#define FLAT_COMMITS 1000000u
+#define STORE_RECORDS 4096u /* a round; so that larger groups take no longer */
+
+struct sample {             /* one round */
+    double value, baseline; /* per second */
+    double extra;
+};
+
+struct bench_case {
+    const char *group, *name, *unit;
+    uint32_t size; /* pending events, or records a group */
+    uint16_t nodes;
+    uint32_t window;
+    bool checked;
+    uint32_t commits;
+    qrt_status (*run)(const struct bench_case *k, struct sample *s, struct error *e);
+    const char *says;
+};
+
+struct bench {
+    const struct bench_case *cases[16];
+    size_t count, next;
+    json_t *results;
+    struct buffer report;
+};
+
+static int64_t wall_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static double per_second(uint64_t count, int64_t ns) {
+    return (double)count * 1e9 / (double)(ns > 0 ? ns : 1);
+}
+
+/* ---- the simulator ---- */
+
+/* Otherwise the defaults: above all a log that is compacted as it goes, but where its growth is the question. */
+static struct cluster *bench_cluster(const char *protocol, uint16_t nodes, bool checked, bool compacts,
+                                     struct error *e) {
+    char count[8];
+    snprintf(count, sizeof count, "%u", nodes);
+    struct setting settings[] = {{"nodes", count},        {"disk", "memory"},
+                                 {"record", "none"},      {"delay", "250us"},
+                                 {"jitter", "100us"},     {"check", checked ? "true" : "false"},
+                                 {"machine", "register"}, {"snapshot_threshold", "1000000000"}};
+    size_t n = sizeof settings / sizeof *settings - compacts;
+    return cluster_new(protocol, settings, n, NULL, e);
+}
+
+static qrt_status run_schedule(const struct bench_case *k, struct sample *s, struct error *e) {
+    struct cluster *c = bench_cluster("null", k->nodes, false, true, e);
+    if (!c) return e->status;
+    uint64_t hops = UINT64_MAX, ticket;
+    for (uint32_t i = 0; i < k->size; i++)
+        c->class->propose(c->runtime, (uint16_t)(i % k->nodes + 1), bytes_of(&hops, sizeof hops), &ticket);
+    c->class->step(c->runtime, 2 * k->size); /* the pool, the heap and the caches warm up */
+    s->baseline = per_second(SCHEDULE_EVENTS, bench_bare_loop(k->size, SCHEDULE_EVENTS));
+    int64_t begin = wall_ns();
+    uint64_t done = c->class->step(c->runtime, SCHEDULE_EVENTS);
+    s->value = per_second(done, wall_ns() - begin);
+    cluster_free(c);
+    return QRT_OK;
+}
+
+/* Proposes, keeping `window` of them outstanding, until `commits` more are answered. */
+static void drive(struct sim *sim, uint16_t leader, uint32_t window, uint32_t commits) {
+    uint64_t oldest = 0, newest = 0, wanted = 0;
+    const uint8_t value[16] = "benchmark value";
+    for (uint32_t i = 0; i < window; i++) {
+        sim_class.propose(sim, leader, bytes_of(value, sizeof value), &newest);
+        if (!oldest) oldest = newest;
+    }
+    for (wanted = oldest + commits; oldest < wanted;) {
+        while (!tickets_at(&sim->tickets, oldest)->done) sim_step(sim);
+        oldest++;
+        sim_class.propose(sim, leader, bytes_of(value, sizeof value), &newest);
+    }
+}
+
+static qrt_status run_raft(const struct bench_case *k, struct sample *s, struct error *e) {
+    struct cluster *c = bench_cluster("raft", k->nodes, k->checked, k->commits != FLAT_COMMITS, e);
+    if (!c) return e->status;
+    struct sim *sim = c->runtime;
+    cluster_run(c, 10000000000, "leader", 0, e);
+    uint16_t leader = sim_leader(sim);
+    CHECK(leader);
+    drive(sim, leader, k->window, 2000);
+    s->baseline = per_second(SCHEDULE_EVENTS, bench_bare_loop(64, SCHEDULE_EVENTS));
+    uint64_t before = sim->counts.delivered;
+    uint32_t first = k->commits / 10, rest = k->commits - 2 * first;
+    int64_t t0 = wall_ns();
+    drive(sim, leader, k->window, first);
+    int64_t t1 = wall_ns();
+    drive(sim, leader, k->window, rest);
+    int64_t t2 = wall_ns();
+    drive(sim, leader, k->window, first);
+    int64_t t3 = wall_ns();
+    s->value = per_second(sim->counts.delivered - before, t3 - t0);
+    s->extra = (double)(sim->counts.delivered - before) / k->commits;
+    if (k->commits == FLAT_COMMITS)
+        s->extra = (double)(t1 - t0) / (double)(t3 - t2); /* last tenth's speed over the first's */
+    cluster_free(c);
+    return QRT_OK;
+}
+
+/* ---- the store ---- */
+
+static qrt_status run_store(const struct bench_case *k, struct sample *s, struct error *e) {
+    char folder[64];
+    snprintf(folder, sizeof folder, "quorate-bench-%d", (int)getpid());
+    struct store_bench *b = store_bench_new(folder, e);
+    if (!b) return e->status;
+    uint32_t groups = STORE_RECORDS / 4 / (k->size < 16 ? 4 : 16), half = groups / 2;
+    int64_t bare = 0, ours = 0, ns = 0;
+    store_bench_group(b, 16, k->size, e);
+    for (uint32_t done = 0; done < groups && ns >= 0; done += half) { /* in turn, so that both see the same disk */
+        ns = store_bench_bare(b, half, k->size, e);
+        bare += ns;
+        if (ns >= 0) ns = store_bench_group(b, half, k->size, e);
+        ours += ns;
+    }
+    store_bench_free(&b);
+    if (ns < 0) return e->status;
+    s->baseline = per_second((uint64_t)groups * k->size, bare);
+    s->value = per_second((uint64_t)groups * k->size, ours);
+    return QRT_OK;
+}
+
+/* ---- the cases ---- */
+
+/* clang-format off */
+static const struct bench_case cases[] = {
+    {"sim", "schedule/64",         "events/s",   64,     16, 0, false, 0, run_schedule, "null protocol, 64 pending events"},
+    {"sim", "schedule/1000",       "events/s",   1000,   16, 0, false, 0, run_schedule, "null protocol, 1,000 pending events"},
+    {"sim", "schedule/100000",     "events/s",   100000, 16, 0, false, 0, run_schedule, "null protocol, 100,000 pending events"},
+    {"sim", "raft/n3-w1",          "messages/s", 0, 3, 1,  false, RAFT_COMMITS, run_raft, "messages a commit"},
+    {"sim", "raft/n3-w1-checked",  "messages/s", 0, 3, 1,  true,  RAFT_COMMITS, run_raft, "messages a commit"},
+    {"sim", "raft/n5-w64",         "messages/s", 0, 5, 64, false, RAFT_COMMITS, run_raft, "messages a commit"},
+    {"sim", "raft/n3-w1-flat",     "messages/s", 0, 3, 1,  true,  FLAT_COMMITS, run_raft, "speed over the last 100,000 of 1,000,000 entries to that over the first 100,000"},
+    {"store", "store/group-1",     "records/s",  1,   0, 0, false, 0, run_store, ""},
+    {"store", "store/group-16",    "records/s",  16,  0, 0, false, 0, run_store, ""},
+    {"store", "store/group-64",    "records/s",  64,  0, 0, false, 0, run_store, ""},
+    {"store", "store/group-256",   "records/s",  256, 0, 0, false, 0, run_store, ""},
+};
+/* clang-format on */
+#define CASES (sizeof cases / sizeof *cases)
+
+/* What a round has freed serves the next one: the median is of a simulator at work, not of a kernel that clears pages
+ * for the first time. */
+static void keep_memory(void) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
+
+struct bench *bench_new(const char *name, struct error *e) {
+    keep_memory();
+    struct bench *b = mem_zero(1, sizeof *b);
+    const char *known[CASES + 2] = {"sim", "store"};
+    for (size_t i = 0; i < CASES; i++) {
+        known[i + 2] = cases[i].name;
+        if (!strcmp(cases[i].name, name) || !strcmp(cases[i].group, name)) b->cases[b->count++] = &cases[i];
+    }
+    b->results = json_array();
+    if (b->count) return b;
+    const char *nearest = option_nearest(name, known, CASES + 2);
+    error_set(e, QRT_ENOTFOUND, "there is no benchmark '%s'%s%s%s", name,
+              nearest ? "; did you mean '" : "; there are sim and store", nearest ? nearest : "", nearest ? "'?" : "");
+    bench_free(b);
+    return NULL;
+}
+
+void bench_free(struct bench *b) {
+    if (!b) return;
+    json_decref(b->results);
+    buffer_free(&b->report);
+    free(b);
+}
+
+static int compare_reals(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values) {
+    qsort(values, ROUNDS, sizeof *values, compare_reals);
+    return values[ROUNDS / 2];
+}
+
+qrt_status bench_run(struct bench *b, struct error *e) {
+    const struct bench_case *k = b->cases[b->next];
+    double value[ROUNDS], baseline[ROUNDS], ratio[ROUNDS], extra[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        struct sample s = {0};
+        qrt_status status = k->run(k, &s, e);
+        if (status) return status;
+        value[i] = s.value;
+        baseline[i] = s.baseline;
+        ratio[i] = s.value / s.baseline;
+        extra[i] = s.extra;
+    }
+    char note[160] = "";
+    if (*k->says && k->window)
+        snprintf(note, sizeof note, "%.2f %s", median(extra), k->says);
+    else
+        snprintf(note, sizeof note, "%s", k->says);
+    json_array_append_new(b->results,
+                          json_pack("{s:s, s:f, s:s, s:f, s:f, s:s}", "name", k->name, "value", median(value), "unit",
+                                    k->unit, "baseline", median(baseline), "ratio", median(ratio), "note", note));
+    return ++b->next < b->count ? QRT_MORE : QRT_OK;
+}
+
+const char *bench_report(struct bench *b) {
+    json_t *root = json_pack("{s:O}", "results", b->results);
+    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+    buffer_clear(&b->report);
+    buffer_append(&b->report, text, strlen(text));
+    free(text);
+    json_decref(root);
+    return buffer_text(&b->report);
+}

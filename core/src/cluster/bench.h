@@ -1,0 +1,19 @@
+/* Benchmarks that carry their own baselines: each measurement runs baseline and subject in turn, several times, and
+ * reports the medians and the median of the ratios pair by pair, so that a noisy machine spoils neither. */
+#ifndef CLUSTER_BENCH_H
+#define CLUSTER_BENCH_H
+
+#include "cluster/cluster.h"
+
+struct bench;
+
+struct bench *bench_new(const char *name, struct error *e); /* a group ("sim", "store") or one result's name */
+void bench_free(struct bench *b);
+qrt_status bench_run(struct bench *b, struct error *e); /* one measurement; QRT_MORE until all are made */
+const char *bench_report(struct bench *b);
+
+/* The bare loop: a 4-ary heap of 16-byte keys over 64-byte messages; pop, decode, update, re-encode, draw a delay, push.
+ * Returns the wall ns of `events` events with `pending` of them in the heap. */
+int64_t bench_bare_loop(uint32_t pending, uint64_t events);
+
+#endif

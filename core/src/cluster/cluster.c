@@ -1,0 +1,430 @@
+#include "cluster/cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t wall_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static struct trace_sink sink_of(struct cluster *c) {
+    return c->checkers ? checkers_sink(c->checkers) : (struct trace_sink){0};
+}
+
+static void new_checkers(struct cluster *c) {
+    uint16_t members[FAULT_NODES_MAX];
+    uint16_t n = (uint16_t)c->config.options.nodes;
+    for (uint16_t i = 0; i < n; i++) members[i] = (uint16_t)(i + 1);
+    c->checkers = checkers_new(&(struct check_config){.members = members, .member_count = n, .fixed_members = true});
+}
+
+/* ---- making one ---- */
+
+static qrt_status find_bug(struct cluster *c, struct error *e) {
+    const char *wanted = c->config.options.bug;
+    const struct bug *bugs = c->config.protocol->bugs;
+    const char *known[64];
+    size_t count = 0;
+    if (!*wanted) return QRT_OK;
+    for (; bugs && bugs[count].name && count < 64; count++) {
+        known[count] = bugs[count].name;
+        if (!strcmp(wanted, bugs[count].name)) {
+            c->config.bugs = 1ull << count;
+            return QRT_OK;
+        }
+    }
+    const char *nearest = option_nearest(wanted, known, count);
+    return error_set(e, QRT_ENOTFOUND, "%s has no switchable mistake '%s'%s%s%s", c->config.protocol->name, wanted,
+                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+static qrt_status find_machine(struct cluster *c, const struct machine_class *own, struct error *e) {
+    if (own) {
+        c->machine = *own;
+        snprintf(c->machine_name, sizeof c->machine_name, "%s", own->name ? own->name : "custom");
+        c->machine.name = c->machine_name;
+        c->config.machine = &c->machine;
+        return QRT_OK;
+    }
+    c->config.machine = machine_find(c->config.options.machine);
+    if (c->config.machine) return QRT_OK;
+    const char *known[16];
+    size_t count = 0;
+    for (; count < 16 && machine_at(count); count++) known[count] = machine_at(count)->name;
+    const char *nearest = option_nearest(c->config.options.machine, known, count);
+    return error_set(e, QRT_ENOTFOUND, "there is no state machine '%s'%s%s%s", c->config.options.machine,
+                     nearest ? "; did you mean '" : "; there are kv, register, counter, lock", nearest ? nearest : "",
+                     nearest ? "'?" : "");
+}
+
+static qrt_status find_protocol(struct cluster *c, const char *name, struct error *e) {
+    c->config.protocol = protocol_find(name);
+    if (c->config.protocol) return QRT_OK;
+    const char *known[64];
+    size_t count = 0;
+    for (; count < 64 && protocol_at(count); count++) known[count] = protocol_at(count)->name;
+    const char *nearest = option_nearest(name, known, count);
+    return error_set(e, QRT_ENOTFOUND, "there is no protocol '%s'%s%s%s; `quorate protocols` lists them all", name,
+                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+static qrt_status set_options(struct cluster *c, const struct setting *settings, size_t count, struct error *e) {
+    struct option_table tables[2] = {cluster_option_table, c->config.protocol->options};
+    void *places[2] = {&c->config.options, c->protocol_options};
+    for (int i = 0; i < 2; i++)
+        if (tables[i].specs) option_defaults(&tables[i], places[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (!settings[i].name || !settings[i].value)
+            return error_set(e, QRT_EINVAL, "option number %zu has no name or no value", i + 1);
+        qrt_status s = option_set(tables, places, tables[1].specs ? 2 : 1, settings[i].name, settings[i].value, e);
+        if (s) return s;
+    }
+    if (c->config.options.disk == DISK_FOLDER && !*c->config.options.data)
+        return error_set(e, QRT_EINVAL, "disk=folder needs data=, the folder to put the nodes' data into");
+    return QRT_OK;
+}
+
+struct cluster *cluster_new(const char *protocol, const struct setting *settings, size_t count,
+                            const struct machine_class *machine, struct error *e) {
+    return cluster_new_with(protocol, settings, count, machine, &(struct cluster_extras){0}, e);
+}
+
+struct cluster *cluster_new_with(const char *protocol, const struct setting *settings, size_t count,
+                                 const struct machine_class *machine, const struct cluster_extras *extras,
+                                 struct error *e) {
+    struct cluster *c = mem_zero(1, sizeof *c);
+    if (find_protocol(c, protocol ? protocol : "", e)) goto fail;
+    c->protocol_options = mem_zero(1, c->config.protocol->options_size);
+    c->config.protocol_options = c->protocol_options;
+    if (set_options(c, settings, count, e) || find_machine(c, machine, e) || find_bug(c, e)) goto fail;
+    c->class = runtime_find((enum runtime_kind)c->config.options.runtime);
+    if (!c->class) {
+        error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
+        goto fail;
+    }
+    if (c->config.options.check) new_checkers(c);
+    struct trace_sink sink = sink_of(c);
+    if (extras->wrap) sink = extras->wrap(extras->context, sink);
+    c->config.plan = extras->plan;
+    c->runtime = c->class->create(&c->config, sink, e);
+    c->config.plan = NULL;
+    if (c->runtime) return c;
+fail:
+    cluster_free(c);
+    return NULL;
+}
+
+void cluster_free(struct cluster *c) {
+    if (!c) return;
+    if (c->runtime) c->class->destroy(c->runtime);
+    checkers_free(c->checkers);
+    linear_free(c->linear);
+    free(c->protocol_options);
+    free(c->proposals);
+    buffer_free(&c->proposal_bytes);
+    buffer_free(&c->report);
+    buffer_free(&c->text);
+    free(c);
+}
+
+struct cluster *cluster_fork(struct cluster *c, struct error *e) {
+    if (!c->class->clone) {
+        error_set(e, QRT_EUNSUPPORTED, "a %s cluster runs in real time and cannot be forked; use runtime=\"sim\"",
+                  c->class->name);
+        return NULL;
+    }
+    struct cluster *f = mem_copy(c, sizeof *c);
+    f->protocol_options = mem_copy(c->protocol_options, c->config.protocol->options_size);
+    f->config.protocol_options = f->protocol_options;
+    if (c->config.machine == &c->machine) f->config.machine = &f->machine;
+    f->machine.name = f->machine_name;
+    f->checkers = c->checkers ? checkers_clone(c->checkers) : NULL;
+    f->proposals = mem_copy(c->proposals, c->proposal_count * sizeof *c->proposals);
+    f->proposal_capacity = c->proposal_count;
+    f->proposal_bytes = f->report = f->text = (struct buffer){0};
+    buffer_append(&f->proposal_bytes, c->proposal_bytes.data, c->proposal_bytes.size);
+    f->linear = NULL;
+    f->runtime = c->class->clone(c->runtime, &f->config, sink_of(f));
+    return f;
+}
+
+/* ---- running ---- */
+
+static void describe_timeout(struct cluster *c, const struct condition *condition, const char *text, struct error *e) {
+    char why[ERROR_TEXT_MAX - 128];
+    if (condition->kind == CONDITION_LEADER || !c->class->leader(c->runtime)) {
+        cluster_no_leader(c, why, sizeof why);
+        error_set(e, QRT_ETIMEOUT, "'%s' did not come true in time; no leader: %s", text, why);
+    } else {
+        error_set(e, QRT_ETIMEOUT, "'%s' did not come true in time, although n%u leads", text,
+                  c->class->leader(c->runtime));
+    }
+}
+
+/* A proposal that was refused, or never reached a leader, has not ended: it is sent on its way as when it is awaited. */
+static qrt_status run_ticket(struct cluster *c, uint64_t ticket, int64_t until, int64_t slice_ns, struct error *e) {
+    qrt_result result;
+    struct error ignored;
+    qrt_status s = cluster_await(c, ticket, until, slice_ns, &result, e);
+    if (s) return s;
+    if (cluster_result(c, ticket, &result, &ignored) == QRT_MORE) return QRT_ETIMEOUT;
+    if (e) *e = (struct error){0}; /* how it ended is for cluster_result to say */
+    return QRT_OK;
+}
+
+qrt_status cluster_run(struct cluster *c, int64_t until, const char *text, int64_t slice_ns, struct error *e) {
+    struct condition condition = {0};
+    if (text && condition_parse(&condition, text, e)) return e->status;
+    qrt_status s = condition.kind == CONDITION_TICKET ? run_ticket(c, condition.value, until, slice_ns, e)
+                                                      : c->class->run(c->runtime, until, &condition, slice_ns);
+    if (s == QRT_ETIMEOUT) describe_timeout(c, &condition, text, e);
+    return s;
+}
+
+/* The largest set of up, voting nodes that all reach each other through no partition, by greedy growth from each. */
+static uint16_t largest_group(struct cluster *c, const bool *usable, uint16_t n) {
+    uint16_t largest = 0;
+    for (uint16_t centre = 1; centre <= n; centre++) {
+        if (!usable[centre]) continue;
+        uint16_t reached = 1;
+        for (uint16_t i = 1; i <= n; i++) {
+            if (i == centre || !usable[i]) continue;
+            if (!c->class->cut(c->runtime, centre, i) && !c->class->cut(c->runtime, i, centre)) reached++;
+        }
+        if (reached > largest) largest = reached;
+    }
+    return largest;
+}
+
+void cluster_no_leader(struct cluster *c, char *out, size_t size) {
+    uint16_t n = (uint16_t)c->config.options.nodes, needed = (uint16_t)(n / 2 + 1), up = 0, paused = 0, recovering = 0;
+    bool usable[FAULT_NODES_MAX + 1] = {false};
+    uint64_t term = 0;
+    for (uint16_t i = 1; i <= n; i++) {
+        struct node_view v;
+        c->class->view(c->runtime, i, &v);
+        if (!v.up) continue;
+        up++;
+        if (v.paused) paused++;
+        bool votes = v.status.role != QRT_ROLE_RECOVERING;
+        if (!votes) recovering++;
+        usable[i] = votes && !v.paused;
+        if (v.status.term > term) term = v.status.term;
+    }
+    uint16_t group = largest_group(c, usable, n);
+    if (up < needed)
+        snprintf(out, size, "%u of %u nodes are up, %u are needed", up, n, needed);
+    else if (up - paused < needed)
+        snprintf(out, size, "%u of %u nodes are up but %u of them are paused, %u are needed", up, n, paused, needed);
+    else if (up - paused - recovering < needed)
+        snprintf(out, size, "%u of %u nodes are up but %u of them lost their data and may not vote yet, %u are needed",
+                 up, n, recovering, needed);
+    else if (group < needed)
+        snprintf(out, size,
+                 "%u of %u nodes are up, but no node reaches more than %u of them through the partition, %u are needed",
+                 up, n, group, needed);
+    else
+        snprintf(out, size, "%u of %u nodes are up and reach each other; an election is under way in term %llu", up, n,
+                 (unsigned long long)term);
+}
+
+qrt_status cluster_leader(struct cluster *c, uint16_t *node, struct error *e) {
+    *node = c->class->leader(c->runtime);
+    if (*node) return QRT_OK;
+    char why[ERROR_TEXT_MAX - 64];
+    cluster_no_leader(c, why, sizeof why);
+    return error_set(e, QRT_ENOLEADER, "no leader: %s", why);
+}
+
+/* ---- proposals and operations ---- */
+
+static struct proposal *add_proposal(struct cluster *c) {
+    c->proposals = mem_grow(c->proposals, &c->proposal_capacity, c->proposal_count + 1, sizeof *c->proposals);
+    struct proposal *p = &c->proposals[c->proposal_count++];
+    *p = (struct proposal){.made = c->class->now(c->runtime)};
+    return p;
+}
+
+static struct bytes bytes_of_proposal(const struct cluster *c, const struct proposal *p) {
+    return bytes_of(c->proposal_bytes.data ? c->proposal_bytes.data + p->offset : NULL, p->size);
+}
+
+qrt_status cluster_propose(struct cluster *c, uint16_t node, struct bytes data, uint64_t *ticket, struct error *e) {
+    if (node > c->config.options.nodes)
+        return error_set(e, QRT_ENOTFOUND, "there is no node %u; nodes are 1 to %lld", node,
+                         (long long)c->config.options.nodes);
+    if (data.size > COMMAND_VALUE_MAX)
+        return error_set(e, QRT_ETOOLARGE, "a proposed value holds at most %u bytes, not %u", COMMAND_VALUE_MAX,
+                         data.size);
+    uint16_t target = node ? node : c->class->leader(c->runtime);
+    uint64_t inner = 0;
+    if (target && c->class->propose(c->runtime, target, data, &inner) && node)
+        return error_set(e, QRT_EDOWN, "n%u is down or paused and takes no proposals", node);
+    struct proposal *p = add_proposal(c);
+    p->node = node;
+    p->inner = inner;
+    p->offset = (uint32_t)c->proposal_bytes.size;
+    p->size = data.size;
+    buffer_append(&c->proposal_bytes, data.data, data.size);
+    *ticket = c->proposal_count;
+    return QRT_OK;
+}
+
+qrt_status cluster_submit(struct cluster *c, uint16_t client, uint8_t operation, struct bytes command, uint64_t *ticket,
+                          struct error *e) {
+    uint64_t inner = 0;
+    qrt_status s = c->class->submit(c->runtime, client, operation, command, &inner);
+    if (s == QRT_EBUSY)
+        return error_set(e, s, "client %u still waits for its last operation; one at a time", client - QRT_CLIENT);
+    if (s == QRT_ENOTFOUND) return error_set(e, s, "there is no client %u; qrt_client_new makes one", client);
+    if (s) return error_set(e, s, "client %u cannot send that: %s", client, status_text(s));
+    struct proposal *p = add_proposal(c);
+    p->inner = inner;
+    *ticket = c->proposal_count;
+    return QRT_OK;
+}
+
+static void say_result(const struct ticket *t, struct error *e) {
+    bool client = t->node > QRT_CLIENT;
+    if (t->status == QRT_OK) return;
+    if (t->status == QRT_EUNKNOWN && client)
+        error_set(e, t->status,
+                  "the operation of client %u was sent but not answered: it may or may not have been executed",
+                  t->node - QRT_CLIENT);
+    else if (t->status == QRT_EUNKNOWN)
+        error_set(e, t->status,
+                  "n%u took the proposal but did not live, or lead, to see it committed: it may or may not be",
+                  t->node);
+    else if (t->status == QRT_ENOTLEADER && t->leader)
+        error_set(e, t->status, "n%u does not lead; it believes that n%u does", t->node, t->leader);
+    else if (t->status == QRT_ENOTLEADER)
+        error_set(e, t->status, "n%u does not lead and knows of no leader", t->node);
+    else
+        error_set(e, t->status, "%s", status_text(t->status));
+}
+
+static struct proposal *proposal_at(struct cluster *c, uint64_t ticket) {
+    return ticket >= 1 && ticket <= c->proposal_count ? &c->proposals[ticket - 1] : NULL;
+}
+
+/* A refusal by a node that turned out not to lead sends the proposal on its way again. */
+static bool refused(const struct proposal *p, const struct ticket *t) {
+    return p->node == 0 && t->node < QRT_CLIENT && t->done &&
+           (t->status == QRT_ENOTLEADER || t->status == QRT_ENOLEADER);
+}
+
+qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result, struct error *e) {
+    struct proposal *p = proposal_at(c, ticket);
+    if (!p) return error_set(e, QRT_ENOTFOUND, "there is no ticket %llu", (unsigned long long)ticket);
+    struct ticket t;
+    struct bytes data;
+    *result = (qrt_result){.status = QRT_MORE};
+    if (!p->inner || !c->class->ticket(c->runtime, p->inner, &t, &data)) return QRT_MORE;
+    if (refused(p, &t)) p->inner = 0;
+    if (!t.done || !p->inner) return QRT_MORE;
+    int64_t latency = t.answered - p->made;
+    *result = (qrt_result){t.status, t.node, t.leader, t.term, t.index, latency, data.data, data.size};
+    say_result(&t, e);
+    return QRT_OK;
+}
+
+static void end_unproposed(struct cluster *c, const struct proposal *p, qrt_result *result, struct error *e) {
+    char why[ERROR_TEXT_MAX - 96];
+    int64_t waited = c->class->now(c->runtime) - p->made;
+    *result = (qrt_result){.status = QRT_ENOLEADER, .latency_ns = waited};
+    cluster_no_leader(c, why, sizeof why);
+    error_set(e, QRT_ENOLEADER, "no leader: %s; nothing was proposed", why);
+}
+
+static void end_unanswered(struct cluster *c, const struct proposal *p, qrt_result *result, struct error *e) {
+    struct ticket t = {0};
+    struct bytes data;
+    char why[ERROR_TEXT_MAX - 256];
+    uint16_t leader = c->class->leader(c->runtime);
+    c->class->ticket(c->runtime, p->inner, &t, &data);
+    *result = (qrt_result){.status = QRT_EUNKNOWN, .node = t.node, .latency_ns = c->class->now(c->runtime) - p->made};
+    cluster_no_leader(c, why, sizeof why);
+    if (t.node > QRT_CLIENT)
+        error_set(e, QRT_EUNKNOWN, "client %u was not answered in time; the operation may still be executed%s%s",
+                  t.node - QRT_CLIENT, leader ? "" : "; no leader: ", leader ? "" : why);
+    else
+        error_set(e, QRT_EUNKNOWN, "n%u has not committed the proposal in time; it still may%s%s", t.node,
+                  leader ? "" : "; no leader: ", leader ? "" : why);
+}
+
+qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int64_t slice_ns, qrt_result *result,
+                         struct error *e) {
+    int64_t deadline = wall_ns() + slice_ns;
+    for (;;) {
+        qrt_status s = cluster_result(c, ticket, result, e);
+        if (s != QRT_MORE) return s;
+        struct proposal *p = proposal_at(c, ticket);
+        uint16_t leader = p->inner ? 0 : c->class->leader(c->runtime);
+        if (leader && c->class->propose(c->runtime, leader, bytes_of_proposal(c, p), &p->inner) == QRT_OK) continue;
+        int64_t left = slice_ns ? deadline - wall_ns() : 0;
+        if (slice_ns && left <= 0) return QRT_MORE;
+        struct condition condition = {p->inner ? CONDITION_TICKET : CONDITION_LEADER, 0, p->inner};
+        s = c->class->run(c->runtime, until, &condition, left);
+        if (s == QRT_MORE) return s;
+        if (s != QRT_ETIMEOUT) continue;
+        if (p->inner)
+            end_unanswered(c, p, result, e);
+        else
+            end_unproposed(c, p, result, e);
+        return QRT_OK;
+    }
+}
+
+qrt_status cluster_load(struct cluster *c, const struct workload *w, struct error *e) {
+    if (c->config.machine == &c->machine)
+        return error_set(
+            e, QRT_EUNSUPPORTED,
+            "workloads speak the built-in machines' commands; use c.client().call() on a machine of your own");
+    c->workload = *w;
+    c->loaded = true;
+    for (uint32_t i = 0; i < w->clients; i++) {
+        uint64_t share = w->operations / w->clients + (i < w->operations % w->clients);
+        if (w->operations && !share) continue;
+        c->class->client(c->runtime, w, share);
+    }
+    return QRT_OK;
+}
+
+/* ---- verdicts ---- */
+
+static enum linear_model model_of(const struct cluster *c) {
+    if (c->config.machine == &c->machine) return 0;
+    if (!strcmp(c->config.machine->name, "kv")) return LINEAR_KV;
+    if (!strcmp(c->config.machine->name, "register")) return LINEAR_CAS_REGISTER;
+    if (!strcmp(c->config.machine->name, "counter")) return LINEAR_COUNTER;
+    if (!strcmp(c->config.machine->name, "lock")) return LINEAR_LOCK;
+    return 0;
+}
+
+void cluster_check_reset(struct cluster *c) {
+    linear_free(c->linear);
+    c->linear = NULL;
+}
+
+qrt_status cluster_check(struct cluster *c, double seconds, size_t memory, int64_t slice_ns, struct error *e) {
+    (void)e;
+    enum linear_model model = model_of(c);
+    c->class->trace(c->runtime); /* live: merges what its nodes have written, which feeds the checkers */
+    bool inherited = c->class->inherited && c->class->inherited(c->runtime);
+    if (!model || inherited) { /* no model explains reads of what an earlier cluster wrote */
+        report_check(c, NULL);
+        return QRT_OK;
+    }
+    if (!c->linear) {
+        struct linear_options options = {.model = model, .seconds = seconds > 0 ? seconds : 60, .memory = memory};
+        c->linear = linear_new(c->class->history(c->runtime), &options);
+    }
+    if (!linear_step(c->linear, slice_ns ? slice_ns : INT64_MAX)) return QRT_MORE;
+    report_check(c, linear_result(c->linear));
+    cluster_check_reset(c);
+    return QRT_OK;
+}

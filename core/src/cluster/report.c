@@ -1,0 +1,253 @@
+/* What users read, as JSON: the verdicts of a check, the table of nodes, one node's fields, a workload's figures. */
+#include "cluster/cluster.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *verdict_name(enum verdict v) {
+    switch (v) {
+    case VERDICT_OK: return "ok";
+    case VERDICT_VIOLATED: return "violated";
+    case VERDICT_UNKNOWN: return "unknown";
+    }
+    return "unknown";
+}
+
+/* Bytes of users may be anything; JSON strings are UTF-8: what is not is shown as escapes of Latin-1. */
+static json_t *text_value(struct bytes b) {
+    json_t *plain = json_stringn((const char *)b.data, b.size);
+    if (plain) return plain;
+    struct buffer out = {0};
+    for (uint32_t i = 0; i < b.size; i++) {
+        if (b.data[i] < 0x80)
+            buffer_append(&out, &b.data[i], 1);
+        else
+            buffer_printf(&out, "\\x%02x", b.data[i]);
+    }
+    plain = json_stringn((const char *)out.data, out.size);
+    buffer_free(&out);
+    return plain;
+}
+
+static json_t *seconds_value(int64_t ns) {
+    return json_real((double)ns / 1e9);
+}
+
+static void dump(json_t *root, struct buffer *out) {
+    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+    buffer_clear(out);
+    buffer_append(out, text, strlen(text));
+    buffer_text(out);
+    free(text);
+    json_decref(root);
+}
+
+static json_t *hash_value(uint64_t hash) {
+    char text[20];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    return json_string(text);
+}
+
+/* ---- check ---- */
+
+static json_t *property_value(const char *name, const char *says, enum verdict v, const char *text, json_t *event,
+                              json_t *time, uint16_t node) {
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:i}", "name", name, "says", says, "verdict", verdict_name(v),
+                     "text", text_value(bytes_text(text)), "event", event, "time", time, "node", node);
+}
+
+static void worsen(enum verdict *whole, enum verdict one) {
+    if (one == VERDICT_VIOLATED || *whole == VERDICT_OK) *whole = *whole == VERDICT_VIOLATED ? *whole : one;
+}
+
+static void add_step_properties(struct cluster *c, json_t *list) {
+    size_t count = 0;
+    const struct property *p = c->checkers ? checkers_properties(c->checkers, &count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        bool bad = p[i].verdict == VERDICT_VIOLATED;
+        json_array_append_new(list, property_value(p[i].name, p[i].says, p[i].verdict, p[i].text,
+                                                   bad ? json_integer((json_int_t)p[i].event) : json_null(),
+                                                   bad ? seconds_value(p[i].time) : json_null(), p[i].node));
+        worsen(&c->verdict, p[i].verdict);
+    }
+}
+
+static json_t *history_value(const struct history *h, const struct linear_result *r) {
+    size_t outcomes[4] = {0};
+    for (size_t i = 0; i < h->count; i++) outcomes[h->operations[i].outcome & 3]++;
+    json_t *v = json_pack("{s:I, s:I, s:I, s:I}", "operations", (json_int_t)h->count, "ok",
+                          (json_int_t)outcomes[HISTORY_OK], "failed", (json_int_t)outcomes[HISTORY_FAILED], "unknown",
+                          (json_int_t)(outcomes[HISTORY_UNKNOWN] + outcomes[HISTORY_PENDING]));
+    if (r) {
+        json_object_set_new(v, "prefix", json_integer((json_int_t)r->prefix_count));
+        json_object_set_new(v, "states", json_integer((json_int_t)r->states));
+        json_object_set_new(v, "seconds", json_real(r->seconds));
+    }
+    return v;
+}
+
+static void add_linearizability(struct cluster *c, json_t *list, const struct history *h,
+                                const struct linear_result *r) {
+    json_t *event = json_null(), *time = json_null();
+    uint16_t node = 0;
+    if (r->verdict == VERDICT_VIOLATED && r->bad < h->count) {
+        const struct history_operation *op = &h->operations[r->bad];
+        json_decref(time);
+        time = seconds_value(op->return_ns);
+        node = (uint16_t)(QRT_CLIENT + op->process);
+    }
+    json_array_append_new(list, property_value("linearizability",
+                                               "every client sees one copy of the data that changes in real-time order",
+                                               r->verdict, r->explanation, event, time, node));
+    worsen(&c->verdict, r->verdict);
+}
+
+static void add_measures(struct cluster *c, json_t *root) {
+    if (!c->checkers) return;
+    struct agreement_measure m;
+    checkers_measure(c->checkers, c->class->now(c->runtime), &m);
+    json_object_set_new(root, "consistency",
+                        json_pack("{s:f, s:o}", "share", m.consistent_share, "first_inconsistent",
+                                  m.first_inconsistent < 0 ? json_null() : seconds_value(m.first_inconsistent)));
+    json_object_set_new(root, "consensus",
+                        json_pack("{s:o}", "at", m.consensus_at < 0 ? json_null() : seconds_value(m.consensus_at)));
+}
+
+static json_t *counts_value(struct cluster *c) {
+    struct runtime_counts n;
+    c->class->counts(c->runtime, &n);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n.delivered, "dropped",
+                     (json_int_t)n.dropped, "duplicated", (json_int_t)n.duplicated, "corrupted",
+                     (json_int_t)n.corrupted, "reordered", (json_int_t)n.reordered, "crashes", (json_int_t)n.crashes,
+                     "restarts", (json_int_t)n.restarts, "pauses", (json_int_t)n.pauses, "wipes", (json_int_t)n.wipes,
+                     "raised", (json_int_t)n.raised, "faults", (json_int_t)n.faults);
+}
+
+void report_check(struct cluster *c, const struct linear_result *linear) {
+    const struct trace *t = c->class->trace(c->runtime);
+    const struct history *h = c->class->history(c->runtime);
+    json_t *list = json_array();
+    c->verdict = VERDICT_OK;
+    add_step_properties(c, list);
+    if (linear && h->count) add_linearizability(c, list, h, linear);
+    json_t *root = json_pack("{s:s, s:o, s:I, s:o, s:o, s:o, s:o}", "verdict", verdict_name(c->verdict), "hash",
+                             hash_value(trace_hash(t)), "events", (json_int_t)t->count, "time",
+                             seconds_value(c->class->now(c->runtime)), "properties", list, "history",
+                             history_value(h, linear), "counts", counts_value(c));
+    add_measures(c, root);
+    dump(root, &c->report);
+}
+
+/* ---- status ---- */
+
+static json_t *node_value(struct cluster *c, uint16_t node) {
+    struct node_view v;
+    c->class->view(c->runtime, node, &v);
+    const struct protocol_status *s = &v.status;
+    json_t *o = json_pack("{s:i, s:b, s:b, s:s, s:I, s:i, s:I, s:I, s:I, s:I}", "node", node, "up", v.up, "paused",
+                          v.paused, "role", v.up ? trace_role_name(s->role) : "down", "term", (json_int_t)s->term,
+                          "leader", s->leader, "first", (json_int_t)s->first, "last", (json_int_t)s->last, "commit",
+                          (json_int_t)s->commit, "applied", (json_int_t)s->applied);
+    json_t *counts = json_pack("{s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)v.counts.sent, "received",
+                               (json_int_t)v.counts.received, "rejected", (json_int_t)v.counts.rejected, "persisted",
+                               (json_int_t)v.counts.persisted, "bytes_sent", (json_int_t)v.counts.bytes_sent);
+    json_object_update(o, counts);
+    json_decref(counts);
+    json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));
+    return o;
+}
+
+static void add_options(json_t *options, const struct option_table *table, const void *values) {
+    if (!table->specs) return;
+    struct buffer text = {0};
+    for (const struct option_spec *s = table->specs; s->name; s++) {
+        buffer_clear(&text);
+        option_print(s, values, &text);
+        json_object_set_new(options, s->name, text_value(bytes_of(text.data, text.size)));
+    }
+    buffer_free(&text);
+}
+
+const char *report_status(struct cluster *c) {
+    char why[ERROR_TEXT_MAX] = "";
+    uint16_t leader = c->class->leader(c->runtime);
+    if (!leader) cluster_no_leader(c, why, sizeof why);
+    json_t *nodes = json_array(), *options = json_object();
+    for (uint16_t i = 1; i <= c->config.options.nodes; i++) json_array_append_new(nodes, node_value(c, i));
+    add_options(options, &cluster_option_table, &c->config.options);
+    add_options(options, &c->config.protocol->options, c->protocol_options);
+    json_t *root = json_pack("{s:s, s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o}", "protocol", c->config.protocol->name,
+                             "runtime", c->class->name, "machine", text_value(bytes_text(c->config.machine->name)),
+                             "now", seconds_value(c->class->now(c->runtime)), "leader", leader, "reason", why, "nodes",
+                             nodes, "counts", counts_value(c), "options", options);
+    dump(root, &c->text);
+    return (const char *)c->text.data;
+}
+
+static void inspect_field(void *context, const char *name, const char *value) {
+    json_object_set_new(context, name, text_value(bytes_text(value)));
+}
+
+const char *report_inspect(struct cluster *c, uint16_t node, struct error *e) {
+    if (node < 1 || node > c->config.options.nodes) {
+        error_set(e, QRT_ENOTFOUND, "there is no node %u; nodes are 1 to %lld", node,
+                  (long long)c->config.options.nodes);
+        return NULL;
+    }
+    json_t *root = json_object();
+    if (!c->class->inspect(c->runtime, node, inspect_field, root)) {
+        json_decref(root);
+        error_set(e, QRT_EDOWN, "n%u is down: a crashed node has no state to show; restart it first", node);
+        return NULL;
+    }
+    dump(root, &c->text);
+    return (const char *)c->text.data;
+}
+
+/* ---- load ---- */
+
+static int compare_times(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static json_t *latency_value(int64_t *times, size_t count) {
+    qsort(times, count, sizeof *times, compare_times);
+    const struct {
+        const char *name;
+        double share;
+    } points[] = {{"p50", .5}, {"p99", .99}, {"p999", .999}, {"max", 1}};
+    json_t *o = json_object();
+    for (size_t i = 0; i < 4; i++) {
+        size_t at = count ? (size_t)((double)(count - 1) * points[i].share + 0.5) : 0;
+        json_object_set_new(o, points[i].name, count ? seconds_value(times[at]) : json_null());
+    }
+    return o;
+}
+
+const char *report_load(struct cluster *c) {
+    const struct history *h = c->class->history(c->runtime);
+    int64_t *times = mem_alloc((h->count + 1) * sizeof *times);
+    size_t outcomes[4] = {0}, timed = 0, by_operation[COMMAND_RELEASE + 1] = {0};
+    for (size_t i = 0; i < h->count; i++) {
+        const struct history_operation *op = &h->operations[i];
+        outcomes[op->outcome & 3]++;
+        if (op->function <= COMMAND_RELEASE) by_operation[op->function]++;
+        if (op->outcome == HISTORY_OK) times[timed++] = op->return_ns - op->invoke_ns;
+    }
+    json_t *each = json_object();
+    for (uint8_t f = 1; f <= COMMAND_RELEASE; f++)
+        if (by_operation[f] && command_name(f))
+            json_object_set_new(each, command_name(f), json_integer((json_int_t)by_operation[f]));
+    json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "clients",
+                             (json_int_t)(c->loaded ? c->workload.clients : 0), "operations", (json_int_t)h->count,
+                             "ok", (json_int_t)outcomes[HISTORY_OK], "failed", (json_int_t)outcomes[HISTORY_FAILED],
+                             "unknown", (json_int_t)(outcomes[HISTORY_UNKNOWN] + outcomes[HISTORY_PENDING]), "latency",
+                             latency_value(times, timed), "by_operation", each);
+    free(times);
+    dump(root, &c->text);
+    return (const char *)c->text.data;
+}

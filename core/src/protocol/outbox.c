@@ -1,0 +1,69 @@
+/* The outbox: what a step wants done. See protocol.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "protocol/protocol.h"
+#include "wire/codec.h"
+
+#define OUTBOX_EFFECTS_MAX 65536 /* no step of a sound protocol comes near this */
+
+void outbox_free(struct outbox *o) {
+    free(o->effects);
+    buffer_free(&o->arena);
+    *o = (struct outbox){0};
+}
+
+void outbox_grow(struct outbox *o) {
+    CHECK(o->count < OUTBOX_EFFECTS_MAX);
+    o->effects = mem_grow(o->effects, &o->capacity, o->count + 1, sizeof *o->effects);
+}
+
+void outbox_send(struct outbox *o, uint16_t to, struct message *m, uint8_t flags, uint64_t term, uint64_t index) {
+    m->group = o->group;
+    m->from = o->node;
+    m->to = to;
+    m->id = 0;
+    struct effect *e = outbox_add(o, FX_SEND);
+    e->flags = flags;
+    e->peer = to;
+    e->term = term;
+    e->index = index;
+    e->offset = (uint32_t)o->arena.size;
+    e->size = (uint32_t)codec_append(m, &o->arena);
+    CHECK(e->size > 0);
+}
+
+void outbox_timer(struct outbox *o, uint32_t id, int64_t delay_ns) {
+    struct effect *e = outbox_add(o, FX_TIMER);
+    e->a = id;
+    e->b = (uint64_t)delay_ns;
+}
+
+uint8_t *outbox_persist(struct outbox *o, size_t size, uint64_t index, uint64_t term) {
+    struct effect *e = outbox_add(o, FX_PERSIST);
+    e->index = index;
+    e->term = term;
+    e->offset = (uint32_t)o->arena.size;
+    e->size = (uint32_t)size;
+    return buffer_extend(&o->arena, size);
+}
+
+void outbox_note(struct outbox *o, uint8_t kind, uint8_t detail, uint16_t peer, uint64_t term, uint64_t index,
+                 uint64_t link, uint64_t value) {
+    struct effect *e = outbox_add(o, FX_NOTE);
+    e->a = kind;
+    e->b = detail;
+    e->peer = peer;
+    e->term = term;
+    e->index = index;
+    e->c = link;
+    e->d = value;
+}
+
+void outbox_reply(struct outbox *o, uint64_t token, qrt_status status, uint16_t leader) {
+    struct effect *e = outbox_add(o, FX_REPLY);
+    e->a = token;
+    e->b = (uint64_t)(int64_t)status;
+    e->peer = leader;
+}

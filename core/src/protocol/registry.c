@@ -1,0 +1,28 @@
+/* The protocols of this build. A new one is a line in the list. */
+#include <string.h>
+
+#include "protocol/protocol.h"
+
+#define PROTOCOLS(P) P(raft) P(null)
+
+#define P(name) extern const struct protocol protocol_##name;
+PROTOCOLS(P)
+#undef P
+
+static const struct protocol *const protocols[] = {
+#define P(name) &protocol_##name,
+    PROTOCOLS(P)
+#undef P
+        NULL,
+};
+#undef PROTOCOLS
+
+const struct protocol *protocol_at(size_t i) {
+    return i < sizeof protocols / sizeof *protocols ? protocols[i] : NULL;
+}
+
+const struct protocol *protocol_find(const char *name) {
+    for (size_t i = 0; protocols[i]; i++)
+        if (strcmp(protocols[i]->name, name) == 0) return protocols[i];
+    return NULL;
+}

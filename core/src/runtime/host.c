@@ -1,0 +1,295 @@
+/* A node: inputs, recovery, cloning. See host.h. */
+#include "runtime/host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "wire/codec.h"
+
+void host_init(struct host *h, const struct host_config *config, struct store *store, const struct host_port *port,
+               void *runtime, struct trace *trace) {
+    *h = (struct host){.config = *config, .port = port, .runtime = runtime, .trace = trace, .store = store};
+    h->crash_after = HOST_NO_CRASH;
+    h->instance_count = 1;
+    h->instances = mem_zero(1, sizeof *h->instances);
+    h->instances[0].pending_free = UINT32_MAX;
+}
+
+static void instance_free(struct instance *in) {
+    driver_clear(in);
+    service_clear(in);
+    outbox_free(&in->out);
+    outbox_free(&in->service);
+    free(in->cookies);
+    free(in->held);
+    buffer_free(&in->held_bytes);
+    buffer_free(&in->reply);
+    buffer_free(&in->checkpoint_meta);
+    for (uint32_t i = 0; i < in->pending_count; i++) buffer_free(&in->pending[i].command);
+    free(in->pending);
+}
+
+void host_free(struct host *h) {
+    for (uint16_t i = 0; i < h->instance_count; i++) instance_free(&h->instances[i]);
+    free(h->instances);
+    store_free(&h->store);
+    *h = (struct host){0};
+}
+
+bool host_caught_up(const struct host *h) {
+    if (!h->up || h->dying) return false;
+    for (uint16_t i = 0; i < h->instance_count; i++) {
+        const struct instance *in = &h->instances[i];
+        struct protocol_status st;
+        in->protocol->status(in->state, &st);
+        if (st.role == QRT_ROLE_RECOVERING || in->issued != in->durable) return false;
+    }
+    return true;
+}
+
+static struct buffer buffer_clone(const struct buffer *b) {
+    return (struct buffer){b->size ? mem_copy(b->data, b->size) : NULL, b->size, b->size};
+}
+
+static void instance_clone(struct instance *to, const struct instance *from) {
+    *to = *from;
+    to->out = (struct outbox){.node = from->out.node, .group = from->out.group};
+    to->service = to->out;
+    to->reply = (struct buffer){0};
+    if (from->state) to->state = from->protocol->clone(from->state);
+    to->cookies = mem_copy(from->cookies, from->cookies_capacity * sizeof *from->cookies);
+    to->held = mem_copy(from->held, from->held_count * sizeof *from->held);
+    to->held_capacity = from->held_count;
+    to->held_bytes = buffer_clone(&from->held_bytes);
+    if (from->machine_state) to->machine_state = from->machine->clone(from->machine_state);
+    if (from->sessions) to->sessions = sessions_clone(from->sessions);
+    to->checkpoint_meta = buffer_clone(&from->checkpoint_meta);
+    to->checkpoint.meta = bytes_of(to->checkpoint_meta.data, to->checkpoint_meta.size);
+    blob_ref(to->checkpoint.blob);
+    to->pending = mem_copy(from->pending, from->pending_count * sizeof *from->pending);
+    for (uint32_t i = 0; i < to->pending_count; i++) to->pending[i].command = buffer_clone(&from->pending[i].command);
+}
+
+void host_clone(struct host *to, const struct host *from, void *runtime, struct trace *trace) {
+    *to = *from;
+    to->runtime = runtime;
+    to->trace = trace;
+    to->store = from->store ? store_clone(from->store) : NULL;
+    to->instances = mem_zero(from->instance_count, sizeof *to->instances);
+    for (uint16_t i = 0; i < from->instance_count; i++) instance_clone(&to->instances[i], &from->instances[i]);
+}
+
+uint64_t host_fingerprint(const struct host *h) {
+    uint64_t f = hash_fold(h->config.node, h->up);
+    for (uint16_t i = 0; i < h->instance_count && h->up; i++) {
+        const struct instance *in = &h->instances[i];
+        f = hash_fold(f, in->protocol->fingerprint(in->state));
+        f = hash_fold(f, in->machine->fingerprint(in->machine_state));
+        f = hash_fold(f, sessions_fingerprint(in->sessions));
+        f = hash_fold(f, in->applied);
+        f = hash_fold(f, in->issued - in->durable);
+        for (size_t k = in->held_head; k < in->held_count; k++) {
+            const struct effect *e = &in->held[k].effect;
+            f = hash_fold(hash_fold(f, e->kind), e->peer);
+            f = hash_bytes(in->held_bytes.data + e->offset, e->size, f);
+        }
+    }
+    return h->store ? hash_fold(f, store_fingerprint(h->store)) : f;
+}
+
+struct recovery {
+    struct host *host;
+    struct error *error;
+    bool failed;
+};
+
+static struct instance *instance_of(struct host *h, uint16_t group) {
+    return group < h->instance_count ? &h->instances[group] : NULL;
+}
+
+static void recover_checkpoint(void *context, const struct store_checkpoint *c) {
+    struct recovery *r = context;
+    struct instance *in = instance_of(r->host, c->group);
+    if (!in || r->failed) return;
+    if (!service_load(in, blob_bytes(c->blob), r->error)) {
+        r->failed = true;
+        return;
+    }
+    in->applied = c->index;
+    struct event event = {.kind = EVENT_CHECKPOINT, .mono = r->host->mono, .wall = r->host->wall};
+    event.as.checkpoint.index = c->index;
+    event.as.checkpoint.term = c->term;
+    event.as.checkpoint.meta = c->meta;
+    event.as.checkpoint.blob = c->blob;
+    event.as.checkpoint.recovered = true;
+    driver_step(r->host, in, &event);
+}
+
+static void recover_record(void *context, const struct store_record *record) {
+    struct recovery *r = context;
+    struct instance *in = instance_of(r->host, record->group);
+    if (!in || r->failed) return;
+    struct event event = {.kind = EVENT_RECORD, .mono = r->host->mono, .wall = r->host->wall};
+    event.as.record.data = record->data;
+    driver_step(r->host, in, &event);
+}
+
+static void input_begin(struct host *h) {
+    h->effects_done = 0;
+}
+
+/* After every input: a step that met its armed crash is the last of this incarnation. */
+static void input_end(struct host *h) {
+    /* An armed crash behind the last effect of a step falls here: what the step wrote is not yet synced. */
+    if (__builtin_expect(h->effects_done >= h->crash_after, 0) && h->effects_done) driver_die(h);
+    if (__builtin_expect(!h->dying, 1)) return;
+    h->port->died(h->runtime, h, QRT_OK, "");
+}
+
+qrt_status host_start(struct host *h, uint8_t how, struct error *e) {
+    h->incarnation++;
+    h->up = true;
+    h->dying = false;
+    input_begin(h);
+    for (uint16_t i = 0; i < h->instance_count; i++) {
+        struct instance *in = &h->instances[i];
+        in->group = i;
+        driver_init(h, in);
+        in->machine = h->config.machine;
+        in->machine_state = in->machine->create(in->machine->context);
+        in->sessions = sessions_new(h->config.sessions_limit);
+    }
+    struct recovery r = {h, e, false};
+    struct store_visitor visitor = {recover_checkpoint, recover_record, &r};
+    if (h->store && store_recover(h->store, &visitor, e)) return e ? e->status : QRT_ECORRUPT;
+    if (r.failed) return e ? e->status : QRT_ECORRUPT;
+    for (uint16_t i = 0; i < h->instance_count && !h->dying; i++) {
+        struct event event = {.kind = EVENT_START, .mono = h->mono, .wall = h->wall};
+        event.as.start.how = how;
+        driver_step(h, &h->instances[i], &event);
+    }
+    input_end(h);
+    return QRT_OK;
+}
+
+void host_stop(struct host *h) {
+    h->up = false;
+    h->dying = false;
+    h->crash_after = HOST_NO_CRASH;
+    for (uint16_t i = 0; i < h->instance_count; i++) {
+        driver_clear(&h->instances[i]);
+        service_clear(&h->instances[i]);
+    }
+}
+
+static void reject(struct host *h, uint16_t from, uint8_t why, uint64_t id) {
+    h->counts.rejected++;
+    host_emit(h, 0, QRT_KIND_REJECT, why, from, 0, 0, id, 0);
+}
+
+static void reject_corrupt(struct host *h, struct bytes frame) {
+    reject(h, 0, QRT_DROP_CORRUPT, frame.size >= WIRE_HEADER ? wire_id(frame.data) : 0);
+}
+
+void host_receive_intact(struct host *h, struct bytes frame) {
+    struct message m;
+    if (!codec_decode(frame, &m)) {
+        reject_corrupt(h, frame);
+        return;
+    }
+    struct instance *in = instance_of(h, m.group);
+    bool request = m.kind == WIRE_CLIENT_REQUEST, from_client = m.from > QRT_CLIENT;
+    if (m.to != h->config.node || !in || m.from == h->config.node || m.from == 0 || request != from_client) {
+        reject(h, m.from, QRT_DROP_FOREIGN, m.id);
+        return;
+    }
+    input_begin(h);
+    h->counts.received++;
+    host_emit(h, m.group, QRT_KIND_RECEIVE, m.kind, m.from, 0, 0, m.id, wire_checksum(frame.data));
+    if (request) {
+        service_request(h, in, &m);
+    } else {
+        struct event event;
+        event.kind = EVENT_MESSAGE;
+        event.mono = h->mono;
+        event.wall = h->wall;
+        event.as.message = &m;
+        driver_step(h, in, &event);
+    }
+    input_end(h);
+}
+
+void host_receive(struct host *h, struct bytes frame) {
+    if (wire_is_sealed(frame, h->config.cluster_id))
+        host_receive_intact(h, frame);
+    else
+        reject_corrupt(h, frame);
+}
+
+void host_timer(struct host *h, uint16_t group, uint32_t id) {
+    struct instance *in = instance_of(h, group);
+    CHECK(in);
+    input_begin(h);
+    host_emit(h, group, QRT_KIND_TIMER, 0, 0, 0, id, 0, 0);
+    struct event event = {.kind = EVENT_TIMER, .mono = h->mono, .wall = h->wall};
+    event.as.timer.id = id;
+    driver_step(h, in, &event);
+    input_end(h);
+}
+
+void host_propose(struct host *h, uint16_t group, struct bytes data, uint64_t ticket) {
+    struct instance *in = instance_of(h, group);
+    CHECK(in);
+    input_begin(h);
+    uint64_t token = service_pend(in, 0, 0, ticket, (struct bytes){0});
+    if (token) {
+        service_propose(h, in, ENTRY_OPAQUE, 0, 0, data, token);
+    } else {
+        struct answer a = {.ticket = ticket, .status = QRT_EFULL};
+        h->port->answer(h->runtime, h, &a);
+    }
+    input_end(h);
+}
+
+void host_opinion(struct host *h, uint16_t peer, bool suspected, double suspicion) {
+    input_begin(h);
+    for (uint16_t i = 0; i < h->instance_count && !h->dying; i++) {
+        struct event event = {.kind = EVENT_OPINION, .mono = h->mono, .wall = h->wall};
+        event.as.opinion.peer = peer;
+        event.as.opinion.suspected = suspected;
+        event.as.opinion.suspicion = suspicion;
+        driver_step(h, &h->instances[i], &event);
+    }
+    input_end(h);
+}
+
+bool host_flush_begin(struct host *h, struct error *e) {
+    bool work = false;
+    for (uint16_t i = 0; i < h->instance_count; i++) {
+        struct instance *in = &h->instances[i];
+        work = work || in->issued > in->flushing || in->checkpoint_pending;
+        in->flushing = in->issued;
+    }
+    if (work) h->counts.flushes++;
+    if (work && store_write(h->store, e)) {
+        driver_die(h);
+        h->port->died(h->runtime, h, e->status, e->text);
+        return false;
+    }
+    return work;
+}
+
+qrt_status host_flush_end(struct host *h, struct error *e) {
+    if (store_sync(h->store, e)) return e->status;
+    input_begin(h);
+    for (uint16_t i = 0; i < h->instance_count && !h->dying; i++) {
+        struct instance *in = &h->instances[i];
+        if (in->durable < in->flushing) driver_durable(h, in);
+        if (in->checkpoint_pending && !h->dying) service_checkpointed(h, in);
+        if (!h->dying && (in->issued > in->flushing || in->checkpoint_pending)) h->port->persist(h->runtime, h);
+    }
+    input_end(h);
+    return QRT_OK;
+}

@@ -1,0 +1,298 @@
+/* The live runtime: a thread a node, real time, ZeroMQ inproc; host, driver, service and protocols are the simulator's.
+ *
+ *   the handle's thread --order--> node thread 1..n (a host each)  --frames over PUSH/PULL--> node threads, clients
+ *          |             --order--> clients' thread (all actors)   --frames-->                node threads
+ *          |                              |
+ *          |<------ journals, published views, tickets, history --'
+ *   director's thread --order--> node threads     (what a plan does at its time)
+ *
+ * An actor is a thread with an inbox, a socket to each peer, orders, alarms, delayed frames and a journal of its events.
+ * Trace time is CLOCK_MONOTONIC since the start, drawn forward where needed so that a receive always stands behind its
+ * send (Kulkarni et al. 2014, hybrid clocks, of which one host needs only the physical part).
+ *
+ * Invariants
+ *  1. What belongs to an actor is touched by its thread alone, except behind a mutex: orders, ready events, its view.
+ *  2. An actor's events have times above every horizon that was merged before, so the merged trace only grows.
+ *  3. Mutexes are taken one at a time, except director before any other.
+ *  4. No message is lost in silence: a full queue is counted and traced as a drop.
+ */
+#ifndef RUNTIME_LIVE_H
+#define RUNTIME_LIVE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/heap.h"
+#include "fault/faults.h"
+#include "runtime/runtime.h"
+
+#define NEVER INT64_MAX
+#define LIVE_HIGH_WATER 256 /* messages, on each side of a link */
+#define LIVE_BURST 128      /* inputs between two flushes: one group commit */
+
+/* ---- journals ---- */
+
+struct journal {
+    pthread_mutex_t mutex;
+    int64_t open;  /* time of the input under way; NEVER: none */
+    int64_t floor; /* merged up to here: what comes is later */
+    qrt_event *ready;
+    size_t ready_count, ready_capacity;
+    atomic_uint_fast64_t total;
+    /* The actor's own: events of the input under way. */
+    int64_t last;
+    qrt_event *fresh;
+    size_t fresh_count, fresh_capacity;
+    /* The merging thread's own. */
+    qrt_event *pulled;
+    size_t pulled_count, pulled_capacity, pulled_head;
+};
+
+/* ---- orders ---- */
+
+enum order_kind {
+    ORDER_QUIT = 1,
+    ORDER_CRASH = 2, /* detail: disk fate, guarded or not; effect >= 0: armed */
+    ORDER_RESTART = 3,
+    ORDER_PAUSE = 4,
+    ORDER_RESUME = 5,
+    ORDER_CLOCK = 6,   /* offset, drift */
+    ORDER_INSPECT = 7, /* out: names and values, each with its end */
+    ORDER_PROPOSE = 8, /* ticket, data; waits while the node is paused */
+    ORDER_CLIENT = 9,  /* client, workload, operations */
+    ORDER_SUBMIT = 10, /* client, detail: operation, data; ticket comes back */
+    ORDER_STOP = 11,   /* the workloads' clients begin nothing new */
+};
+
+/* On the stack of a thread that waits for it, or on the heap of one that does not. */
+struct order {
+    struct order *next;
+    uint8_t kind, detail;
+    bool waited, done, guarded;
+    uint16_t client;
+    int32_t effect;
+    int64_t time; /* of the event that caused it: what it does is later */
+    int64_t offset;
+    double drift;
+    uint64_t ticket, operations;
+    const struct workload *workload;
+    struct buffer data;
+    qrt_status status;
+};
+
+struct orders {
+    pthread_mutex_t mutex;
+    pthread_cond_t done;
+    struct order *first, *last;
+    atomic_bool pending;
+};
+
+/* ---- alarms: an actor's timers, by slot ---- */
+
+struct alarm {
+    int64_t due, queued;
+    uint64_t order; /* of the one live heap entry */
+};
+
+struct alarms {
+    struct heap heap;
+    struct alarm *alarms;
+    size_t count, capacity;
+};
+
+/* ---- actors ---- */
+
+struct live_link {
+    uint64_t sequence; /* messages so far: the key of the fault engine's verdicts */
+    int64_t last;      /* when the last one leaves, where something delayed it */
+};
+
+struct delayed {
+    uint16_t peer;
+    uint32_t size, next_free;
+    uint8_t *message; /* envelope and frame */
+};
+
+struct actor {
+    struct live *live;
+    uint16_t id;        /* node; 0: the clients */
+    void *inbox, **out; /* sockets; out[0]: to the clients, out[i]: to node i */
+    int bell;           /* eventfd: there are orders */
+    pthread_t thread;
+    bool running, quit;
+    struct orders orders;
+    struct journal journal;
+    struct trace trace; /* keeps nothing; its sink is the journal */
+    int64_t time;       /* of the input under way */
+    struct alarms alarms;
+    struct heap departures; /* of delayed frames */
+    struct delayed *delayed;
+    uint32_t delayed_count, delayed_free;
+    size_t delayed_capacity;
+    struct live_link *links;
+    size_t link_count, link_capacity;
+    struct runtime_counts counts;
+};
+
+struct node_timer {
+    uint16_t group;
+    uint32_t id;
+};
+
+struct live_node {
+    struct actor actor;
+    struct host host;
+    struct node_timer *timers; /* [i] has the alarm i */
+    size_t timer_count, timer_capacity;
+    bool paused, wiped, flush_wanted;
+    uint8_t start;                        /* qrt_start of the first incarnation */
+    struct disk *disk;                    /* while the node is down; else inside its store */
+    struct order *waiting, *waiting_last; /* proposals that came while paused */
+    int64_t mono_base, mono_at, offset;
+    double drift_ppm;
+    uint8_t crash_fate;
+    bool crash_guarded; /* of an armed crash: a wipe, judged when it dies */
+    qrt_status death;
+    char death_text[ERROR_TEXT_MAX];
+    /* What others see. */
+    pthread_mutex_t view_mutex;
+    struct node_view view;
+    struct runtime_counts counts;
+    bool lagging; /* wiped, and not yet caught up */
+};
+
+struct live_client {
+    struct client *client;
+    struct outbox out;
+    uint64_t sends, ticket;
+    bool manual, idle;
+};
+
+struct live_clients {
+    struct actor actor;
+    struct live_client *clients;
+    size_t count, capacity;
+    atomic_size_t busy;    /* clients that are not idle */
+    pthread_mutex_t mutex; /* over history and counts */
+    struct history history;
+    struct runtime_counts counts;
+};
+
+struct director {
+    pthread_t thread;
+    bool running, quit;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct journal journal;
+    struct runtime_counts counts;
+};
+
+struct live {
+    struct runtime_config config;
+    uint16_t members[FAULT_NODES_MAX];
+    uint64_t cluster_id;
+    int64_t epoch;
+    void *context;           /* ZeroMQ's */
+    struct live_node *nodes; /* [1..n] */
+    struct live_clients clients;
+    struct director director;
+    uint16_t client_count; /* as the handle knows it */
+
+    pthread_mutex_t fault_mutex;
+    struct faults *faults;
+    atomic_bool calm;
+
+    pthread_mutex_t wipe_mutex; /* one node decides at a time whether its disk may be wiped */
+    pthread_mutex_t ticket_mutex;
+    struct tickets tickets;
+    struct buffer answer; /* handed out by ticket() */
+
+    pthread_mutex_t bell_mutex; /* run() waits here */
+    pthread_cond_t bell;
+    uint64_t rings;
+
+    struct trace trace; /* merged; the handle's thread only */
+    int64_t merged;
+    struct history history; /* handed out by history() */
+};
+
+static inline uint16_t live_node_count(const struct live *l) {
+    return (uint16_t)l->config.options.nodes;
+}
+
+/* live.c */
+int64_t live_now(const struct live *l); /* ns since the start */
+void live_ring(struct live *l);         /* something that run() may wait for has happened */
+void *live_new(const struct runtime_config *config, struct trace_sink sink, struct error *e);
+void live_free(void *runtime);
+
+/* live_journal.c */
+void journal_init(struct journal *j);
+void journal_free(struct journal *j);
+struct trace_sink journal_sink(struct journal *j);
+/* Begins an input: its time, later than `after` and than all that was merged. */
+int64_t journal_open(struct journal *j, const struct live *l, int64_t after);
+void journal_close(struct journal *j);
+/* Merges every event up to now, or up to the input that some actor is at, into l->trace. patient: waits for such. */
+void live_merge(struct live *l, bool patient);
+uint64_t live_events(struct live *l);
+
+/* live_actor.c */
+qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct error *e);
+qrt_status actor_connect(struct actor *a, struct error *e);
+void actor_free(struct actor *a);
+/* Thread-safe. order_give takes an order from the heap; order_wait returns when it was carried out. */
+void order_give(struct actor *a, struct order *o);
+void order_wait(struct actor *a, struct order *o);
+struct order *order_take(struct actor *a);
+void order_end(struct actor *a, struct order *o);
+void order_free(struct order *o);
+void alarm_set(struct alarms *t, uint32_t slot, int64_t due);
+void alarms_clear(struct alarms *t);
+int64_t alarm_take(struct alarms *t, int64_t now); /* a slot, or -1 */
+/* Sends through the fault engine; within an open input. */
+void actor_send(struct actor *a, uint16_t from, uint16_t to, const uint8_t *frame, uint32_t size);
+void actor_drop(struct actor *a, uint16_t from, uint16_t to, uint8_t why, uint64_t id);
+void actor_depart(struct actor *a); /* sends the delayed frames whose time has come */
+struct arrival {
+    uint16_t from, to;
+    int64_t sent;
+    struct bytes frame;
+};
+/* Calls `each` with up to LIVE_BURST arrivals; returns how many there were. */
+size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self);
+/* Until an order, an alarm, a departure, or an arrival where `inputs`. */
+void actor_sleep(struct actor *a, bool inputs);
+bool live_cut(struct live *l, uint16_t from, uint16_t to);
+
+/* live_node.c */
+extern const struct host_port live_port;
+struct store_identity live_identity(const struct live *l, uint16_t node);
+void node_init(struct live_node *n);
+qrt_status node_start(struct live_node *n, struct error *e); /* the first incarnation, before its thread */
+void *node_main(void *node);
+void node_free(struct live_node *n);
+/* live_life.c */
+void node_clock(struct live_node *n);
+void node_crash(struct live_node *n, uint8_t fate);
+/* What a guarded crash may do to the disk. fate, answer: qrt_disk_fate. */
+uint8_t node_fate_guarded(struct live_node *n, uint8_t fate);
+void node_restart(struct live_node *n);
+void node_after(struct live_node *n); /* after every input: did it die? */
+void node_publish(struct live_node *n);
+qrt_status live_disks(struct live *l, struct error *e); /* opens every node's store */
+
+/* live_clients.c */
+void clients_init(struct live_clients *c);
+void *clients_main(void *clients);
+void clients_free(struct live_clients *c);
+
+/* live_director.c */
+void director_tick(struct live *l); /* with the director's mutex */
+void *director_main(void *live);
+
+/* live_run.c */
+uint16_t live_leader(struct live *l);
+qrt_status live_run(void *runtime, int64_t until, const struct condition *condition, int64_t slice_ns);
+
+#endif

@@ -1,0 +1,379 @@
+/* What every live thread is made of: sockets, orders, alarms, and the links with their faults.
+ *
+ * Each actor binds one PULL socket and connects one PUSH socket to each peer, all within one ZeroMQ context (inproc): what
+ * runs in one process is trusted, so there are no keys. Both ends are bounded and never block: a message that finds the
+ * queue full is counted and traced. What a fault delays waits on the sender's side, which is the wire: it arrives
+ * whatever has become of its sender. */
+#include "runtime/live/live.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "base/check.h"
+
+struct envelope { /* before each frame, so that frame stays one message and its bytes stay as a peer sees them */
+    uint16_t from, to;
+    uint32_t zero;
+    int64_t sent;
+};
+
+#if defined(__SANITIZE_THREAD__)
+#define QUEUE_TRACED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define QUEUE_TRACED 1
+#endif
+#endif
+
+#ifdef QUEUE_TRACED
+/* ThreadSanitizer cannot see into libzmq's queues; this tells it what they guarantee. */
+void __tsan_acquire(void *place);
+void __tsan_release(void *place);
+#define QUEUE_RELEASE(place) __tsan_release(place)
+#define QUEUE_ACQUIRE(place) __tsan_acquire(place)
+#else
+#define QUEUE_RELEASE(place) ((void)(place))
+#define QUEUE_ACQUIRE(place) ((void)(place))
+#endif
+
+/* ---- sockets ---- */
+
+static qrt_status socket_fail(const struct actor *a, const char *what, struct error *e) {
+    return error_set(e, QRT_EIO, "%s of node %u's sockets failed: %s", what, a->id, zmq_strerror(zmq_errno()));
+}
+
+static void *socket_new(struct actor *a, int type) {
+    int mark = LIVE_HIGH_WATER, linger = 0;
+    void *s = zmq_socket(a->live->context, type);
+    if (!s) return NULL;
+    bool set = zmq_setsockopt(s, type == ZMQ_PULL ? ZMQ_RCVHWM : ZMQ_SNDHWM, &mark, sizeof mark) == 0 &&
+               zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof linger) == 0;
+    if (set) return s;
+    zmq_close(s);
+    return NULL;
+}
+
+qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct error *e) {
+    char address[32];
+    a->live = l;
+    a->id = id;
+    a->bell = -1;
+    a->delayed_free = UINT32_MAX;
+    heap_init(&a->alarms.heap);
+    heap_init(&a->departures);
+    journal_init(&a->journal);
+    trace_init(&a->trace, 0);
+    a->trace.sink = journal_sink(&a->journal);
+    pthread_mutex_init(&a->orders.mutex, NULL);
+    pthread_cond_init(&a->orders.done, NULL);
+    snprintf(address, sizeof address, "inproc://actor-%u", id);
+    a->out = mem_zero((size_t)live_node_count(l) + 1, sizeof *a->out);
+    a->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (a->bell < 0) return error_set(e, QRT_EIO, "node %u gets no event descriptor: %s", id, strerror(errno));
+    a->inbox = socket_new(a, ZMQ_PULL);
+    if (!a->inbox || zmq_bind(a->inbox, address)) return socket_fail(a, "the binding", e);
+    return QRT_OK;
+}
+
+qrt_status actor_connect(struct actor *a, struct error *e) {
+    char address[32];
+    for (uint16_t i = 0; i <= live_node_count(a->live); i++) {
+        if (i == a->id) continue;
+        snprintf(address, sizeof address, "inproc://actor-%u", i);
+        a->out[i] = socket_new(a, ZMQ_PUSH);
+        if (!a->out[i] || zmq_connect(a->out[i], address)) return socket_fail(a, "the connecting", e);
+    }
+    return QRT_OK;
+}
+
+void actor_free(struct actor *a) {
+    if (!a->live) return;
+    for (struct order *o; (o = order_take(a));) order_end(a, o);
+    if (a->inbox) zmq_close(a->inbox);
+    for (uint16_t i = 0; a->out && i <= live_node_count(a->live); i++)
+        if (a->out[i]) zmq_close(a->out[i]);
+    if (a->bell >= 0) close(a->bell);
+    for (uint32_t i = 0; i < a->delayed_count; i++) free(a->delayed[i].message);
+    free(a->delayed);
+    free(a->out);
+    free(a->links);
+    free(a->alarms.alarms);
+    heap_free(&a->alarms.heap);
+    heap_free(&a->departures);
+    trace_free(&a->trace);
+    journal_free(&a->journal);
+    pthread_mutex_destroy(&a->orders.mutex);
+    pthread_cond_destroy(&a->orders.done);
+}
+
+/* ---- orders ---- */
+
+void order_free(struct order *o) {
+    buffer_free(&o->data);
+    free(o);
+}
+
+void order_give(struct actor *a, struct order *o) {
+    uint64_t one = 1;
+    struct orders *q = &a->orders;
+    pthread_mutex_lock(&q->mutex);
+    o->next = NULL;
+    if (q->last)
+        q->last->next = o;
+    else
+        q->first = o;
+    q->last = o;
+    atomic_store(&q->pending, true);
+    pthread_mutex_unlock(&q->mutex);
+    ssize_t n = write(a->bell, &one, sizeof one); /* it fails only when it rings already */
+    (void)n;
+}
+
+void order_wait(struct actor *a, struct order *o) {
+    o->waited = true;
+    order_give(a, o);
+    pthread_mutex_lock(&a->orders.mutex);
+    while (!o->done) pthread_cond_wait(&a->orders.done, &a->orders.mutex);
+    pthread_mutex_unlock(&a->orders.mutex);
+}
+
+struct order *order_take(struct actor *a) {
+    struct orders *q = &a->orders;
+    if (!atomic_load(&q->pending)) return NULL;
+    pthread_mutex_lock(&q->mutex);
+    struct order *o = q->first;
+    if (o) q->first = o->next;
+    if (!q->first) {
+        q->last = NULL;
+        atomic_store(&q->pending, false);
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return o;
+}
+
+void order_end(struct actor *a, struct order *o) {
+    if (!o->waited) {
+        order_free(o);
+        return;
+    }
+    pthread_mutex_lock(&a->orders.mutex);
+    o->done = true;
+    pthread_cond_broadcast(&a->orders.done);
+    pthread_mutex_unlock(&a->orders.mutex);
+}
+
+/* ---- alarms ---- */
+
+static void alarm_queue(struct alarms *t, uint32_t slot) {
+    struct alarm *at = &t->alarms[slot];
+    at->queued = at->due;
+    at->order = t->heap.sequence << HEAP_SLOT_BITS | slot;
+    heap_push(&t->heap, at->due, slot);
+}
+
+/* Set later than its entry, only `due` moves: the entry, when it comes, is put back. */
+void alarm_set(struct alarms *t, uint32_t slot, int64_t due) {
+    if (slot >= t->count) t->alarms = mem_grow(t->alarms, &t->capacity, slot + 1, sizeof *t->alarms);
+    while (t->count <= slot) t->alarms[t->count++] = (struct alarm){NEVER, NEVER, 0};
+    t->alarms[slot].due = due;
+    if (due < t->alarms[slot].queued) alarm_queue(t, slot);
+}
+
+void alarms_clear(struct alarms *t) {
+    for (size_t i = 0; i < t->count; i++) t->alarms[i].due = NEVER;
+}
+
+int64_t alarm_take(struct alarms *t, int64_t now) {
+    while (t->heap.count && t->heap.keys[0].time <= now) {
+        struct heap_key key = heap_pop(&t->heap);
+        uint32_t slot = heap_slot(key);
+        struct alarm *at = &t->alarms[slot];
+        if (at->queued == NEVER || at->order != key.order) continue;
+        at->queued = NEVER;
+        if (at->due > now) {
+            if (at->due != NEVER) alarm_queue(t, slot);
+            continue;
+        }
+        at->due = NEVER;
+        return slot;
+    }
+    return -1;
+}
+
+/* ---- sending ---- */
+
+void actor_drop(struct actor *a, uint16_t from, uint16_t to, uint8_t why, uint64_t id) {
+    a->counts.dropped++;
+    qrt_event e = {a->time, to, 0, QRT_KIND_DROP, why, from, 0, 0, id, 0};
+    trace_emit(&a->trace, &e);
+}
+
+static struct live_link *link_of(struct actor *a, uint16_t from, uint16_t to) {
+    size_t n = live_node_count(a->live), at = to;
+    if (to > QRT_CLIENT)
+        at = n + (to - QRT_CLIENT);
+    else if (from > QRT_CLIENT)
+        at = (size_t)(from - QRT_CLIENT - 1) * n + to;
+    if (at >= a->link_count) {
+        a->links = mem_grow(a->links, &a->link_capacity, at + 1, sizeof *a->links);
+        memset(a->links + a->link_count, 0, (at + 1 - a->link_count) * sizeof *a->links);
+        a->link_count = at + 1;
+    }
+    return &a->links[at];
+}
+
+static uint16_t peer_of(uint16_t to) {
+    return to > QRT_CLIENT ? 0 : to;
+}
+
+static void queue_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
+                          uint32_t size) {
+    zmq_msg_t m;
+    if (!a->out[peer] || zmq_msg_init_size(&m, sizeof *head + size)) {
+        actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
+        return;
+    }
+    uint8_t *data = zmq_msg_data(&m);
+    memcpy(data, head, sizeof *head);
+    memcpy(data + sizeof *head, frame, size);
+    QUEUE_RELEASE(a->out[peer]);
+    struct actor *receiver = peer ? &a->live->nodes[peer].actor : &a->live->clients.actor;
+    QUEUE_RELEASE(receiver);
+    if (zmq_msg_send(&m, a->out[peer], ZMQ_DONTWAIT) >= 0) return;
+    zmq_msg_close(&m);
+    actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
+}
+
+static void delay_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
+                          uint32_t size, int64_t time) {
+    uint32_t slot = a->delayed_free;
+    if (slot == UINT32_MAX) {
+        a->delayed = mem_grow(a->delayed, &a->delayed_capacity, (size_t)a->delayed_count + 1, sizeof *a->delayed);
+        slot = a->delayed_count++;
+        CHECK(slot <= HEAP_SLOT_MAX);
+    } else {
+        a->delayed_free = a->delayed[slot].next_free;
+    }
+    uint8_t *message = mem_alloc(sizeof *head + size);
+    memcpy(message, head, sizeof *head);
+    memcpy(message + sizeof *head, frame, size);
+    a->delayed[slot] = (struct delayed){peer, size, 0, message};
+    heap_push(&a->departures, time, slot);
+}
+
+static void send_at(struct actor *a, const struct envelope *head, const uint8_t *frame, uint32_t size, int64_t time) {
+    if (time > a->time)
+        delay_message(a, peer_of(head->to), head, frame, size, time);
+    else
+        queue_message(a, peer_of(head->to), head, frame, size);
+}
+
+/* As the simulator's links do it, on the sender's side: a partition drops, the engine judges, order is kept. */
+static void send_troubled(struct actor *a, struct live_link *k, const struct envelope *head, const uint8_t *frame,
+                          uint32_t size) {
+    struct live *l = a->live;
+    struct fault_fate fate = {0};
+    int64_t time = a->time;
+    pthread_mutex_lock(&l->fault_mutex);
+    bool cut = faults_cut(l->faults, head->from, head->to);
+    faults_message(l->faults, head->from, head->to, k->sequence, size, &fate);
+    if (head->to < QRT_CLIENT) time += faults_slowness(l->faults, head->to);
+    pthread_mutex_unlock(&l->fault_mutex);
+    if (cut || fate.drop) {
+        actor_drop(a, head->from, head->to, cut ? QRT_DROP_PARTITION : fate.drop, wire_id(frame));
+        return;
+    }
+    time += fate.extra_ns;
+    if (fate.reorder)
+        a->counts.reordered++;
+    else if (time < k->last)
+        time = k->last;
+    else
+        k->last = time;
+    uint8_t *changed = fate.corrupt ? mem_copy(frame, size) : NULL;
+    if (changed) {
+        a->counts.corrupted++;
+        changed[fate.corrupt_bit / 8] ^= (uint8_t)(1u << (fate.corrupt_bit % 8));
+    }
+    send_at(a, head, changed ? changed : frame, size, time);
+    free(changed);
+    if (!fate.duplicate) return;
+    a->counts.duplicated++;
+    send_at(a, head, frame, size, time + fate.duplicate_ns);
+}
+
+void actor_send(struct actor *a, uint16_t from, uint16_t to, const uint8_t *frame, uint32_t size) {
+    struct live_link *k = link_of(a, from, to);
+    struct envelope head = {from, to, 0, a->time};
+    k->sequence++;
+    if (!atomic_load_explicit(&a->live->calm, memory_order_acquire))
+        send_troubled(a, k, &head, frame, size);
+    else
+        send_at(a, &head, frame, size, k->last > a->time ? k->last : a->time);
+}
+
+void actor_depart(struct actor *a) {
+    int64_t now = live_now(a->live);
+    if (!a->departures.count || a->departures.keys[0].time > now) return;
+    a->time = journal_open(&a->journal, a->live, 0);
+    while (a->departures.count && a->departures.keys[0].time <= now) {
+        uint32_t slot = heap_slot(heap_pop(&a->departures));
+        struct delayed *d = &a->delayed[slot];
+        struct envelope head;
+        memcpy(&head, d->message, sizeof head);
+        queue_message(a, d->peer, &head, d->message + sizeof head, d->size);
+        free(d->message);
+        d->message = NULL;
+        d->next_free = a->delayed_free;
+        a->delayed_free = slot;
+    }
+    journal_close(&a->journal);
+}
+
+/* ---- receiving ---- */
+
+bool live_cut(struct live *l, uint16_t from, uint16_t to) {
+    if (atomic_load_explicit(&l->calm, memory_order_acquire)) return false;
+    pthread_mutex_lock(&l->fault_mutex);
+    bool cut = faults_cut(l->faults, from, to);
+    pthread_mutex_unlock(&l->fault_mutex);
+    return cut;
+}
+
+size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self) {
+    size_t count = 0;
+    zmq_msg_t m;
+    zmq_msg_init(&m);
+    while (count < LIVE_BURST && zmq_msg_recv(&m, a->inbox, ZMQ_DONTWAIT) >= 0) {
+        struct envelope head;
+        size_t size = zmq_msg_size(&m);
+        uint8_t *data = zmq_msg_data(&m);
+        QUEUE_ACQUIRE(a);
+        count++;
+        CHECK(size >= sizeof head); /* nobody but our own actors can reach an inproc socket */
+        memcpy(&head, data, sizeof head);
+        struct arrival arrival = {head.from, head.to, head.sent, bytes_of(data + sizeof head, size - sizeof head)};
+        each(self, &arrival);
+    }
+    zmq_msg_close(&m);
+    return count;
+}
+
+void actor_sleep(struct actor *a, bool inputs) {
+    zmq_pollitem_t items[] = {{NULL, a->bell, ZMQ_POLLIN, 0}, {a->inbox, 0, ZMQ_POLLIN, 0}};
+    int64_t next = NEVER, rings;
+    if (a->departures.count) next = a->departures.keys[0].time;
+    if (inputs && a->alarms.heap.count && a->alarms.heap.keys[0].time < next) next = a->alarms.heap.keys[0].time;
+    int64_t left = next == NEVER ? -1 : next - live_now(a->live);
+    long wait_ms = next == NEVER ? -1 : left <= 0 ? 0 : (long)(left / 1000000 + 1);
+    if (atomic_load(&a->orders.pending)) return;
+    zmq_poll(items, inputs ? 2 : 1, wait_ms);
+    if (!(items[0].revents & ZMQ_POLLIN)) return;
+    ssize_t n = read(a->bell, &rings, sizeof rings);
+    (void)n;
+}

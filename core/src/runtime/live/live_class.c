@@ -1,0 +1,165 @@
+/* The live runtime behind the table that every runtime offers. All calls come from the one thread that has the handle. */
+#include "runtime/live/live.h"
+
+#include <string.h>
+
+static int64_t now(void *runtime) {
+    return live_now(runtime);
+}
+
+static uint16_t leader(void *runtime) {
+    return live_leader(runtime);
+}
+
+static void view(void *runtime, uint16_t node, struct node_view *v) {
+    struct live_node *n = &((struct live *)runtime)->nodes[node];
+    pthread_mutex_lock(&n->view_mutex);
+    *v = n->view;
+    pthread_mutex_unlock(&n->view_mutex);
+}
+
+static bool cut(void *runtime, uint16_t from, uint16_t to) {
+    return live_cut(runtime, from, to);
+}
+
+/* The node's thread writes the fields down; the caller's function is called on the caller's thread. */
+static bool inspect(void *runtime, uint16_t node, inspect_fn *field, void *context) {
+    struct live *l = runtime;
+    struct order o = {.kind = ORDER_INSPECT};
+    order_wait(&l->nodes[node].actor, &o);
+    for (size_t at = 0; at < o.data.size;) {
+        const char *name = (char *)o.data.data + at, *value = name + strlen(name) + 1;
+        field(context, name, value);
+        at += strlen(name) + strlen(value) + 2;
+    }
+    buffer_free(&o.data);
+    return o.status == QRT_OK;
+}
+
+static qrt_status propose(void *runtime, uint16_t node, struct bytes data, uint64_t *ticket) {
+    struct live *l = runtime;
+    struct node_view v;
+    view(l, node, &v);
+    if (!v.up || v.paused) return QRT_EDOWN;
+    struct order *o = mem_zero(1, sizeof *o);
+    o->kind = ORDER_PROPOSE;
+    buffer_append(&o->data, data.data, data.size);
+    pthread_mutex_lock(&l->ticket_mutex);
+    *ticket = o->ticket = tickets_add(&l->tickets, node, live_now(l));
+    pthread_mutex_unlock(&l->ticket_mutex);
+    order_give(&l->nodes[node].actor, o);
+    return QRT_OK;
+}
+
+static bool ticket(void *runtime, uint64_t number, struct ticket *out, struct bytes *data) {
+    struct live *l = runtime;
+    pthread_mutex_lock(&l->ticket_mutex);
+    const struct ticket *t = tickets_at(&l->tickets, number);
+    buffer_clear(&l->answer);
+    if (t) {
+        *out = *t;
+        if (t->data_size) buffer_append(&l->answer, l->tickets.arena.data + t->data, t->data_size);
+    }
+    pthread_mutex_unlock(&l->ticket_mutex);
+    *data = bytes_of(l->answer.data, l->answer.size);
+    return t != NULL;
+}
+
+static uint16_t client(void *runtime, const struct workload *w, uint64_t operations) {
+    struct live *l = runtime;
+    uint16_t id = (uint16_t)(QRT_CLIENT + 1 + l->client_count++);
+    struct order o = {.kind = ORDER_CLIENT, .client = id, .workload = w, .operations = operations};
+    order_wait(&l->clients.actor, &o);
+    return id;
+}
+
+static qrt_status submit(void *runtime, uint16_t id, uint8_t operation, struct bytes command, uint64_t *number) {
+    struct live *l = runtime;
+    struct order o = {.kind = ORDER_SUBMIT, .client = id, .detail = operation};
+    buffer_append(&o.data, command.data, command.size);
+    order_wait(&l->clients.actor, &o);
+    buffer_free(&o.data);
+    *number = o.ticket;
+    return o.status;
+}
+
+static void stop_clients(void *runtime) {
+    struct order o = {.kind = ORDER_STOP};
+    order_wait(&((struct live *)runtime)->clients.actor, &o);
+}
+
+/* What is due at once has been done when this returns. */
+static void fault(void *runtime, const struct plan *plan) {
+    struct live *l = runtime;
+    pthread_mutex_lock(&l->director.mutex);
+    pthread_mutex_lock(&l->fault_mutex);
+    faults_add(l->faults, plan, live_now(l));
+    pthread_mutex_unlock(&l->fault_mutex);
+    director_tick(l);
+    pthread_cond_signal(&l->director.changed);
+    pthread_mutex_unlock(&l->director.mutex);
+}
+
+static const struct trace *trace_of(void *runtime) {
+    struct live *l = runtime;
+    live_merge(l, true);
+    return &l->trace;
+}
+
+static const struct history *history_of(void *runtime) {
+    struct live *l = runtime;
+    history_free(&l->history);
+    pthread_mutex_lock(&l->clients.mutex);
+    history_clone(&l->history, &l->clients.history);
+    pthread_mutex_unlock(&l->clients.mutex);
+    return &l->history;
+}
+
+static void counts_add(struct runtime_counts *sum, const struct runtime_counts *c) {
+    sum->delivered += c->delivered;
+    sum->dropped += c->dropped;
+    sum->duplicated += c->duplicated;
+    sum->corrupted += c->corrupted;
+    sum->reordered += c->reordered;
+    sum->crashes += c->crashes;
+    sum->restarts += c->restarts;
+    sum->pauses += c->pauses;
+    sum->wipes += c->wipes;
+    sum->raised += c->raised;
+    sum->torn += c->torn;
+    sum->faults += c->faults;
+}
+
+static void counts(void *runtime, struct runtime_counts *out) {
+    struct live *l = runtime;
+    *out = (struct runtime_counts){0};
+    for (uint16_t i = 1; i <= live_node_count(l); i++) {
+        pthread_mutex_lock(&l->nodes[i].view_mutex);
+        counts_add(out, &l->nodes[i].counts);
+        pthread_mutex_unlock(&l->nodes[i].view_mutex);
+    }
+    pthread_mutex_lock(&l->clients.mutex);
+    counts_add(out, &l->clients.counts);
+    pthread_mutex_unlock(&l->clients.mutex);
+    pthread_mutex_lock(&l->director.mutex);
+    counts_add(out, &l->director.counts);
+    pthread_mutex_unlock(&l->director.mutex);
+}
+
+/* A running cluster has no one state that a number could stand for. */
+static uint64_t fingerprint(void *runtime) {
+    (void)runtime;
+    return 0;
+}
+
+static bool inherited(void *runtime) {
+    struct live *l = runtime;
+    for (uint16_t i = 1; i <= live_node_count(l); i++)
+        if (l->nodes[i].start != QRT_START_FORMAT) return true;
+    return false;
+}
+
+const struct runtime_class live_class = {
+    "live",  live_new, live_free, NULL,   now,          live_run, NULL,     leader,     view,   cut,         inspect,
+    propose, ticket,   client,    submit, stop_clients, fault,    trace_of, history_of, counts, fingerprint, inherited,
+};

@@ -1,0 +1,228 @@
+/* How live nodes begin, die and come back: disks, clocks, incarnations. A crash abandons the node's host; of its disk
+ * stays what its fate says. Bytes that were not synced were never handed to the kernel's care: a flush writes and syncs in
+ * one, so a folder loses exactly what was still in the node's buffers. */
+#include "runtime/live/live.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define WALL_EPOCH 1700000000000000000 /* where every wall clock begins, ns since 1970 */
+
+void node_clock(struct live_node *n) {
+    int64_t elapsed = n->actor.time - n->mono_at;
+    n->host.time = n->actor.time;
+    n->host.mono = n->mono_base + elapsed + (n->drift_ppm == 0 ? 0 : (int64_t)((double)elapsed * n->drift_ppm / 1e6));
+    n->host.wall = WALL_EPOCH + n->host.mono + n->offset;
+}
+
+/* ---- disks ---- */
+
+struct store_identity live_identity(const struct live *l, uint16_t node) {
+    return (struct store_identity){l->cluster_id, node};
+}
+
+static struct disk *disk_new(struct live *l, uint16_t node, struct error *e) {
+    char path[OPTION_TEXT_MAX + 16];
+    if (l->config.options.disk == DISK_SIM) {
+        struct disk_sim_options instant = {0};
+        return disk_sim_new(&instant, (uint64_t)l->config.options.seed, node);
+    }
+    snprintf(path, sizeof path, "%s/n%u", l->config.options.data, node);
+    return disk_posix_new(path, e);
+}
+
+static void see_file(void *context, const char *name, uint64_t size) {
+    (void)name;
+    (void)size;
+    *(bool *)context = false;
+}
+
+/* The first start formats; later ones never do, so that a node that has lost its folder knows that it forgot something.
+ * Where not one node has anything durable, nothing was ever promised, and it is the first start still. */
+static qrt_status open_stores(struct live *l, struct disk **disks, bool format, struct error *e) {
+    bool nothing = true;
+    for (uint16_t i = 1; i <= live_node_count(l); i++) {
+        bool wiped = false;
+        struct disk *disk = disks[i];
+        disks[i] = NULL;
+        qrt_status status = store_open(&l->nodes[i].host.store, disk, live_identity(l, i), format, &wiped, e);
+        if (status) return status;
+        l->nodes[i].wiped = wiped;
+        l->nodes[i].start = format ? QRT_START_FORMAT : wiped ? QRT_START_WIPED : QRT_START_RECOVERED;
+        nothing = nothing && wiped;
+    }
+    for (uint16_t i = 1; nothing && i <= live_node_count(l); i++) {
+        l->nodes[i].start = QRT_START_FORMAT;
+        l->nodes[i].wiped = false;
+    }
+    return QRT_OK;
+}
+
+qrt_status live_disks(struct live *l, struct error *e) {
+    struct disk *disks[FAULT_NODES_MAX + 1] = {NULL};
+    const struct cluster_options *o = &l->config.options;
+    bool empty = true;
+    qrt_status status = QRT_OK;
+    for (uint16_t i = 1; i <= live_node_count(l); i++) l->nodes[i].start = QRT_START_FORMAT;
+    if (o->disk == DISK_MEMORY) return QRT_OK;
+    if (o->disk == DISK_FOLDER && mkdir(o->data, 0700) && errno != EEXIST)
+        return error_set(e, QRT_EIO, "the folder %s cannot be made: %s", o->data, strerror(errno));
+    for (uint16_t i = 1; i <= live_node_count(l) && !status; i++) {
+        disks[i] = disk_new(l, i, e);
+        status = disks[i] ? disks[i]->class->list(disks[i], see_file, &empty, e) : e->status;
+    }
+    if (!status) status = open_stores(l, disks, empty, e);
+    for (uint16_t i = 1; i <= live_node_count(l); i++)
+        if (disks[i]) disks[i]->class->free(disks[i]);
+    return status;
+}
+
+static void note_name(void *context, const char *name, uint64_t size) {
+    (void)size;
+    buffer_append(context, name, strlen(name) + 1);
+}
+
+static void wipe_folder(struct disk *disk) {
+    struct buffer names = {0};
+    disk->class->list(disk, note_name, &names, NULL);
+    for (size_t at = 0; at < names.size; at += strlen((char *)names.data + at) + 1)
+        disk->class->remove(disk, (char *)names.data + at, NULL);
+    disk->class->sync_folder(disk, NULL);
+    buffer_free(&names);
+}
+
+/* ---- incarnations ---- */
+
+qrt_status node_start(struct live_node *n, struct error *e) {
+    struct live *l = n->actor.live;
+    struct store *store = n->host.store;
+    struct host_config config = {
+        .node = n->actor.id,
+        .cluster_id = l->cluster_id,
+        .seed = (uint64_t)l->config.options.seed,
+        .members = l->members,
+        .member_count = live_node_count(l),
+        .protocol = l->config.protocol,
+        .protocol_options = l->config.protocol_options,
+        .bugs = l->config.bugs,
+        .machine = l->config.machine,
+        .sessions_limit = (uint32_t)l->config.options.sessions,
+        .inline_store = l->config.options.disk == DISK_MEMORY,
+    };
+    host_init(&n->host, &config, store, &live_port, l, &n->actor.trace);
+    n->actor.time = journal_open(&n->actor.journal, l, 0);
+    node_clock(n);
+    qrt_status status = host_start(&n->host, n->start, e);
+    node_after(n);
+    journal_close(&n->actor.journal);
+    return status;
+}
+
+/* A wipe that would leave more than a minority to catch up loses what was unsynced instead. */
+uint8_t node_fate_guarded(struct live_node *n, uint8_t fate) {
+    struct live *l = n->actor.live;
+    uint16_t nodes = live_node_count(l), behind = 1;
+    if (fate != QRT_DISK_WIPED || !n->host.up) return fate;
+    pthread_mutex_lock(&l->wipe_mutex);
+    for (uint16_t i = 1; i <= nodes; i++) {
+        struct live_node *other = &l->nodes[i];
+        pthread_mutex_lock(&other->view_mutex);
+        if (other != n && other->lagging) behind++;
+        pthread_mutex_unlock(&other->view_mutex);
+    }
+    if (behind > (nodes - 1) / 2) fate = QRT_DISK_UNSYNCED_LOST;
+    pthread_mutex_lock(&n->view_mutex);
+    n->lagging = n->lagging || fate == QRT_DISK_WIPED; /* from now on, for whoever asks next */
+    pthread_mutex_unlock(&n->view_mutex);
+    pthread_mutex_unlock(&l->wipe_mutex);
+    return fate;
+}
+
+static void drop_arrival(void *self, const struct arrival *arrival) {
+    struct live_node *n = self;
+    actor_drop(&n->actor, arrival->from, arrival->to, QRT_DROP_DOWN, wire_id(arrival->frame.data));
+}
+
+void node_crash(struct live_node *n, uint8_t fate) {
+    struct live *l = n->actor.live;
+    if (!n->host.up) return;
+    if (n->wiped) n->wiped = !host_caught_up(&n->host);
+    n->actor.counts.crashes++;
+    bool in_step = n->host.dying;
+    uint64_t effects = in_step ? n->host.effects_done : 0;
+    host_emit(&n->host, 0, QRT_KIND_CRASH, fate, 0, 0, effects, in_step, 0);
+    host_stop(&n->host);
+    alarms_clear(&n->actor.alarms);
+    n->paused = n->flush_wanted = false;
+    pthread_mutex_lock(&l->ticket_mutex);
+    tickets_orphan(&l->tickets, n->actor.id, n->actor.time);
+    pthread_mutex_unlock(&l->ticket_mutex);
+    live_ring(l);
+    if (!n->host.store) return;
+    n->disk = store_release(&n->host.store);
+    if (l->config.options.disk == DISK_SIM)
+        disk_sim_crash(n->disk, (qrt_disk_fate)fate);
+    else if (fate == QRT_DISK_WIPED)
+        wipe_folder(n->disk);
+    if (fate != QRT_DISK_WIPED) return;
+    n->wiped = true;
+    n->actor.counts.wipes++;
+}
+
+static bool open_again(struct live_node *n, bool *wiped) {
+    struct live *l = n->actor.live;
+    struct error e = {0};
+    struct disk *disk = n->disk;
+    n->disk = NULL;
+    if (l->config.options.disk == DISK_MEMORY) return *wiped = true;
+    if (!disk && l->config.options.disk == DISK_FOLDER) disk = disk_new(l, n->actor.id, &e);
+    if (!disk) return false; /* an earlier restart found it unusable; its reason stands */
+    n->death = store_open(&n->host.store, disk, live_identity(l, n->actor.id), false, wiped, &e);
+    snprintf(n->death_text, sizeof n->death_text, "%s", e.text);
+    return n->death == QRT_OK;
+}
+
+/* What goes wrong stays in the node's view. */
+void node_restart(struct live_node *n) {
+    struct error e = {0};
+    bool wiped = false;
+    if (n->host.up) return;
+    /* What was sent to it while it was down must not reach the next incarnation. */
+    while (actor_arrivals(&n->actor, drop_arrival, n)) continue;
+    if (!open_again(n, &wiped)) return;
+    n->actor.counts.restarts++;
+    n->death = QRT_OK;
+    n->death_text[0] = 0;
+    if (host_start(&n->host, wiped ? QRT_START_WIPED : QRT_START_RECOVERED, &e)) {
+        n->death = e.status;
+        snprintf(n->death_text, sizeof n->death_text, "%s", e.text);
+        driver_die(&n->host);
+    }
+}
+
+void node_after(struct live_node *n) {
+    if (__builtin_expect(!n->host.dying, 1)) return;
+    if (n->death != QRT_OK) n->actor.counts.raised++;
+    uint8_t fate = n->crash_guarded ? node_fate_guarded(n, n->crash_fate) : n->crash_fate;
+    node_crash(n, n->death != QRT_OK ? QRT_DISK_KEPT : fate);
+}
+
+void node_publish(struct live_node *n) {
+    struct node_view v = {.node = n->actor.id, .up = n->host.up, .paused = n->paused, .counts = n->host.counts};
+    const struct instance *in = &n->host.instances[0];
+    if (v.up)
+        in->protocol->status(in->state, &v.status);
+    else
+        snprintf(v.why_down, sizeof v.why_down, "%s", n->death_text);
+    v.status.applied = in->applied;
+    if (n->wiped) n->wiped = !host_caught_up(&n->host);
+    pthread_mutex_lock(&n->view_mutex);
+    bool news = v.up != n->view.up || v.status.role != n->view.status.role || v.status.term != n->view.status.term;
+    n->view = v;
+    n->counts = n->actor.counts;
+    n->lagging = n->wiped;
+    pthread_mutex_unlock(&n->view_mutex);
+    if (news) live_ring(n->actor.live);
+}

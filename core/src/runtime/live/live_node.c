@@ -1,0 +1,259 @@
+/* A live node's thread: it drains what came, steps its host, flushes once for the whole burst, tells what it is now, and
+ * sleeps. The host is the simulator's; what differs is that time passes by itself. */
+#include "runtime/live/live.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the port ---- */
+
+static struct live_node *node_of(struct host *h) {
+    return &((struct live *)h->runtime)->nodes[h->config.node];
+}
+
+static void port_send(void *runtime, struct host *h, uint16_t to, const uint8_t *frame, uint32_t size) {
+    (void)runtime;
+    actor_send(&node_of(h)->actor, h->config.node, to, frame, size);
+}
+
+static uint32_t timer_slot(struct live_node *n, uint16_t group, uint32_t id) {
+    for (uint32_t i = 0; i < n->timer_count; i++)
+        if (n->timers[i].id == id && n->timers[i].group == group) return i;
+    n->timers = mem_grow(n->timers, &n->timer_capacity, n->timer_count + 1, sizeof *n->timers);
+    n->timers[n->timer_count] = (struct node_timer){group, id};
+    return (uint32_t)n->timer_count++;
+}
+
+static void port_timer(void *runtime, struct host *h, uint16_t group, uint32_t id, int64_t delay) {
+    struct live_node *n = node_of(h);
+    (void)runtime;
+    int64_t due = NEVER;
+    if (delay != INT64_MAX) { /* the node counts by its own clock: a fast one rings early */
+        if (n->drift_ppm != 0) delay = (int64_t)((double)delay / (1 + n->drift_ppm / 1e6)) + 2;
+        due = h->time + (delay > 0 ? delay : 0);
+    }
+    alarm_set(&n->actor.alarms, timer_slot(n, group, id), due);
+}
+
+static void port_persist(void *runtime, struct host *h) {
+    (void)runtime;
+    node_of(h)->flush_wanted = true;
+}
+
+static void port_answer(void *runtime, struct host *h, const struct answer *a) {
+    struct live *l = runtime;
+    pthread_mutex_lock(&l->ticket_mutex);
+    tickets_answer(&l->tickets, a, h->time);
+    pthread_mutex_unlock(&l->ticket_mutex);
+    live_ring(l);
+}
+
+static void port_died(void *runtime, struct host *h, qrt_status why, const char *text) {
+    struct live_node *n = node_of(h);
+    (void)runtime;
+    if (why == QRT_OK) return; /* an armed crash: node_after sees it */
+    n->death = why;
+    snprintf(n->death_text, sizeof n->death_text, "%s", text);
+    driver_die(h);
+}
+
+const struct host_port live_port = {port_send, port_timer, port_persist, port_answer, port_died};
+
+/* ---- inputs ---- */
+
+static void input_begin(struct live_node *n, int64_t after) {
+    n->actor.time = journal_open(&n->actor.journal, n->actor.live, after);
+    node_clock(n);
+}
+
+static void input_end(struct live_node *n) {
+    node_after(n);
+    journal_close(&n->actor.journal);
+}
+
+static void on_arrival(void *self, const struct arrival *arrival) {
+    struct live_node *n = self;
+    input_begin(n, arrival->sent);
+    if (!n->host.up) {
+        actor_drop(&n->actor, arrival->from, arrival->to, QRT_DROP_DOWN, wire_id(arrival->frame.data));
+    } else if (live_cut(n->actor.live, arrival->from, arrival->to)) {
+        actor_drop(&n->actor, arrival->from, arrival->to, QRT_DROP_PARTITION, wire_id(arrival->frame.data));
+    } else {
+        n->actor.counts.delivered++;
+        host_receive(&n->host, arrival->frame);
+    }
+    input_end(n);
+}
+
+static bool ring_timers(struct live_node *n) {
+    bool any = false;
+    int64_t now = live_now(n->actor.live);
+    for (int64_t slot; n->host.up && (slot = alarm_take(&n->actor.alarms, now)) >= 0; any = true) {
+        input_begin(n, 0);
+        host_timer(&n->host, n->timers[slot].group, n->timers[slot].id);
+        input_end(n);
+    }
+    return any;
+}
+
+/* One group commit of all that the burst has written. What follows from it may want the next. */
+static void flush(struct live_node *n) {
+    struct error e = {0};
+    while (n->flush_wanted && n->host.up) {
+        n->flush_wanted = false;
+        input_begin(n, 0);
+        if (host_flush_begin(&n->host, &e) && host_flush_end(&n->host, &e))
+            port_died(n->actor.live, &n->host, e.status, e.text);
+        input_end(n);
+    }
+    n->flush_wanted = false;
+}
+
+/* ---- orders ---- */
+
+static void propose(struct live_node *n, struct order *o) {
+    input_begin(n, o->time);
+    if (n->host.up) {
+        host_propose(&n->host, 0, bytes_of(o->data.data, o->data.size), o->ticket);
+    } else { /* it died meanwhile: certainly not proposed */
+        struct answer a = {.ticket = o->ticket, .status = QRT_ENOTLEADER};
+        port_answer(n->actor.live, &n->host, &a);
+    }
+    input_end(n);
+    order_end(&n->actor, o);
+}
+
+static void postpone(struct live_node *n, struct order *o) {
+    o->next = NULL;
+    if (n->waiting_last)
+        n->waiting_last->next = o;
+    else
+        n->waiting = o;
+    n->waiting_last = o;
+}
+
+static void propose_waiting(struct live_node *n) {
+    while (n->waiting && !n->paused) {
+        struct order *o = n->waiting;
+        n->waiting = o->next;
+        if (!n->waiting) n->waiting_last = NULL;
+        propose(n, o);
+    }
+}
+
+static void pause_or_resume(struct live_node *n, bool pause) {
+    if (n->paused == pause || !n->host.up) return;
+    n->paused = pause;
+    n->actor.counts.pauses += pause;
+    host_emit(&n->host, 0, pause ? QRT_KIND_PAUSE : QRT_KIND_RESUME, 0, 0, 0, 0, 0, 0);
+}
+
+static void set_clock(struct live_node *n, const struct order *o) {
+    n->mono_base = n->host.mono; /* rebase: the monotonic clock changes its rate, never its reading */
+    n->mono_at = n->actor.time;
+    n->drift_ppm = o->drift;
+    n->offset = o->offset;
+}
+
+static void add_field(void *context, const char *name, const char *value) {
+    buffer_append(context, name, strlen(name) + 1);
+    buffer_append(context, value, strlen(value) + 1);
+}
+
+static void inspect(struct live_node *n, struct order *o) {
+    if (n->host.up)
+        n->host.instances[0].protocol->inspect(n->host.instances[0].state, add_field, &o->data);
+    else
+        o->status = QRT_EDOWN;
+}
+
+static void crash(struct live_node *n, const struct order *o) {
+    if (o->effect >= 0 && n->host.up) {
+        n->crash_fate = o->detail;
+        n->crash_guarded = o->guarded;
+        n->host.crash_after = (uint64_t)o->effect;
+    } else {
+        node_crash(n, o->guarded ? node_fate_guarded(n, o->detail) : o->detail);
+    }
+}
+
+static void carry_out(struct live_node *n, struct order *o) {
+    switch ((enum order_kind)o->kind) {
+    case ORDER_QUIT: n->actor.quit = true; break;
+    case ORDER_CRASH: crash(n, o); break;
+    case ORDER_RESTART:
+        n->host.crash_after = HOST_NO_CRASH; /* a crash that still waits for its effect is called off */
+        node_restart(n);
+        break;
+    case ORDER_PAUSE:
+    case ORDER_RESUME: pause_or_resume(n, o->kind == ORDER_PAUSE); break;
+    case ORDER_CLOCK: set_clock(n, o); break;
+    case ORDER_INSPECT: inspect(n, o); break;
+    case ORDER_PROPOSE:
+    case ORDER_CLIENT:
+    case ORDER_SUBMIT:
+    case ORDER_STOP: break; /* not for here */
+    }
+}
+
+static bool take_orders(struct live_node *n) {
+    bool any = false;
+    for (struct order *o; (o = order_take(&n->actor)); any = true) {
+        if (o->kind == ORDER_PROPOSE) {
+            postpone(n, o);
+            propose_waiting(n);
+            continue;
+        }
+        propose_waiting(n);
+        input_begin(n, o->time);
+        carry_out(n, o);
+        input_end(n);
+        flush(n);
+        node_publish(n); /* who waits for the order sees what became of it */
+        order_end(&n->actor, o);
+    }
+    propose_waiting(n);
+    return any;
+}
+
+void *node_main(void *node) {
+    struct live_node *n = node;
+    flush(n);
+    node_publish(n);
+    for (;;) {
+        bool busy = take_orders(n);
+        if (n->actor.quit) break;
+        actor_depart(&n->actor);
+        if (!n->paused) {
+            busy |= actor_arrivals(&n->actor, on_arrival, n) > 0;
+            busy |= ring_timers(n);
+            flush(n);
+        }
+        if (busy)
+            node_publish(n);
+        else
+            actor_sleep(&n->actor, !n->paused);
+    }
+    return NULL;
+}
+
+void node_init(struct live_node *n) {
+    pthread_mutex_init(&n->view_mutex, NULL);
+    n->view.node = n->actor.id;
+}
+
+void node_free(struct live_node *n) {
+    if (!n->actor.live) return;
+    n->paused = false;
+    while (n->waiting) {
+        struct order *o = n->waiting;
+        n->waiting = o->next;
+        order_free(o);
+    }
+    if (n->host.port) host_free(&n->host);
+    if (n->disk) n->disk->class->free(n->disk);
+    free(n->timers);
+    pthread_mutex_destroy(&n->view_mutex);
+    actor_free(&n->actor);
+}

@@ -1,0 +1,27 @@
+/* The options of a cluster, whatever its protocol: sizes, seed, network, disk, recording. The protocol's own options
+ * stand in its own table beside this one. */
+#ifndef RUNTIME_OPTIONS_H
+#define RUNTIME_OPTIONS_H
+
+#include "base/option.h"
+#include "fault/plan.h"
+
+enum runtime_kind { RUNTIME_SIM = 0, RUNTIME_LIVE = 1 };
+enum record_kind { RECORD_ALL = 0, RECORD_LAST = 1, RECORD_NONE = 2 };
+enum disk_kind { DISK_SIM = 0, DISK_MEMORY = 1, DISK_FOLDER = 2 };
+
+struct cluster_options {
+    int64_t nodes, seed;
+    int32_t runtime, profile, record, disk, delay_kind;
+    char machine[OPTION_TEXT_MAX], data[OPTION_TEXT_MAX], bug[OPTION_TEXT_MAX];
+    int64_t record_last, sessions;
+    int64_t delay, jitter, write, sync, disk_jitter, timeout, client_retry;
+    bool check;
+};
+
+extern const struct option_table cluster_option_table;
+
+/* The link's delay as a distribution; a profile's figures stand where delay and jitter were left at 0. */
+struct distribution cluster_link_delay(const struct cluster_options *o);
+
+#endif

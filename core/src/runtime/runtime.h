@@ -1,0 +1,98 @@
+/* What every runtime is given and what it offers: the cluster layer above drives sim and live through one table. */
+#ifndef RUNTIME_RUNTIME_H
+#define RUNTIME_RUNTIME_H
+
+#include "client/client.h"
+#include "fault/plan.h"
+#include "runtime/condition.h"
+#include "runtime/host.h"
+#include "runtime/options.h"
+
+struct runtime_config {
+    struct cluster_options options;
+    const struct protocol *protocol;
+    const void *protocol_options; /* owned by the cluster above; outlives the runtime */
+    const struct machine_class *machine;
+    uint64_t bugs;
+    const struct plan *plan; /* may be NULL */
+};
+
+/* How a proposal or operation that came through the API stands. Tickets count from 1. */
+struct ticket {
+    bool done;
+    qrt_status status;
+    uint16_t node, leader;
+    uint64_t term, index;
+    int64_t proposed, answered; /* ns */
+    uint32_t data, data_size;   /* in the tickets' arena */
+};
+
+struct tickets {
+    struct ticket *tickets; /* [i] is ticket first + i */
+    size_t count, capacity;
+    uint64_t first;
+    size_t open_from; /* all before it are done */
+    struct buffer arena;
+};
+
+uint64_t tickets_add(struct tickets *t, uint16_t node, int64_t now);
+struct ticket *tickets_at(const struct tickets *t, uint64_t ticket); /* NULL: none of that number */
+void tickets_answer(struct tickets *t, const struct answer *a, int64_t now);
+/* A node died: what it had not answered may or may not come true. */
+void tickets_orphan(struct tickets *t, uint16_t node, int64_t now);
+void tickets_clone(struct tickets *to, const struct tickets *from);
+void tickets_free(struct tickets *t);
+
+struct runtime_counts {
+    uint64_t delivered, dropped, duplicated, corrupted, reordered, crashes, restarts, pauses, wipes, raised;
+    uint64_t torn, faults;
+};
+
+struct node_view { /* one node, as people see it */
+    uint16_t node;
+    bool up, paused;
+    struct protocol_status status;
+    struct host_counts counts;
+    char why_down[ERROR_TEXT_MAX];
+};
+
+/* The one table through which the cluster layer drives simulator and live alike. */
+struct runtime_class {
+    const char *name;
+    /* The sink sees every event from the first on. */
+    void *(*create)(const struct runtime_config *config, struct trace_sink sink, struct error *e);
+    void (*destroy)(void *runtime);
+    /* config: the clone's own, with pointers that outlive it. NULL where it cannot. */
+    void *(*clone)(const void *runtime, const struct runtime_config *config, struct trace_sink sink);
+    int64_t (*now)(void *runtime);
+    /* Until `until`, or the condition; QRT_MORE after slice_ns of wall time (0: never); QRT_ETIMEOUT with a condition. */
+    qrt_status (*run)(void *runtime, int64_t until, const struct condition *condition, int64_t slice_ns);
+    uint64_t (*step)(void *runtime, uint64_t count); /* events carried out; NULL where time is real */
+    uint16_t (*leader)(void *runtime);
+    void (*view)(void *runtime, uint16_t node, struct node_view *view);
+    bool (*cut)(void *runtime, uint16_t from, uint16_t to);                          /* by a standing partition */
+    bool (*inspect)(void *runtime, uint16_t node, inspect_fn *field, void *context); /* false: the node is down */
+    qrt_status (*propose)(void *runtime, uint16_t node, struct bytes data, uint64_t *ticket);
+    /* A copy, and the answer's bytes (valid until the next call on the runtime). False: no such ticket. */
+    bool (*ticket)(void *runtime, uint64_t ticket, struct ticket *out, struct bytes *data);
+    uint16_t (*client)(void *runtime, const struct workload *w, uint64_t operations); /* w NULL: manual */
+    qrt_status (*submit)(void *runtime, uint16_t client, uint8_t operation, struct bytes command, uint64_t *ticket);
+    void (*stop_clients)(void *runtime);
+    /* Times of the directives count from now; a directive at 0 takes effect at once. */
+    void (*fault)(void *runtime, const struct plan *plan);
+    const struct trace *(*trace)(void *runtime);
+    const struct history *(*history)(void *runtime);
+    void (*counts)(void *runtime, struct runtime_counts *counts);
+    uint64_t (*fingerprint)(void *runtime);
+    /* It began with an earlier cluster's data, so that its history has no known beginning. NULL: never. */
+    bool (*inherited)(void *runtime);
+};
+
+/* NULL when this build lacks it (live without libzmq). */
+const struct runtime_class *runtime_find(enum runtime_kind kind);
+extern const struct runtime_class sim_class;
+#ifdef QRT_HAVE_LIVE
+extern const struct runtime_class live_class;
+#endif
+
+#endif

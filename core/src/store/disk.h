@@ -1,0 +1,56 @@
+/* The small disk interface under the store: files by name in one folder, append or overwrite at an offset,
+ * sync. Two implementations under the same store code: POSIX (disk_posix.c) and simulated (disk_sim.c).
+ *
+ * All calls are synchronous in effect; what a simulated disk takes in time is returned as a latency in ns,
+ * which the runtime turns into a delayed completion. What is written is durable only after sync of that file
+ * (and, for a file's existence and name, sync_folder). A crash of the simulated disk keeps everything, loses
+ * what was not synced (tearing at most one write at a sector boundary of 512 bytes or keeping any subset of
+ * unsynced sectors), or wipes it all. */
+#ifndef STORE_DISK_H
+#define STORE_DISK_H
+
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/status.h"
+
+struct disk {
+    const struct disk_class *class;
+    uint32_t block;   /* commits of the log begin at its multiples: no synced block is written again */
+    uint32_t segment; /* preallocated size of a log file */
+};
+
+typedef void disk_list_fn(void *context, const char *name, uint64_t size);
+
+struct disk_class {
+    /* In name order. */
+    qrt_status (*list)(struct disk *d, disk_list_fn *each, void *context, struct error *e);
+    /* Or truncates. */
+    qrt_status (*create)(struct disk *d, const char *name, uint64_t preallocate, struct error *e);
+    /* The whole file. */
+    qrt_status (*read)(struct disk *d, const char *name, struct buffer *out, struct error *e);
+    qrt_status (*write)(struct disk *d, const char *name, uint64_t offset, struct bytes data, struct error *e);
+    qrt_status (*sync)(struct disk *d, const char *name, struct error *e);
+    qrt_status (*rename)(struct disk *d, const char *from, const char *to, struct error *e);
+    qrt_status (*remove)(struct disk *d, const char *name, struct error *e);
+    qrt_status (*sync_folder)(struct disk *d, struct error *e);
+    struct disk *(*clone)(const struct disk *d); /* simulated only: else the member is NULL */
+    void (*free)(struct disk *d);
+};
+
+/* Creates the folder with mode 0700 where it is missing; takes an exclusive lock on it. */
+struct disk *disk_posix_new(const char *folder, struct error *e);
+
+struct disk_sim_options {
+    int64_t write_ns, sync_ns, jitter_ns; /* mean latencies of the profile; jitter uniform in [0, jitter) */
+};
+struct disk *disk_sim_new(const struct disk_sim_options *options, uint64_t seed, uint64_t node);
+/* What the operations since the last call took. */
+int64_t disk_sim_latency(struct disk *d);
+void disk_sim_crash(struct disk *d, qrt_disk_fate fate); /* random choices from the disk's own stream */
+uint64_t disk_sim_fingerprint(const struct disk *d);
+/* Power fails after that many more operations: they and all later ones give QRT_EIO until disk_sim_crash.
+ * Reads and lists do not count. For tests that visit every crash point. */
+void disk_sim_fail_after(struct disk *d, uint64_t operations);
+
+#endif

@@ -1,0 +1,73 @@
+/* The store: a write-ahead log and checkpoints of one node (all its groups) over a disk.
+ *
+ * A record is opaque bytes of one protocol instance, with the log index up to which it can be superseded by a
+ * checkpoint. store_append buffers; store_flush writes and syncs everything buffered as one group commit. The
+ * runtime decides when to flush (as soon as the previous flush has completed: records that arrive meanwhile
+ * share the next one). */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/blob.h"
+#include "store/disk.h"
+
+struct store;
+
+struct store_identity {
+    uint64_t cluster_id;
+    uint16_t node;
+};
+
+struct store_record {
+    uint16_t group;
+    uint64_t index, term;
+    struct bytes data;
+};
+
+struct store_checkpoint {
+    uint16_t group;
+    uint64_t index, term;
+    struct bytes meta;
+    struct blob *blob;
+    /* This store's log leads up to index: a snapshot of the node's own machine. False: it came from
+     * elsewhere, so that an older checkpoint and the log cannot take its place when it is damaged. */
+    bool from_log;
+};
+
+/* Recovery hands out, for each group in ascending order, its newest sound checkpoint (if any) and then its
+ * records in the order in which they were appended. Pointers live for the call. */
+struct store_visitor {
+    void (*checkpoint)(void *context, const struct store_checkpoint *c);
+    void (*record)(void *context, const struct store_record *r);
+    void *context;
+};
+
+/* Takes the disk, also when it fails. `format` true: the explicit first start; refuses a folder that already
+ * holds a store. false: opens; an empty folder gives *wiped = true and a store that starts empty, and so do
+ * later openings until its first record or checkpoint is durable: before that it knows no more than a wiped
+ * one. QRT_EFOREIGN, QRT_ENEWER, QRT_ECORRUPT say which file, where and what to do; the folder is then left
+ * as it was. */
+qrt_status store_open(struct store **out, struct disk *disk, struct store_identity identity, bool format, bool *wiped,
+                      struct error *e);
+/* A store without a disk, that keeps nothing: what is flushed is at once "durable" (benchmarks). */
+struct store *store_memory_new(void);
+qrt_status store_recover(struct store *s, const struct store_visitor *visitor, struct error *e);
+void store_append(struct store *s, const struct store_record *r);
+bool store_dirty(const struct store *s); /* something is buffered */
+/* After an error nothing more is accepted: a failed sync is never retried, the node stops.
+ * store_write puts what is buffered on the disk, unsynced; store_sync makes all that was written durable. The
+ * simulator calls them apart, with the disk's latency and perhaps a crash between; store_flush is both in
+ * one. */
+qrt_status store_write(struct store *s, struct error *e);
+qrt_status store_sync(struct store *s, struct error *e);
+qrt_status store_flush(struct store *s, struct error *e);
+/* Writes a checkpoint file (write, sync, rename, sync the folder), then removes segments whose records of
+ * every group are superseded, and older checkpoints but one. Flushes first. */
+qrt_status store_save(struct store *s, const struct store_checkpoint *c, struct error *e);
+struct disk *store_disk(struct store *s);
+struct store *store_clone(const struct store *s); /* with its simulated disk */
+uint64_t store_fingerprint(const struct store *s);
+/* Frees the store (unflushed records are dropped) and hands its disk back, open, to crash and reopen. */
+struct disk *store_release(struct store **s);
+void store_free(struct store **s); /* unflushed records are dropped, as a crash would */
+
+#endif

@@ -1,0 +1,62 @@
+/* Every message, once. M(number, name, NAME) lists the messages; for each, WIRE_NAME_FIXED lists its fixed
+ * fields F(type, name) and WIRE_NAME_BLOBS its byte strings B(name), which follow them on the wire. Structs,
+ * encoder, decoder and the human-readable form all come from these lists. Numbers cross the wire and the trace:
+ * never reuse one. */
+#ifndef WIRE_MESSAGES_H
+#define WIRE_MESSAGES_H
+
+/* clang-format off */
+#define WIRE_MESSAGES(M) \
+    M(1,  ping,             PING) \
+    M(2,  client_request,   CLIENT_REQUEST) \
+    M(3,  client_reply,     CLIENT_REPLY) \
+    M(10, vote_request,     VOTE_REQUEST) \
+    M(11, vote_reply,       VOTE_REPLY) \
+    M(12, append_request,   APPEND_REQUEST) \
+    M(13, append_reply,     APPEND_REPLY) \
+    M(14, snapshot_chunk,   SNAPSHOT_CHUNK) \
+    M(15, snapshot_reply,   SNAPSHOT_REPLY) \
+    M(16, recover_request,  RECOVER_REQUEST) \
+    M(17, recover_reply,    RECOVER_REPLY)
+
+/* The null protocol of the benchmarks. */
+#define WIRE_PING_FIXED(F) F(uint64_t, term) F(uint64_t, hops) F(uint64_t, a) F(uint64_t, b) F(uint64_t, c)
+#define WIRE_PING_BLOBS(B)
+
+/* A client's request to a node (operation: enum client_operation in client/request.h) and the answer. */
+#define WIRE_CLIENT_REQUEST_FIXED(F) F(uint64_t, session) F(uint64_t, sequence) F(uint64_t, number) F(uint8_t, operation)
+#define WIRE_CLIENT_REQUEST_BLOBS(B) B(data)
+#define WIRE_CLIENT_REPLY_FIXED(F) F(uint64_t, number) F(uint64_t, term) F(uint64_t, index) F(uint32_t, status) F(uint16_t, leader)
+#define WIRE_CLIENT_REPLY_BLOBS(B) B(data)
+
+/* Raft (Ongaro 2014, figure 3.1, with section numbers beside what it adds). pre: a pre-vote, 9.6. */
+#define WIRE_VOTE_REQUEST_FIXED(F) F(uint64_t, term) F(uint64_t, last_index) F(uint64_t, last_term) F(uint8_t, pre)
+#define WIRE_VOTE_REQUEST_BLOBS(B)
+#define WIRE_VOTE_REPLY_FIXED(F) F(uint64_t, term) F(uint8_t, pre) F(uint8_t, granted)
+#define WIRE_VOTE_REPLY_BLOBS(B)
+/* round: the leader's ReadIndex and check-quorum round, echoed by the answer (6.4). */
+#define WIRE_APPEND_REQUEST_FIXED(F) F(uint64_t, term) F(uint64_t, previous_index) F(uint64_t, previous_term) \
+    F(uint64_t, commit) F(uint64_t, round) F(uint32_t, count)
+#define WIRE_APPEND_REQUEST_BLOBS(B) B(entries)
+/* success: match is the last index known to agree; refusal of previous_index `refused`: match is where the leader may
+ * try next, and conflict_term the term that stands there (5.3). counts is 0 from a member that is recovering from the
+ * loss of its disk: its answer moves the flow on, but belongs to no quorum. */
+#define WIRE_APPEND_REPLY_FIXED(F) F(uint64_t, term) F(uint64_t, match) F(uint64_t, conflict_term) F(uint64_t, round) \
+    F(uint64_t, refused) F(uint8_t, success) F(uint8_t, counts)
+#define WIRE_APPEND_REPLY_BLOBS(B)
+#define WIRE_SNAPSHOT_CHUNK_FIXED(F) F(uint64_t, term) F(uint64_t, index) F(uint64_t, index_term) F(uint64_t, total) \
+    F(uint64_t, offset) F(uint64_t, checksum) F(uint64_t, round)
+#define WIRE_SNAPSHOT_CHUNK_BLOBS(B) B(data)
+#define WIRE_SNAPSHOT_REPLY_FIXED(F) F(uint64_t, term) F(uint64_t, index) F(uint64_t, offset) F(uint64_t, round) F(uint8_t, done) \
+    F(uint8_t, counts)
+#define WIRE_SNAPSHOT_REPLY_BLOBS(B)
+/* A wiped member asks how far it must catch up before it may vote or count. A leader (leader 1) answers with the
+ * index of an entry that it appended after the question; the others with their own last index. */
+#define WIRE_RECOVER_REQUEST_FIXED(F) F(uint64_t, nonce)
+#define WIRE_RECOVER_REQUEST_BLOBS(B)
+#define WIRE_RECOVER_REPLY_FIXED(F) F(uint64_t, nonce) F(uint64_t, term) F(uint64_t, last_index) F(uint64_t, commit) \
+    F(uint8_t, leader)
+#define WIRE_RECOVER_REPLY_BLOBS(B)
+/* clang-format on */
+
+#endif

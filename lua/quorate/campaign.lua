@@ -1,0 +1,139 @@
+--- Campaigns: thousands of seeds, each a whole run that is broken and judged; on all cores, inside C. And
+--- benchmarks.
+local arguments = require "quorate.arguments"
+local core = require "quorate.core"
+local display = require "quorate.display"
+local plan = require "quorate.plan"
+
+--- What a campaign found. `properties` counts violations by name, `sometimes` the seeds that met each
+--- condition; one that is 0 was never exercised. `hash` covers all trace hashes, in the order of the seeds,
+--- whatever the jobs. `rows` has one row a seed: seed, hash, events, faults, violated (a bit per property),
+--- seconds, nodes, clients, verdict.
+---@class quorate.CampaignResult
+---@field ok boolean no violation, and progress after healing on every seed
+---@field seeds integer
+---@field violations { seed: integer, properties: string[], time: number?, run: table }[]
+---@field stuck any[]
+---@field properties table<string, integer>
+---@field sometimes table<string, integer>
+---@field events integer
+---@field seconds number
+---@field hash string
+---@field rows table[]
+local result = {}
+
+local function counted(t, header)
+   local rows = {}
+   for i, name in ipairs(display.names(t)) do
+      rows[i] = { name, t[name] }
+   end
+   return display.table(rows, header)
+end
+
+function result.__tostring(r)
+   local speed = r.seconds > 0 and r.events / r.seconds / 1e6 or 0
+   local lines = {
+      string.format("%d seeds, %d events in %.3g s (%.3g million a second)", r.seeds, r.events, r.seconds, speed),
+      string.format("%d violated, %d stuck; hash %s", #r.violations, #r.stuck, r.hash),
+      counted(r.properties, { "property", "violations" }),
+      counted(r.sometimes, { "sometimes", "seeds" }),
+   }
+   for i, v in ipairs(r.violations) do
+      if i <= 10 then
+         lines[#lines + 1] = string.format("seed %d violates %s", v.seed, table.concat(v.properties, ", "))
+      end
+   end
+   return table.concat(lines, "\n")
+end
+
+---@class quorate.CampaignSpec
+---@field protocol string?
+---@field seeds integer?
+---@field first integer?
+---@field nodes integer?
+---@field bug string?
+---@field plan quorate.Plan|string|table|nil
+---@field jobs integer?
+---@field outside boolean?
+---@field events integer?
+
+local campaign = {}
+
+local function spec_of(given)
+   if given ~= nil and type(given) ~= "table" then
+      arguments.misuse("campaign takes its arguments by name, { protocol = \"raft\", seeds = 1000 }, not a %s",
+         type(given))
+   end
+   local spec = { protocol = "raft", seeds = 1000 }
+   for name, value in pairs(given or {}) do
+      spec[name] = value
+   end
+   if spec.plan then
+      spec.plan = core.json_decode(plan.text(spec.plan))
+   end
+   return spec
+end
+
+local function rows_of(made)
+   local rows = {}
+   repeat
+      local row = made:_row(#rows + 1)
+      rows[#rows + 1] = row
+   until not row
+   return rows
+end
+
+--- Runs `seeds` seeds from `first` on, each at least `events` events long, with faults drawn inside the
+--- protocol's fault model (with `outside`, beyond it), and judges every run. `nodes`: default, 3 to 7 are
+--- drawn. `bug` switches on a published mistake. `plan` replaces the drawn one. `jobs`: threads, by default
+--- all cores; the result is the same with any number. `progress(done, total)` is called now and then.
+---@param given quorate.CampaignSpec?
+---@param progress fun(done: integer, total: integer)?
+---@return quorate.CampaignResult?, string?, string?
+function campaign.run(given, progress)
+   local made <close>, message, name = core.campaign(spec_of(given))
+   if not made then
+      return nil, message, name
+   end
+   repeat
+      local done, some, all = made:_run()
+      if done == nil then
+         return nil, some, all
+      end
+      if progress then
+         progress(some, all)
+      end
+   until done
+   local report = made:_report()
+   report.rows = rows_of(made)
+   report.ok = #report.violations == 0 and #report.stuck == 0
+   return setmetatable(report, result)
+end
+
+--- The run of one seed of a campaign as JSON text: what `replay` takes.
+---@param given quorate.CampaignSpec
+---@param seed integer
+---@return string?, string?, string?
+function campaign.run_file(given, seed)
+   return core.run_file(spec_of(given), seed)
+end
+
+--- Runs a benchmark: "sim", "store", or one result's name such as "schedule/64". A list of name, value, unit,
+--- baseline, ratio, note.
+---@param benchmark string?
+---@return table[]?, string?, string?
+function campaign.bench(benchmark)
+   local made <close>, message, name = core.bench(benchmark or "sim")
+   if not made then
+      return nil, message, name
+   end
+   repeat
+      local done, why, what = made:_run()
+      if done == nil then
+         return nil, why, what
+      end
+   until done
+   return made:_report().results
+end
+
+return campaign

@@ -1,0 +1,164 @@
+"""Build a cluster out of fault-tolerance protocols, propose values, break it on purpose, get a verdict.
+
+>>> import quorate as q
+>>> with q.Cluster("raft", nodes=5, seed=7) as c:
+...     old = c.wait_leader()
+...     c.propose("x = 1")
+...     c.crash(old)
+...     c.wait_leader()
+...     print(c.check())
+"""
+
+from quorate.benchmarks import bench
+from quorate.campaigns import Campaign, CampaignResult, Run, Violation, campaign, replay
+from quorate.catalogue import bugs, fault_model, machines, options, protocols, version
+from quorate.client import Client
+from quorate.cluster import Cluster
+from quorate.detect import (
+    BertierDetector,
+    Detector,
+    MixtureDetector,
+    NfdEDetector,
+    NfdSDetector,
+    Opinions,
+    PhiDetector,
+    PhiExponentialDetector,
+    PollingDetector,
+    ThresholdDetector,
+    TimeoutDetector,
+    phi,
+)
+from quorate.errors import (
+    ArgumentError,
+    BusyError,
+    CasError,
+    ClosedError,
+    CorruptError,
+    DataError,
+    FailedError,
+    ForeignError,
+    ForkedError,
+    FullError,
+    InternalError,
+    NewerError,
+    NodeDownError,
+    NoLeaderError,
+    NotFoundError,
+    NotLeaderError,
+    OperatingError,
+    OptionError,
+    OutOfMemory,
+    ParseError,
+    QuorateError,
+    RangeError,
+    ScriptError,
+    SessionError,
+    StorageError,
+    TooLargeError,
+    UnknownOutcome,
+    UnsupportedError,
+    UsageError,
+    WaitTimeout,
+    WrongTypeError,
+)
+from quorate.history import History, HistoryVerdict
+from quorate.machine import StateMachine
+from quorate.meter import Quality, measure, nfd_quality
+from quorate.mixture import GaussianMixture
+from quorate.pending import Pending
+from quorate.plan import Plan
+from quorate.quorum import Quorum, quorum
+from quorate.results import CheckResult, Committed, LoadReport, NodeStatus, Property, Status
+from quorate.ring import Balance, Move, Ring, jump, jump_many, maglev, moves, rendezvous_many
+from quorate.trace import Trace
+from quorate.workload import Workload
+
+__version__ = version()
+
+__all__ = [
+    "ArgumentError",
+    "Balance",
+    "BertierDetector",
+    "BusyError",
+    "Campaign",
+    "CampaignResult",
+    "CasError",
+    "CheckResult",
+    "Client",
+    "ClosedError",
+    "Cluster",
+    "Committed",
+    "CorruptError",
+    "DataError",
+    "Detector",
+    "FailedError",
+    "ForeignError",
+    "ForkedError",
+    "FullError",
+    "GaussianMixture",
+    "History",
+    "HistoryVerdict",
+    "InternalError",
+    "LoadReport",
+    "MixtureDetector",
+    "Move",
+    "NewerError",
+    "NfdEDetector",
+    "NfdSDetector",
+    "NoLeaderError",
+    "NodeDownError",
+    "NodeStatus",
+    "NotFoundError",
+    "NotLeaderError",
+    "OperatingError",
+    "Opinions",
+    "OptionError",
+    "OutOfMemory",
+    "ParseError",
+    "Pending",
+    "PhiDetector",
+    "PhiExponentialDetector",
+    "Plan",
+    "PollingDetector",
+    "Property",
+    "Quality",
+    "QuorateError",
+    "Quorum",
+    "RangeError",
+    "Ring",
+    "Run",
+    "ScriptError",
+    "SessionError",
+    "StateMachine",
+    "Status",
+    "StorageError",
+    "ThresholdDetector",
+    "TimeoutDetector",
+    "TooLargeError",
+    "Trace",
+    "UnknownOutcome",
+    "UnsupportedError",
+    "UsageError",
+    "Violation",
+    "WaitTimeout",
+    "Workload",
+    "WrongTypeError",
+    "bench",
+    "bugs",
+    "campaign",
+    "fault_model",
+    "jump",
+    "jump_many",
+    "machines",
+    "maglev",
+    "measure",
+    "moves",
+    "nfd_quality",
+    "options",
+    "phi",
+    "protocols",
+    "quorum",
+    "rendezvous_many",
+    "replay",
+    "version",
+]

@@ -1,0 +1,207 @@
+"""The only module that touches cffi: text, statuses, handles, and views of C memory.
+
+A handle is used by one thread at a time. The core refuses a second one; the lock here does so before the
+pointer is even read, so that closing on one thread cannot pull it away under another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, cast
+
+from quorate._quorate import ffi, lib
+from quorate.errors import (
+    BusyError,
+    ClosedError,
+    ForkedError,
+    QuorateError,
+    RangeError,
+    WrongTypeError,
+    error_from,
+)
+
+__all__ = [
+    "Handle",
+    "bytes_at",
+    "encode",
+    "error_of",
+    "ffi",
+    "lib",
+    "library_text",
+    "text_at",
+    "to_ns",
+    "view",
+]
+
+NEVER = 2**63 - 1  # ns: a time that does not come
+_CLOSED = "the {} is closed"
+_BUSY = "the {} is in use: by another thread, or by the call whose callback this is; one call at a time"
+_FORKED = "the {} was made before fork(2) by another process; make one in this process"
+
+
+def to_ns(seconds: float) -> int:
+    """Seconds as whole nanoseconds, rounded and bounded as the core does it (base/real.c)."""
+    ns = float(seconds) * 1e9
+    if ns != ns:
+        raise RangeError("a time in seconds must be a number, not nan")
+    if abs(ns) >= 9.2e18:
+        return NEVER if ns > 0 else -NEVER
+    return int(ns + (0.5 if ns >= 0 else -0.5))
+
+
+def encode(text: str | bytes | bytearray | memoryview) -> bytes:
+    """The bytes of a value: text as UTF-8, bytes as they are."""
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogateescape")
+    if isinstance(text, bytes | bytearray | memoryview):
+        return bytes(text)
+    message = f"a value is text or bytes, not {type(text).__name__}: {text!r}"
+    raise WrongTypeError(message)
+
+
+def text_at(pointer: Any) -> str:
+    """A C string; what is not UTF-8 in it is kept as surrogates."""
+    return ffi.string(pointer).decode("utf-8", "surrogateescape")
+
+
+def bytes_at(pointer: Any, size: int) -> bytes:
+    """A copy of `size` bytes."""
+    return bytes(ffi.buffer(pointer, size)) if size else b""
+
+
+def status_name(status: int) -> str:
+    """The short name of a status: "no-leader"."""
+    return text_at(lib.qrt_status_name(status))
+
+
+def error_of(status: int, pointer: Any = ffi.NULL) -> QuorateError:
+    """The exception for the last failed call on a handle (NULL: of this thread, without one)."""
+    message = text_at(lib.qrt_last_error(pointer)) or text_at(lib.qrt_strerror(status))
+    return error_from(status, message)
+
+
+def library_text(pointer: Any) -> str:
+    """The text of a call without a handle, which is NULL on error."""
+    if pointer == ffi.NULL:
+        raise error_of(lib.qrt_last_status(ffi.NULL))
+    return text_at(pointer)
+
+
+class Handle:
+    """Owns one C handle, frees it once, and turns its statuses into exceptions.
+
+    `keep` is whatever must live as long as the handle does. A call in slices stays in `held` from its first
+    slice to its last, so that no other thread gets in between.
+    """
+
+    __slots__ = ("__weakref__", "_free", "_inside", "_lock", "_place", "_process", "keep", "noun")
+
+    def __init__(self, noun: str, place: Any, free: Callable[[Any], None], keep: object = None) -> None:
+        self.noun = noun
+        self.keep = keep
+        self._place = place
+        self._free = free
+        self._lock = threading.RLock()
+        self._inside = False  # in C, whose callbacks may come back to us on the same thread
+        self._process = os.getpid()
+
+    @classmethod
+    def make(
+        cls, noun: str, free: Callable[[Any], None], function: Any, *args: Any, keep: object = None
+    ) -> Handle:
+        """A handle from a constructor without a handle of its own: ``function(place, *args)``."""
+        place = ffi.new(f"qrt_{noun} **")
+        status = function(place, *args)
+        if status < 0:
+            raise error_of(status)
+        return cls(noun, place, free, keep)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was freed."""
+        return bool(self._place[0] == ffi.NULL)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """This thread alone may use the handle."""
+        if not self._lock.acquire(blocking=False):
+            raise self._refusal()
+        try:
+            if self._inside:
+                raise self._refusal()
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def entered(self) -> Iterator[Any]:
+        """The C pointer, for as long as nobody else may use or free it."""
+        with self.held():
+            pointer = self._place[0]
+            if pointer == ffi.NULL:
+                raise ClosedError(_CLOSED.format(self.noun))
+            self._inside = True
+            try:
+                yield pointer
+            finally:
+                self._inside = False
+
+    def _refusal(self) -> QuorateError:
+        if self._process != os.getpid():
+            return ForkedError(_FORKED.format(self.noun))
+        return BusyError(_BUSY.format(self.noun))
+
+    def call(self, function: Any, *args: Any) -> int:
+        """Calls ``function(handle, *args)``; an error status becomes an exception, others are returned."""
+        with self.entered() as pointer:
+            status: int = function(pointer, *args)
+            if status < 0:
+                raise error_of(status, pointer)
+            return status
+
+    def more(self, function: Any, *args: Any) -> bool:
+        """As `call`; true when the call wants to be made again."""
+        return bool(self.call(function, *args) == lib.QRT_MORE)
+
+    def text(self, function: Any, *args: Any) -> str:
+        """The text that ``function(handle, *args)`` gives, which is NULL on error."""
+        with self.entered() as pointer:
+            text = function(pointer, *args)
+            if text == ffi.NULL:
+                raise error_of(lib.qrt_last_status(pointer), pointer)
+            return text_at(text)
+
+    def json(self, function: Any, *args: Any) -> Any:
+        """As `text`, parsed."""
+        return json.loads(self.text(function, *args))
+
+    def close(self) -> None:
+        """Frees the handle; again is harmless. In a child of fork nothing is freed: it is its parent's."""
+        with self.held():
+            if self._process == os.getpid():
+                self._free(self._place)
+            self._place[0] = ffi.NULL
+
+    def __del__(self) -> None:
+        # Modules may be half gone at the end of the interpreter, when the process frees everything anyway.
+        try:
+            if self._process == os.getpid():
+                self._free(self._place)
+        except Exception:
+            pass
+
+
+def view(owner: object, pointer: Any, size: int, form: str) -> memoryview:
+    """A read-only view of `size` bytes of C memory that keeps its owner alive, cast to a format of
+    ``struct``.
+
+    ffi.buffer alone would not: the owner is held by the destructor of a pointer that the buffer holds.
+    """
+    if not size:
+        return memoryview(b"").cast(cast("Literal['B']", form))
+    own = ffi.gc(pointer, lambda _, keep=owner: None)
+    return memoryview(ffi.buffer(own, size)).toreadonly().cast("B").cast(cast("Literal['B']", form))

@@ -1,0 +1,88 @@
+"""What every part of a cluster's face stands on: its handle, its clock, and runs in slices.
+
+A long call of the core comes back after about 20 ms; looping here is what lets Ctrl-C through, and a bar be
+drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quorate._ffi import NEVER, Handle, ffi, lib, to_ns
+from quorate.errors import NoLeaderError, RangeError, WrongTypeError
+from quorate.machine import Machines
+from quorate.progress import Progress
+
+
+class ClusterBase:
+    """A handle and its clock."""
+
+    _handle: Handle
+    _machines: Machines | None
+    _timeout_ns: int
+
+    def _call(self, function: Any, *args: Any) -> int:
+        try:
+            return self._handle.call(function, *args)
+        finally:
+            if self._machines is not None:
+                self._machines.raise_interrupt()
+
+    def _number(self, function: Any, ctype: str) -> int:
+        place = ffi.new(f"{ctype} *")
+        self._call(function, place)
+        return int(place[0])
+
+    @property
+    def now(self) -> float:
+        """Seconds since the run began: virtual when simulated, real when live."""
+        return self._now_ns() / 1e9
+
+    def _now_ns(self) -> int:
+        return self._number(lib.qrt_cluster_now, "int64_t")
+
+    @property
+    def leader(self) -> int | None:
+        """Who leads now; None when nobody does."""
+        try:
+            return self._number(lib.qrt_cluster_leader, "uint16_t")
+        except NoLeaderError:
+            return None
+
+    def _deadline(self, seconds: float | None) -> int:
+        wait = self._timeout_ns if seconds is None else to_ns(seconds)
+        if wait < 0:
+            raise RangeError(f"a time to wait must not be negative: {seconds}")
+        return min(self._now_ns() + wait, NEVER)
+
+    def _run(self, until: int, condition: Any = ffi.NULL) -> None:
+        start = self._now_ns()
+        total = 0.0 if until == NEVER else (until - start) / 1e9
+        with self._handle.held(), Progress("run", total) as progress:
+            while self._call(lib.qrt_cluster_run, until, condition) == lib.QRT_MORE:
+                progress.update((self._now_ns() - start) / 1e9)
+
+
+def node_id(node: int | None) -> int:
+    """A node's id as C takes it; None is 0."""
+    if node is None:
+        return 0
+    if isinstance(node, bool) or not hasattr(node, "__index__"):
+        raise WrongTypeError(f"a node is a number, not {node!r}")
+    if not 1 <= int(node) < lib.QRT_CLIENT:
+        raise RangeError(f"there is no node {node}; ids count from 1")
+    return int(node)
+
+
+def option_text(name: str, value: Any) -> str:
+    """An option's value as the core reads it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    if hasattr(value, "__index__"):
+        return str(int(value))
+    if hasattr(value, "__float__"):
+        return repr(float(value))
+    message = f"option {name!r} takes text, a number or a truth value, not {type(value).__name__}: {value!r}"
+    raise WrongTypeError(message)

@@ -1,0 +1,25 @@
+"""Measurements that the library makes of itself, each against a bare loop that it carries along."""
+
+from __future__ import annotations
+
+from quorate._ffi import Handle, encode, lib
+from quorate.catalogue import Table
+from quorate.progress import Progress
+
+
+def bench(name: str = "sim") -> Table:
+    """Runs a benchmark: "sim", "store", or one result's name such as "schedule/64".
+
+    Gives a table: name, value and its unit, baseline, ratio of the two, note. Raises NotFoundError.
+    """
+    handle = Handle.make("bench", lib.qrt_bench_free, lib.qrt_bench_new, encode(name))
+    try:
+        made = 0
+        with Progress(f"bench {name}", unit="measurements") as progress:
+            while handle.more(lib.qrt_bench_run):
+                made += 1
+                progress.update(made)
+        results = handle.json(lib.qrt_bench_report)["results"]
+    finally:
+        handle.close()
+    return Table(results, ("name", "value", "unit", "baseline", "ratio", "note"))

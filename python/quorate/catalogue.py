@@ -1,0 +1,79 @@
+"""What there is: protocols with their fault models and mistakes, options, state machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from quorate._ffi import encode, lib, library_text, text_at
+from quorate.display import html_table, text_table
+
+
+class Table(list[dict[str, Any]]):
+    """A list of dicts that shows itself as a table of some of their fields."""
+
+    def __init__(self, rows: list[dict[str, Any]], header: tuple[str, ...]) -> None:
+        super().__init__(rows)
+        self._header = header
+
+    def _cells(self) -> list[list[str]]:
+        return [["" if row.get(h) is None else str(row[h]) for h in self._header] for row in self]
+
+    def __str__(self) -> str:
+        return text_table(self._cells(), self._header)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return html_table(self._cells(), self._header)
+
+    def __getitem__(self, which: Any) -> Any:
+        """By number, or by name."""
+        if isinstance(which, str):
+            for row in self:
+                if row.get("name") == which:
+                    return row
+            raise KeyError(which)
+        return super().__getitem__(which)
+
+
+def protocols() -> Table:
+    """Every protocol: name, summary, fault_model (what it stands), bugs."""
+    return Table(json.loads(library_text(lib.qrt_protocols())), ("name", "summary"))
+
+
+def options(protocol: str = "raft") -> Table:
+    """Every option of a cluster of that protocol: section, name, type, unit, low, high, default, choices,
+    help.
+    """
+    rows = json.loads(library_text(lib.qrt_options(encode(protocol))))
+    return Table(rows, ("section", "name", "type", "default", "help"))
+
+
+def machines() -> Table:
+    """The built-in state machines: name, summary."""
+    return Table(json.loads(library_text(lib.qrt_machines())), ("name", "summary"))
+
+
+def bugs(protocol: str | None = None) -> Table:
+    """Every switchable mistake, of one protocol or of all: name, protocol, mistake, property, source."""
+    rows = [
+        {**bug, "protocol": p["name"]}
+        for p in protocols()
+        for bug in p["bugs"]
+        if protocol in (None, p["name"])
+    ]
+    return Table(rows, ("name", "protocol", "property", "mistake"))
+
+
+def fault_model(protocol: str = "raft") -> Mapping[str, Any]:
+    """What a protocol stands: crashes, liars, loss, and so on, as data."""
+    found: Mapping[str, Any] = protocols()[protocol]["fault_model"]
+    return found
+
+
+def version() -> str:
+    """The core's version."""
+    return text_at(lib.qrt_version())

@@ -1,0 +1,152 @@
+"""The command line ``quorate``: what it takes, and where each command is carried out.
+
+Exit codes, the same for every command:
+
+====  =========================================================================================
+0     everything is ok
+1     a property is violated, a seed is stuck, the demo's text did not come back whole
+2     the command line, an option or a file is wrong
+3     the verdict is unknown: a budget was spent, or a large campaign never exercised something
+4     the cluster or a script could not do it (no leader, an exception)
+130   interrupted
+====  =========================================================================================
+
+With ``--json`` one object is written to standard output, and nothing else; everything for people goes to
+standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from quorate import catalogue, cli_commands, cli_run
+from quorate.errors import DataError, QuorateError, UsageError
+
+Command = Callable[[argparse.Namespace], int]
+
+OK, VIOLATED, USAGE, UNKNOWN, FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_CODES = "exit codes: 0 ok, 1 violated, 2 usage, 3 unknown, 4 could not be done, 130 interrupted"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="quorate",
+        description="Build a cluster out of fault-tolerance protocols, break it on purpose, get a verdict.",
+        epilog=_CODES,
+    )
+    top.add_argument("--version", action="version", version=f"quorate {catalogue.version()}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", epilog=_CODES
+        )
+        sub.add_argument(
+            "--json", action="store_true", help="one JSON object on standard output, nothing else"
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    _add_runs(add)
+    _add_judges(add)
+    _add_lists(add)
+    return top
+
+
+Add = Callable[[str, Command, str], argparse.ArgumentParser]
+
+
+def _add_runs(add: Add) -> None:
+    demo = add(
+        "demo", cli_run.demo, "load a text into a replicated store while leaders crash and links break"
+    )
+    demo.add_argument("--nodes", type=int, default=5, help="members of the cluster (default: 5)")
+    demo.add_argument(
+        "--clients", type=int, default=6, help="clients that write at the same time (default: 6)"
+    )
+    demo.add_argument("--seed", type=int, default=7, help="of everything random (default: 7)")
+    demo.add_argument("--text", metavar="FILE", help="the text to load (default: the project's own licence)")
+    demo.add_argument("--picture", metavar="FILE", help="write the space-time diagram of an election as SVG")
+    run = add("run", cli_run.run, "run a Python or Lua script")
+    run.add_argument("script", metavar="SCRIPT", help="a file that ends in .py or .lua")
+    run.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="handed to the script")
+
+
+def _add_judges(add: Add) -> None:
+    campaign = add("campaign", cli_commands.campaign, "run many seeds, each broken and judged")
+    campaign.add_argument(
+        "--protocol", metavar="P", default="raft", help="see `quorate protocols` (default: raft)"
+    )
+    campaign.add_argument("--nodes", metavar="N", type=int, help="members (default: drawn from 3 to 7)")
+    campaign.add_argument(
+        "--seeds", metavar="K", type=int, default=1000, help="how many seeds (default: 1000)"
+    )
+    campaign.add_argument("--first", metavar="S", type=int, default=1, help="the first seed (default: 1)")
+    campaign.add_argument("--bug", metavar="B", help="switch on a published mistake; see `quorate bugs`")
+    campaign.add_argument("--plan", metavar="F", help="a plan of faults (JSON) instead of drawn ones")
+    campaign.add_argument("--jobs", metavar="J", type=int, help="threads (default: all cores)")
+    campaign.add_argument("--events", metavar="E", type=int, help="events a seed at least (default: 10000)")
+    campaign.add_argument(
+        "--outside", action="store_true", help="draw faults beyond the protocol's fault model"
+    )
+    campaign.add_argument("--save", metavar="DIR", default=".", help="where failing runs go (default: here)")
+    replay = add("replay", cli_commands.replay, "run a failing run's file again and judge it")
+    replay.add_argument("file", metavar="FILE", help="written by a campaign")
+    replay.add_argument(
+        "--picture", metavar="FILE", help="write the space-time diagram of the violation as SVG"
+    )
+    check = add("check", cli_commands.check, "judge the linearizability of histories")
+    check.add_argument("histories", metavar="HISTORY", nargs="+", help="etcd's Jepsen log, EDN or JSON")
+    check.add_argument(
+        "--model", metavar="M", default="cas-register", help="cas-register, append-kv, kv, ..."
+    )
+    check.add_argument("--initial", metavar="V", default="nil", help="the first value (default: nil)")
+    check.add_argument("--seconds", type=float, default=60.0, help="budget of time a history (default: 60)")
+    check.add_argument("--memory", type=int, default=0, help="budget in bytes (default: 256 MiB)")
+    bench = add("bench", cli_commands.bench, "measure the library against bare loops that it carries along")
+    bench.add_argument(
+        "name", metavar="NAME", nargs="?", default="sim", help="sim, store, or one result's name"
+    )
+
+
+def _add_lists(add: Add) -> None:
+    add("protocols", cli_commands.protocols, "list the protocols")
+    options = add("options", cli_commands.options, "list the options of a protocol's clusters")
+    options.add_argument("protocol", metavar="P", nargs="?", default="raft", help="default: raft")
+    bugs = add("bugs", cli_commands.bugs, "list the published mistakes that can be switched on")
+    bugs.add_argument("protocol", metavar="P", nargs="?", help="of one protocol (default: of all)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carries out one command line; its exit code."""
+    given = parser().parse_args(arguments)
+    try:
+        code: int = given.run(given)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("quorate: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not fail once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (UsageError, DataError, UnicodeDecodeError) as error:
+        print(f"quorate: {error}", file=sys.stderr)
+        return USAGE
+    except QuorateError as error:
+        print(f"quorate: {error}", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        print(f"quorate: {name}{error.strerror or error}", file=sys.stderr)
+        return USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

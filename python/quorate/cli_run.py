@@ -1,0 +1,130 @@
+"""The commands that run something: a script in Python or Lua, and the demo."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from quorate import _report
+from quorate.cli_commands import EXIT, check_data, show, tell, worst
+from quorate.demo import load_text, play
+from quorate.errors import ArgumentError, NotFoundError
+
+FAILED = 4  # the script raised
+LUA = "5.4"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs a script; its exit code is the script's own, else that of its last check."""
+    script = Path(arguments.script)
+    if not script.is_file():
+        raise NotFoundError(f"there is no script {script}")
+    runners = {".py": _run_python, ".lua": _run_lua}
+    if script.suffix not in runners:
+        raise ArgumentError(f"{script} is neither a Python (.py) nor a Lua (.lua) script")
+    code, report = runners[script.suffix](script, arguments.arguments, arguments.json)
+    data = {"hash": report.get("hash"), "verdicts": report.get("verdicts", {})}
+    if arguments.json:
+        print(json.dumps(data))
+    return code or EXIT[worst(list(data["verdicts"].values()))]
+
+
+@contextlib.contextmanager
+def _prints_apart(apart: bool) -> Iterator[None]:
+    """Everything that the script prints goes to standard error, where asked."""
+    with contextlib.redirect_stdout(sys.stderr) if apart else contextlib.nullcontext():
+        yield
+
+
+def _run_python(script: Path, arguments: list[str], apart: bool) -> tuple[int, dict[str, Any]]:
+    _report.watch()
+    before = sys.argv, sys.path[:]
+    sys.argv = [str(script), *arguments]
+    sys.path.insert(0, str(script.resolve().parent))
+    code = 0
+    try:
+        with _prints_apart(apart):
+            runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as ended:
+        code = _exit_code(ended)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        _print_error(error)
+        code = FAILED
+    finally:
+        sys.argv, sys.path[:] = before
+    return code, _report.last
+
+
+def _exit_code(ended: SystemExit) -> int:
+    if ended.code is None or isinstance(ended.code, int):
+        return ended.code or 0
+    tell(str(ended.code))
+    return 1
+
+
+def _print_error(error: BaseException) -> None:
+    """The script's own part of the traceback: not ours, nor runpy's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "runpy" not in f.filename and f.filename != __file__]
+    tell("Traceback (most recent call last):")
+    tell("".join(traceback.format_list(own)).rstrip())
+    tell("".join(traceback.format_exception_only(error)).rstrip())
+
+
+def _run_lua(script: Path, arguments: list[str], apart: bool) -> tuple[int, dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.json"
+        done = subprocess.run(
+            [_find_lua(), str(script), *arguments],
+            env={**os.environ, **_lua_paths(), "QUORATE_REPORT": str(path)},
+            stdout=sys.stderr if apart else None,
+            check=False,
+        )
+        report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    code = done.returncode
+    if code < 0:
+        return 128 - code, report
+    return (FAILED if code == 1 else code), report
+
+
+def _find_lua() -> str:
+    """An interpreter of Lua 5.4: no other loads the module."""
+    for name in ("lua5.4", "lua54", "lua"):
+        path = shutil.which(name)
+        if path and f"Lua {LUA}" in subprocess.run([path, "-v"], capture_output=True, text=True).stdout:
+            return path
+    raise NotFoundError("there is no Lua 5.4 interpreter; on Debian: apt install lua5.4")
+
+
+def _lua_paths() -> dict[str, str]:
+    """Where `make build` and `cmake --install` put the Lua files and the module of this environment."""
+    share, lib = Path(sys.prefix) / "share" / "lua" / LUA, Path(sys.prefix) / "lib" / "lua" / LUA
+    files = os.environ.get("LUA_PATH", ";")
+    modules = os.environ.get("LUA_CPATH", ";")
+    return {"LUA_PATH": f"{share}/?.lua;{share}/?/init.lua;{files};", "LUA_CPATH": f"{lib}/?.so;{modules};"}
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Plays the demo; 1 when the text did not come back whole or a property is violated."""
+    text = load_text(arguments.text)
+    with _prints_apart(arguments.json):
+        story = play(text, arguments.nodes, arguments.clients, arguments.seed, say=print)
+    if arguments.picture:
+        Path(arguments.picture).write_text(story.picture, encoding="utf-8")
+        tell(f"the picture is in {arguments.picture}")
+    data = {**check_data(story.result), "whole": story.whole, "sha256": story.sha256}
+    show(arguments, data, story.result)
+    return EXIT[story.result.verdict] if story.whole else EXIT["violated"]

@@ -1,0 +1,252 @@
+"""What calls give back: frozen data with a readable face. Times are seconds, node ids count from 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar, cast
+
+from quorate.display import html_table, seconds_text, text_table
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A proposal that was committed.
+
+    `index` and `term` are its place in the log, `latency` the seconds from the call to the answer, `node` the
+    one that proposed it, `answer` what the state machine said (b"" where the value is no command of the
+    machine), `status` how the machine ended it: "ok", or "cas-mismatch" and its like.
+    """
+
+    index: int
+    term: int
+    latency: float
+    node: int
+    answer: bytes = b""
+    status: str = "ok"
+
+    def __str__(self) -> str:
+        after = seconds_text(self.latency)
+        return f"committed at index {self.index} in term {self.term} by n{self.node} after {after}"
+
+
+@dataclass(frozen=True)
+class Property:
+    """One property of a check: its name, what it says, and its verdict ("ok", "violated", "unknown").
+
+    Of a violation, `text` is the shortest explanation, `event` the number of the first bad event in the
+    trace, `time` when that was, `node` where (above 32768: a client).
+    """
+
+    name: str
+    says: str
+    verdict: str
+    text: str = ""
+    event: int | None = None
+    time: float | None = None
+    node: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.verdict} ({self.text or self.says})"
+
+
+@dataclass(frozen=True, repr=False)
+class CheckResult:
+    """The verdict on everything that a run did so far.
+
+    ``result["linearizability"]`` is one property; iterating gives all. `hash` is the hash of the whole trace,
+    in hexadecimal: the same seed and script give the same hash. `consistency` holds the share of time during
+    which the nodes agreed and the first moment when they did not; `consensus` when all had agreed; `history`
+    counts the client operations by outcome; `counts` what the network and the faults did.
+    """
+
+    verdict: str
+    hash: str
+    events: int
+    time: float
+    properties: tuple[Property, ...]
+    consistency: Mapping[str, Any] = field(default_factory=dict)
+    consensus: Mapping[str, Any] = field(default_factory=dict)
+    history: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_report(cls, report: dict[str, Any]) -> CheckResult:
+        """From the JSON of ``qrt_cluster_report``."""
+        properties = tuple(_known(Property, p) for p in report["properties"])
+        return _known(cls, {**report, "properties": properties})
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is violated, and nothing is left open."""
+        return self.verdict == "ok"
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Each property's name with its verdict."""
+        return {p.name: p.verdict for p in self.properties}
+
+    @property
+    def violations(self) -> tuple[Property, ...]:
+        """The violated properties."""
+        return tuple(p for p in self.properties if p.verdict == "violated")
+
+    def __getitem__(self, name: str) -> Property:
+        for p in self.properties:
+            if p.name == name:
+                return p
+        raise KeyError(f"no property {name!r} was checked; there are {', '.join(self.verdicts)}")
+
+    def __iter__(self) -> Iterator[Property]:
+        return iter(self.properties)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __repr__(self) -> str:
+        bad = "".join(f", {p.name} {p.verdict}" for p in self.properties if p.verdict != "ok")
+        return f"<CheckResult {self.verdict}: {len(self.properties)} properties{bad}; trace hash {self.hash}>"
+
+    def _notes(self) -> list[str]:
+        lines = [f"{p.name}: {p.text}" for p in self.properties if p.verdict != "ok" and p.text]
+        share = self.consistency.get("share")
+        if share is not None:
+            lines.append(f"the nodes' logs agreed {share * 100:.4g} % of the time")
+        if self.history.get("operations"):
+            h = self.history
+            lines.append(
+                f"{h['operations']} client operations: "
+                f"{h['ok']} ok, {h['failed']} failed, {h['unknown']} unknown"
+            )
+        lines.append(f"{self.events} events in {seconds_text(self.time)}, trace hash {self.hash}")
+        return lines
+
+    def __str__(self) -> str:
+        rows = [(p.name, p.verdict, p.says) for p in self.properties]
+        return "\n".join([text_table(rows), *self._notes()])
+
+    def _repr_html_(self) -> str:
+        rows = [(p.name, p.verdict, p.text or p.says) for p in self.properties]
+        table = html_table(rows, ("property", "verdict", "what it says"), self.verdict)
+        return table + f"<p>{'<br>'.join(html_notes(self._notes()))}</p>"
+
+
+def html_notes(lines: list[str]) -> list[str]:
+    """Lines made safe for HTML."""
+    from html import escape
+
+    return [escape(line) for line in lines]
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What the clients of a cluster have seen: how operations ended, and latencies in seconds."""
+
+    clients: int
+    operations: int
+    ok: int
+    failed: int
+    unknown: int
+    latency: Mapping[str, float | None]
+    by_operation: Mapping[str, int]
+
+    @classmethod
+    def from_report(cls, report: dict[str, Any]) -> LoadReport:
+        """From the JSON of ``qrt_cluster_load_report``."""
+        return _known(cls, report)
+
+    def __str__(self) -> str:
+        latency = ", ".join(
+            f"{name} {seconds_text(value)}" for name, value in self.latency.items() if value is not None
+        )
+        mix = ", ".join(f"{count} {name}" for name, count in self.by_operation.items())
+        return (
+            f"{self.operations} operations by {self.clients} clients ({mix}): "
+            f"{self.ok} ok, {self.failed} failed, {self.unknown} unknown; {latency}"
+        )
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One node as it stands: its role ("leader", "follower", "down", ...), log and counters."""
+
+    node: int
+    up: bool
+    paused: bool
+    role: str
+    term: int
+    leader: int
+    first: int
+    last: int
+    commit: int
+    applied: int
+    sent: int = 0
+    received: int = 0
+    rejected: int = 0
+    persisted: int = 0
+    why_down: str = ""
+
+    @property
+    def state(self) -> str:
+        """The role in one word, "paused" or "down" where that is what matters."""
+        return "down" if not self.up else "paused" if self.paused else self.role
+
+
+@dataclass(frozen=True, repr=False)
+class Status:
+    """A cluster as it stands. `reason` says why there is no leader, where there is none."""
+
+    protocol: str
+    runtime: str
+    machine: str
+    now: float
+    leader: int
+    reason: str
+    nodes: tuple[NodeStatus, ...]
+    counts: Mapping[str, int]
+    options: Mapping[str, str]
+
+    @classmethod
+    def from_report(cls, report: dict[str, Any]) -> Status:
+        """From the JSON of ``qrt_cluster_status``."""
+        nodes = tuple(_known(NodeStatus, n) for n in report["nodes"])
+        return _known(cls, {"machine": "", **report, "nodes": nodes})
+
+    _HEADER = ("node", "state", "term", "leader", "log", "commit", "applied", "sent", "received")
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        return [
+            (
+                f"n{n.node}",
+                n.state,
+                n.term,
+                f"n{n.leader}" if n.leader else "",
+                f"{n.first}..{n.last}",
+                n.commit,
+                n.applied,
+                n.sent,
+                n.received,
+            )
+            for n in self.nodes
+        ]
+
+    def _title(self) -> str:
+        leads = f"n{self.leader} leads" if self.leader else f"no leader: {self.reason}"
+        return f"{self.protocol}, {len(self.nodes)} nodes, {self.runtime}, at {self.now:.6g} s: {leads}"
+
+    def __repr__(self) -> str:
+        return f"<Status of {self._title()}>"
+
+    def __str__(self) -> str:
+        return self._title() + "\n" + text_table(self._rows(), self._HEADER)
+
+    def _repr_html_(self) -> str:
+        return html_table(self._rows(), self._HEADER, self._title())
+
+
+def _known(cls: type[T], values: Mapping[str, Any]) -> T:
+    """An instance from the values that its class knows; a newer core may say more."""
+    names = {f.name for f in fields(cast(Any, cls))}
+    return cls(**{name: value for name, value in values.items() if name in names})

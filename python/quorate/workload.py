@@ -1,0 +1,42 @@
+"""What a crowd of clients asks of a cluster: seeded data, run by actors beside the nodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`clients` actors ask `operations` things in all (0: until ``stop_load``), overlapping in time.
+
+    `mix` gives each operation's weight, such as ``{"get": .5, "put": .3, "cas": .2}``; None: the machine's
+    own mix. Keys are drawn from `keys` names, uniformly or with the Zipf-like exponent `key_skew`; values
+    have `value_size` bytes and are all different. An operation that is not answered within `timeout` seconds
+    ends unknown. `retry`: True, False, or the seconds after which the next node is asked. `think` is the mean
+    pause between two operations, in seconds. None stands for the core's default.
+    """
+
+    clients: int = 8
+    operations: int = 2000
+    mix: Mapping[str, float] | None = None
+    keys: int | None = None
+    key_skew: float | None = None
+    value_size: int | None = None
+    timeout: float | None = None
+    retry: bool | float | None = None
+    think: float | None = None
+    machine: str | None = None
+
+    def to_json(self) -> str:
+        """As the core reads it."""
+        values = asdict(self)
+        if self.mix is not None:
+            values["mix"] = dict(self.mix)
+        return json.dumps({name: value for name, value in values.items() if value is not None})
+
+    @classmethod
+    def from_json(cls, text: str) -> Workload:
+        """From such text. Unknown fields raise TypeError here; ranges are checked when it is loaded."""
+        return cls(**json.loads(text))

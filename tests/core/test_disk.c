@@ -1,0 +1,381 @@
+/* The two disks. Simulated: exactly what was synced survives a power cut, and of the rest any part. POSIX:
+ * the store on a real folder, its lock, kill -9, a full disk. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "store/store.h"
+
+enum { SECTOR = 512 };
+
+static struct disk *sim_new(uint64_t seed) {
+    struct disk_sim_options options = {1000, 50000, 1000};
+    return disk_sim_new(&options, seed, 1);
+}
+
+static void write_ok(struct disk *d, const char *name, uint64_t at, const void *data, size_t size) {
+    assert_int_equal(d->class->write(d, name, at, bytes_of(data, size), NULL), QRT_OK);
+}
+
+static void fill(struct disk *d, const char *name, uint64_t sector, int value) {
+    uint8_t data[SECTOR];
+    memset(data, value, sizeof data);
+    write_ok(d, name, sector * SECTOR, data, sizeof data);
+}
+
+/* The first byte of a sector; -1 when the file or the sector is not there, -2 when the sector is torn inside.
+ * */
+static int sector_value(struct disk *d, const char *name, uint64_t sector) {
+    struct buffer file = {0};
+    int value = -1;
+    if (d->class->read(d, name, &file, NULL) == QRT_OK && (sector + 1) * SECTOR <= file.size) {
+        value = file.data[sector * SECTOR];
+        for (size_t i = 0; i < SECTOR; i++)
+            if (file.data[sector * SECTOR + i] != value) value = -2;
+    }
+    buffer_free(&file);
+    return value;
+}
+
+static struct disk *with_file(uint64_t seed, const char *name, unsigned sectors) {
+    struct disk *d = sim_new(seed);
+    assert_int_equal(d->class->create(d, name, 0, NULL), QRT_OK);
+    for (unsigned i = 0; i < sectors; i++) fill(d, name, i, 'a');
+    assert_int_equal(d->class->sync(d, name, NULL), QRT_OK);
+    assert_int_equal(d->class->sync_folder(d, NULL), QRT_OK);
+    return d;
+}
+
+static void names_join(void *context, const char *name, uint64_t size) {
+    (void)size;
+    strcat(context, name);
+    strcat(context, " ");
+}
+
+static void assert_names(struct disk *d, const char *expected) {
+    char names[256] = "";
+    assert_int_equal(d->class->list(d, names_join, names, NULL), QRT_OK);
+    assert_string_equal(names, expected);
+}
+
+/* ---- simulated --------------------------------------------------------------------------- */
+
+/* What was synced survives every crash but a wipe; unsynced sectors come out old or new, each whole; over
+ * many seeds all is lost, all is kept, and all between. */
+static void test_disk_sim_loses_only_what_is_unsynced(void **state) {
+    (void)state;
+    unsigned survivors[5] = {0};
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        struct disk *d = with_file(seed, "f", 8);
+        for (unsigned i = 0; i < 4; i++) fill(d, "f", 2 + i, 'b');
+        fill(d, "f", 3, 'c'); /* twice in flight */
+        disk_sim_crash(d, QRT_DISK_UNSYNCED_LOST);
+        unsigned kept = 0;
+        for (unsigned i = 0; i < 8; i++) {
+            int value = sector_value(d, "f", i), newest = i == 3 ? 'c' : 'b';
+            bool in_flight = i >= 2 && i < 6;
+            if (value != 'a' && !(in_flight && value == newest))
+                fail_msg("seed %d: sector %u is %d", (int)seed, i, value);
+            kept += value == newest;
+        }
+        survivors[kept]++;
+        disk_sim_crash(d, QRT_DISK_UNSYNCED_LOST); /* what came out is synced */
+        for (unsigned i = 0; i < 8; i++) kept -= sector_value(d, "f", i) != 'a';
+        assert_int_equal(kept, 0);
+        d->class->free(d);
+    }
+    for (unsigned i = 0; i < 5; i++) assert_true(survivors[i] > 10);
+}
+
+/* A kept disk keeps even what is unsynced, as a killed process does; a wiped one keeps nothing. */
+static void test_disk_sim_keeps_or_wipes(void **state) {
+    (void)state;
+    struct disk *d = with_file(1, "f", 2);
+    fill(d, "f", 1, 'b');
+    assert_int_equal(d->class->create(d, "g", 1024, NULL), QRT_OK);
+    disk_sim_crash(d, QRT_DISK_KEPT);
+    assert_names(d, "f g ");
+    assert_int_equal(sector_value(d, "f", 1), 'b');
+    disk_sim_crash(d, QRT_DISK_WIPED);
+    assert_names(d, "");
+    d->class->free(d);
+}
+
+/* Names are durable after the folder's sync only; before, the last operations may be undone, from the last
+ * backwards, with the file that was displaced back in its place. */
+static void test_disk_sim_loses_unsynced_names(void **state) {
+    (void)state;
+    unsigned old = 0, new = 0, removed = 0;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct disk *d = with_file(seed, "f", 1);
+        assert_int_equal(d->class->create(d, "f.new", 0, NULL), QRT_OK);
+        fill(d, "f.new", 0, 'b');
+        assert_int_equal(d->class->sync(d, "f.new", NULL), QRT_OK);
+        assert_int_equal(d->class->rename(d, "f.new", "f", NULL), QRT_OK);
+        assert_int_equal(d->class->remove(d, "f", NULL), QRT_OK);
+        disk_sim_crash(d, QRT_DISK_UNSYNCED_LOST);
+        int value = sector_value(d, "f", 0);
+        old += value == 'a';
+        new += value == 'b';
+        removed += value == -1;
+        d->class->free(d);
+        d = with_file(seed, "f", 1);
+        assert_int_equal(d->class->rename(d, "f", "g", NULL), QRT_OK);
+        assert_int_equal(d->class->sync_folder(d, NULL), QRT_OK);
+        disk_sim_crash(d, QRT_DISK_UNSYNCED_LOST);
+        assert_names(d, "g ");
+        d->class->free(d);
+    }
+    assert_true(old > 10 && new > 10 && removed > 10);
+}
+
+/* Clones share pages until one writes; crashes of one leave the other alone; equal histories have equal
+ * fingerprints. */
+static void test_disk_sim_clones_part(void **state) {
+    (void)state;
+    struct disk *a = with_file(7, "f", 20);
+    fill(a, "f", 5, 'b');
+    struct disk *b = a->class->clone(a);
+    assert_true(disk_sim_fingerprint(a) == disk_sim_fingerprint(b));
+    fill(b, "f", 6, 'c');
+    assert_true(disk_sim_fingerprint(a) != disk_sim_fingerprint(b));
+    assert_int_equal(sector_value(a, "f", 6), 'a');
+    fill(a, "f", 6, 'c');
+    assert_true(disk_sim_fingerprint(a) == disk_sim_fingerprint(b));
+    disk_sim_crash(a, QRT_DISK_UNSYNCED_LOST);
+    assert_int_equal(sector_value(b, "f", 5), 'b');
+    disk_sim_crash(b, QRT_DISK_UNSYNCED_LOST);
+    assert_true(disk_sim_fingerprint(a) == disk_sim_fingerprint(b)); /* the same stream, the same fate */
+    a->class->free(a);
+    b->class->free(b);
+}
+
+/* Writes and syncs take the profile's time, with jitter below its bound, the same for the same seed. */
+static void test_disk_sim_takes_time(void **state) {
+    (void)state;
+    struct disk *a = with_file(3, "f", 1), *b = with_file(3, "f", 1);
+    assert_true(disk_sim_latency(a) == disk_sim_latency(b));
+    assert_int_equal(disk_sim_latency(a), 0);
+    fill(a, "f", 0, 'b');
+    int64_t latency = disk_sim_latency(a);
+    assert_true(latency >= 1000 && latency < 2000);
+    assert_int_equal(a->class->sync(a, "f", NULL), QRT_OK);
+    latency = disk_sim_latency(a);
+    assert_true(latency >= 50000 && latency < 51000);
+    a->class->free(a);
+    b->class->free(b);
+}
+
+/* ---- POSIX ------------------------------------------------------------------------------- */
+
+static const struct store_identity me = {42, 1};
+static char folder[64];
+
+static int folder_make(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "/var/tmp/quorate-disk-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int folder_remove(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static struct disk *posix_ok(void) {
+    struct error e = {0};
+    struct disk *d = disk_posix_new(folder, &e);
+    if (!d) fail_msg("%s", e.text);
+    return d;
+}
+
+static struct store *posix_store(bool format) {
+    struct store *s;
+    struct error e = {0};
+    bool wiped;
+    if (store_open(&s, posix_ok(), me, format, &wiped, &e)) fail_msg("%s", e.text);
+    assert_false(wiped);
+    return s;
+}
+
+static qrt_status append_flush(struct store *s, uint64_t index, struct error *e) {
+    store_append(s, &(struct store_record){0, index, 1, bytes_of(&index, sizeof index)});
+    return store_flush(s, e);
+}
+
+static void count_record(void *context, const struct store_record *r) {
+    uint64_t *last = context, index;
+    assert_int_equal(r->data.size, sizeof index);
+    memcpy(&index, r->data.data, sizeof index);
+    assert_true(index == r->index && index == *last + 1);
+    *last = index;
+}
+
+static void note_checkpoint(void *context, const struct store_checkpoint *c) {
+    (void)context;
+    assert_true(bytes_equal(blob_bytes(c->blob), bytes_text("snapshot")));
+}
+
+static uint64_t recovered(struct store *s) {
+    uint64_t last = 0;
+    struct error e = {0};
+    if (store_recover(s, &(struct store_visitor){note_checkpoint, count_record, &last}, &e)) fail_msg("%s", e.text);
+    return last;
+}
+
+/* The primitive operations, as the interface promises them. */
+static void test_disk_posix_reads_what_it_wrote(void **state) {
+    (void)state;
+    struct disk *d = posix_ok();
+    struct buffer file = {0};
+    struct error e = {0};
+    assert_int_equal(d->class->create(d, "b", 10000, &e), QRT_OK);
+    assert_int_equal(d->class->create(d, "a", 0, &e), QRT_OK);
+    write_ok(d, "a", 5, "hello", 5);
+    assert_int_equal(d->class->sync(d, "a", &e), QRT_OK);
+    assert_int_equal(d->class->rename(d, "a", "c", &e), QRT_OK);
+    write_ok(d, "c", 10, "!", 1); /* the descriptor follows the name */
+    assert_names(d, "b c ");
+    assert_int_equal(d->class->read(d, "c", &file, &e), QRT_OK);
+    assert_int_equal(file.size, 11);
+    assert_memory_equal(file.data, "\0\0\0\0\0hello!", 11);
+    buffer_clear(&file);
+    assert_int_equal(d->class->read(d, "b", &file, &e), QRT_OK);
+    assert_int_equal(file.size, 10000);
+    assert_int_equal(d->class->remove(d, "b", &e), QRT_OK);
+    assert_int_equal(d->class->read(d, "b", &file, &e), QRT_ENOTFOUND);
+    assert_non_null(strstr(e.text, folder));
+    assert_int_equal(d->class->sync_folder(d, &e), QRT_OK);
+    buffer_free(&file);
+    d->class->free(d);
+}
+
+/* A folder belongs to one node at a time; the second is told so. It is free again when the first has gone. */
+static void test_disk_posix_refuses_a_folder_in_use(void **state) {
+    (void)state;
+    struct disk *d = posix_ok();
+    struct error e = {0};
+    assert_null(disk_posix_new(folder, &e));
+    assert_int_equal(e.status, QRT_EBUSY);
+    assert_non_null(strstr(e.text, "in use by another node"));
+    d->class->free(d);
+    d = posix_ok();
+    d->class->free(d);
+    assert_null(disk_posix_new("/var/tmp/there/is/no/such/folder", &e));
+    assert_int_equal(e.status, QRT_EIO);
+}
+
+/* Closed and opened again, with a checkpoint and across log files. */
+static void test_disk_posix_store_comes_back(void **state) {
+    (void)state;
+    struct store *s = posix_store(true);
+    struct error e = {0};
+    for (uint64_t i = 1; i <= 50; i++)
+        if (append_flush(s, i, &e)) fail_msg("%s", e.text);
+    struct store_checkpoint c = {0, 40, 1, {0}, blob_new(bytes_text("snapshot")), true};
+    if (store_save(s, &c, &e)) fail_msg("%s", e.text);
+    blob_unref(&c.blob);
+    append_flush(s, 51, &e);
+    store_append(s, &(struct store_record){0, 52, 1, {0}}); /* never flushed */
+    store_free(&s);
+    s = posix_store(false);
+    assert_int_equal(recovered(s), 51);
+    append_flush(s, 52, &e);
+    store_free(&s);
+    s = posix_store(false);
+    assert_int_equal(recovered(s), 52);
+    store_free(&s);
+    bool wiped;
+    assert_int_equal(store_open(&s, posix_ok(), me, true, &wiped, &e), QRT_EINVAL);
+    assert_int_equal(store_open(&s, posix_ok(), (struct store_identity){42, 2}, false, &wiped, &e), QRT_EFOREIGN);
+}
+
+static void write_until_killed(int report) {
+    struct store *s;
+    bool wiped;
+    struct disk *d = disk_posix_new(folder, NULL);
+    if (!d || store_open(&s, d, me, false, &wiped, NULL)) _exit(1);
+    for (uint64_t i = recovered(s) + 1;; i++)
+        if (append_flush(s, i, NULL) || write(report, &i, sizeof i) != sizeof i) _exit(2);
+}
+
+/* kill -9 at any moment: everything that was reported as flushed is there, and the lock is gone with the
+ * process. */
+static void test_disk_posix_store_survives_kill(void **state) {
+    (void)state;
+    struct store *s = posix_store(true);
+    store_free(&s);
+    for (int round = 0; round < 5; round++) {
+        int ends[2];
+        assert_int_equal(pipe(ends), 0);
+        pid_t child = fork();
+        if (child == 0) write_until_killed(ends[1]);
+        close(ends[1]);
+        uint64_t index = 0, reported = 0;
+        for (int i = 0; i < 10 + round && read(ends[0], &index, sizeof index) == sizeof index; i++) reported = index;
+        kill(child, SIGKILL);
+        while (read(ends[0], &index, sizeof index) == sizeof index) reported = index;
+        waitpid(child, NULL, 0);
+        close(ends[0]);
+        s = posix_store(false);
+        uint64_t last = recovered(s);
+        assert_true(reported > 0 && (last == reported || last == reported + 1));
+        store_free(&s);
+    }
+}
+
+/* What a disk that is full does to a child whose files may not grow: EFULL in words, and the store opens
+ * again. */
+static void test_disk_posix_reports_a_full_disk(void **state) {
+    (void)state;
+    struct store *s = posix_store(true);
+    append_flush(s, 1, NULL);
+    store_free(&s);
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit limit = {1 << 20, 1 << 20};
+        struct error e = {0};
+        static uint8_t large[9 << 20];
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &limit);
+        s = posix_store(false);
+        store_append(s, &(struct store_record){0, 2, 1, bytes_of(large, sizeof large)});
+        qrt_status first = store_flush(s, &e);
+        bool said = strstr(e.text, "File too large") != NULL;
+        _exit(first == QRT_EFULL && said && append_flush(s, 2, &e) == QRT_EFULL ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    s = posix_store(false);
+    assert_int_equal(recovered(s), 1);
+    assert_int_equal(append_flush(s, 2, NULL), QRT_OK);
+    store_free(&s);
+}
+
+#define POSIX_TEST(f) cmocka_unit_test_setup_teardown(f, folder_make, folder_remove)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_disk_sim_loses_only_what_is_unsynced),
+        cmocka_unit_test(test_disk_sim_keeps_or_wipes),
+        cmocka_unit_test(test_disk_sim_loses_unsynced_names),
+        cmocka_unit_test(test_disk_sim_clones_part),
+        cmocka_unit_test(test_disk_sim_takes_time),
+        POSIX_TEST(test_disk_posix_reads_what_it_wrote),
+        POSIX_TEST(test_disk_posix_refuses_a_folder_in_use),
+        POSIX_TEST(test_disk_posix_store_comes_back),
+        POSIX_TEST(test_disk_posix_store_survives_kill),
+        POSIX_TEST(test_disk_posix_reports_a_full_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
