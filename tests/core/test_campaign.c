@@ -72,7 +72,9 @@ static void test_campaign_default_seeds_are_clean_and_exercise_everything(void *
     assert_string_equal(json_string_value(json_object_get(report, "error")), "");
     json_object_foreach(json_object_get(report, "sometimes"), name, value) if (!json_integer_value(value))
         fail_msg("'%s' never happened in 300 seeds", name);
-    assert_int_equal(json_object_size(json_object_get(report, "sometimes")), COVERAGE_COUNT);
+    for (size_t i = 0; coverage_name(i); i++) /* what is wanted is listed, and nothing else */
+        assert_int_equal(json_object_get(json_object_get(report, "sometimes"), coverage_name(i)) != NULL,
+                         text_lists(protocol_find("raft")->sometimes, coverage_name(i)));
     assert_true(number(report, "events_least") >= 10000);
     assert_true(number(report, "faults_least") >= 5);
     assert_int_equal(number(report, "unknown"), 0);

@@ -74,6 +74,13 @@ void *mem_grow_more(void *p, size_t *capacity, size_t need, size_t element_size)
     return mem_resize(p, wanted * element_size);
 }
 
+bool text_lists(const char *list, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)); at += length)
+        if ((at == list || at[-1] == ' ') && (at[length] == 0 || at[length] == ' ')) return true;
+    return false;
+}
+
 void buffer_append(struct buffer *b, const void *data, size_t size) {
     if (size) memcpy(buffer_extend(b, size), data, size);
 }

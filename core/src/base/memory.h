@@ -4,6 +4,7 @@
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ char *mem_string(const char *s);                  /* a fresh copy of s */
 /* snprintf for layers that have no stdio; always terminated, cut at size. Returns the length that it wrote. */
 size_t text_format(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Whether `word` is one of the words of `list`, which single spaces separate. */
+bool text_lists(const char *list, const char *word);
 /* mem_grow makes room for `need` elements in a growing array: doubles *capacity (in elements) as needed. */
 void *mem_grow_more(void *p, size_t *capacity, size_t need, size_t element_size);
 static inline void *mem_grow(void *p, size_t *capacity, size_t need, size_t element_size) {

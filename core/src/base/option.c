@@ -80,8 +80,13 @@ static qrt_status set_number(const struct option_spec *s, char *place, const cha
         memcpy(place, &v, sizeof v);
         return QRT_OK;
     }
-    int64_t n = s->type == OPTION_DURATION ? real_to_ns(v) : (int64_t)v;
-    if (s->type == OPTION_INTEGER && v > 9e15) n = (int64_t)strtoull(text, NULL, 10); /* seeds use all 64 bits */
+    int64_t n;
+    if (s->type == OPTION_DURATION)
+        n = real_to_ns(v);
+    else if (s->type == OPTION_INTEGER && v > 9e15)
+        n = (int64_t)strtoull(text, NULL, 10); /* seeds use all 64 bits */
+    else
+        n = (int64_t)v;
     memcpy(place, &n, sizeof n);
     return QRT_OK;
 }

@@ -13,19 +13,20 @@ static const struct checker *const registry[] = {&raft_checker};
 enum { CHECKERS = sizeof registry / sizeof *registry, RAFT = 0 };
 
 struct checkers {
-    struct property *properties;
+    struct property *properties; /* of those that judge */
     size_t property_count;
     struct judge judges[CHECKERS];
-    void *states[CHECKERS];
+    void *states[CHECKERS]; /* NULL: does not judge this run */
 };
 
 static void properties_list(struct checkers *c) {
-    for (size_t i = 0; i < CHECKERS; i++) c->property_count += registry[i]->property_count;
-    c->properties = mem_zero(c->property_count, sizeof *c->properties);
+    for (size_t i = 0; i < CHECKERS; i++)
+        if (c->states[i]) c->property_count += registry[i]->property_count;
+    c->properties = mem_zero(c->property_count + 1, sizeof *c->properties);
     struct property *p = c->properties;
     for (size_t i = 0; i < CHECKERS; i++) {
         c->judges[i].properties = p;
-        for (size_t k = 0; k < registry[i]->property_count; k++, p++) {
+        for (size_t k = 0; c->states[i] && k < registry[i]->property_count; k++, p++) {
             p->name = registry[i]->properties[k].name;
             p->says = registry[i]->properties[k].says;
         }
@@ -34,24 +35,27 @@ static void properties_list(struct checkers *c) {
 
 struct checkers *checkers_new(const struct check_config *config) {
     struct checkers *c = mem_zero(1, sizeof *c);
+    for (size_t i = 0; i < CHECKERS; i++)
+        if (!config->judged_by || text_lists(config->judged_by, registry[i]->name))
+            c->states[i] = registry[i]->create(config);
     properties_list(c);
-    for (size_t i = 0; i < CHECKERS; i++) c->states[i] = registry[i]->create(config);
     return c;
 }
 
 void checkers_free(struct checkers *c) {
     if (!c) return;
-    for (size_t i = 0; i < CHECKERS; i++) registry[i]->destroy(c->states[i]);
+    for (size_t i = 0; i < CHECKERS; i++)
+        if (c->states[i]) registry[i]->destroy(c->states[i]);
     free(c->properties);
     free(c);
 }
 
 struct checkers *checkers_clone(const struct checkers *from) {
     struct checkers *c = mem_copy(from, sizeof *from);
-    c->properties = mem_copy(from->properties, from->property_count * sizeof *from->properties);
+    c->properties = mem_copy(from->properties, (from->property_count + 1) * sizeof *from->properties);
     for (size_t i = 0; i < CHECKERS; i++) {
         c->judges[i].properties = c->properties + (from->judges[i].properties - from->properties);
-        c->states[i] = registry[i]->clone(from->states[i]);
+        if (c->states[i]) c->states[i] = registry[i]->clone(from->states[i]);
     }
     return c;
 }
@@ -83,7 +87,7 @@ static void properties_unknown(struct judge *j, size_t count) {
 static void on_event(void *context, const qrt_event *e, uint64_t number) {
     struct checkers *c = context;
     for (size_t i = 0; i < CHECKERS; i++) {
-        if (!(registry[i]->kinds >> e->kind & 1)) continue;
+        if (!c->states[i] || !(registry[i]->kinds >> e->kind & 1)) continue;
         struct judge *j = &c->judges[i];
         bool spent = j->spent;
         j->event = e;
@@ -95,7 +99,8 @@ static void on_event(void *context, const qrt_event *e, uint64_t number) {
 
 struct trace_sink checkers_sink(struct checkers *c) {
     struct trace_sink sink = {.event = on_event, .context = c};
-    for (size_t i = 0; i < CHECKERS; i++) sink.kinds |= registry[i]->kinds;
+    for (size_t i = 0; i < CHECKERS; i++)
+        if (c->states[i]) sink.kinds |= registry[i]->kinds;
     return sink;
 }
 
@@ -111,5 +116,6 @@ bool checkers_violated(const struct checkers *c) {
 }
 
 void checkers_measure(const struct checkers *c, int64_t now, struct agreement_measure *m) {
-    raft_checker_measure(c->states[RAFT], now, m);
+    *m = (struct agreement_measure){.consensus_at = -1, .first_inconsistent = -1};
+    if (c->states[RAFT]) raft_checker_measure(c->states[RAFT], now, m);
 }

@@ -21,8 +21,9 @@ struct property {
 struct check_config {
     const uint16_t *members;
     uint16_t member_count;
-    uint64_t memory;    /* bytes; beyond it a property is unknown; 0: 1 GiB */
-    bool fixed_members; /* the membership never changes: judge commit-quorum */
+    uint64_t memory;       /* bytes; beyond it a property is unknown; 0: 1 GiB */
+    bool fixed_members;    /* the membership never changes: judge commit-quorum */
+    const char *judged_by; /* names of the checkers that judge, separated by spaces; NULL: all */
 };
 
 /* Share of time in which all nodes had applied the same (PROTOCOLS: `consistency`), and from when on they

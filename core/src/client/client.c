@@ -58,6 +58,7 @@ struct client {
     uint16_t id, node_count;
     uint16_t *nodes;
     bool manual, stopped, retry;
+    bool proposes; /* its workload proposes values, and needs no session */
     struct workload workload;
     uint64_t operations, begun; /* this client's share; 0: no end */
     int64_t timeout_ns, retry_ns;
@@ -166,7 +167,7 @@ static void history_begin(struct client *c, struct client_io *io, const struct c
     struct operation *op = &c->operation;
     op->function = command->operation;
     op->recorded = io->history && command->operation && command->operation != COMMAND_SCAN &&
-                   (op->kind == CLIENT_WRITE || op->kind == CLIENT_READ);
+                   (op->kind == CLIENT_WRITE || op->kind == CLIENT_READ || op->function == COMMAND_PROPOSE);
     if (!op->recorded) return;
     struct history_operation h = {
         .process = process_of(c),
@@ -310,14 +311,19 @@ static void work_begin(struct client *c, struct client_io *io) {
     struct workload_draw draw;
     workload_draw(&c->workload, &c->draws, (uint16_t)(c->id - QRT_CLIENT), &c->written, &c->seen, &draw);
     buffer_clear(&c->operation.request);
-    command_encode(&draw.command, &c->operation.request);
-    bool read = command_is_read(draw.command.operation);
-    operation_begin(c, io, read ? CLIENT_READ : CLIENT_WRITE, &draw.command, io->now + c->timeout_ns);
+    uint8_t kind = command_is_read(draw.command.operation) ? CLIENT_READ : CLIENT_WRITE;
+    if (draw.command.operation == COMMAND_PROPOSE) { /* the value as it is: no machine will look at it */
+        kind = CLIENT_RAW;
+        buffer_append(&c->operation.request, draw.command.value.data, draw.command.value.size);
+    } else {
+        command_encode(&draw.command, &c->operation.request);
+    }
+    operation_begin(c, io, kind, &draw.command, io->now + c->timeout_ns);
 }
 
 static void work_next(struct client *c, struct client_io *io) {
     if (!work_is_left(c)) return;
-    if (!c->session) {
+    if (!c->session && !c->proposes) {
         c->phase = PHASE_OPENING;
         exchange_begin(c, io, CLIENT_OPEN);
     } else if (c->workload.think_ns > 0) {
@@ -367,6 +373,7 @@ static bool reply_fits(uint8_t function, qrt_status status, struct bytes data) {
     case COMMAND_ACQUIRE: return command_number(data, &number);
     case COMMAND_SCAN: return scan_is_sound(data);
     case COMMAND_GET:
+    case COMMAND_PROPOSE:
     case COMMAND_READ: return data.size <= COMMAND_VALUE_MAX;
     default: return data.size == 0;
     }
@@ -378,14 +385,22 @@ static bool reply_is_sound(const struct client *c, const struct wire_client_repl
     if (reply_refuses(r)) return true;
     uint64_t session = 0;
     if (c->exchange.operation == CLIENT_OPEN) {
+        if (status == QRT_EUNSUPPORTED) return true;
         if (status != QRT_OK || r->data.size != sizeof session) return false;
         memcpy(&session, r->data.data, sizeof session);
         return session != 0;
     }
+    if (status == QRT_EUNSUPPORTED) return r->data.size == 0;
     return c->manual || status == QRT_ESESSION || reply_fits(c->operation.function, (qrt_status)status, r->data);
 }
 
 static void on_open_reply(struct client *c, struct client_io *io, const struct wire_client_reply *r) {
+    if ((int32_t)r->status == QRT_EUNSUPPORTED) {
+        client_stop(c);
+        exchange_end(c, io);
+        if (c->operation.busy) operation_end(c, io, HISTORY_FAILED, QRT_EUNSUPPORTED, r);
+        return;
+    }
     memcpy(&c->session, r->data.data, sizeof c->session);
     c->sequence = 0;
     exchange_end(c, io);
@@ -417,6 +432,7 @@ struct client *client_new(const struct client_config *config) {
     c->nodes = mem_copy(config->nodes, config->node_count * sizeof *config->nodes);
     c->manual = !w;
     if (w) c->workload = *w;
+    c->proposes = w && !strcmp(w->machine, "values");
     c->retry = w ? w->retry : true;
     c->operations = config->operations;
     c->timeout_ns = w ? w->timeout_ns : config->timeout_ns;

@@ -35,6 +35,7 @@ static const struct machine_mix MIXES[] = {
     {"register", {{COMMAND_READ, 0.5}, {COMMAND_WRITE, 0.25}, {COMMAND_CAS, 0.25}}},
     {"counter", {{COMMAND_ADD, 0.5}, {COMMAND_READ, 0.5}}},
     {"lock", {{COMMAND_ACQUIRE, 0.5}, {COMMAND_RELEASE, 0.5}}},
+    {"values", {{COMMAND_PROPOSE, 1}}}, /* no machine: a protocol that decides values */
 };
 #define MIX_COUNT (sizeof MIXES / sizeof *MIXES)
 
@@ -234,7 +235,8 @@ static qrt_status read_machine(const struct parse *p, const json_t *value) {
     }
     const char *nearest = option_nearest(name, known, MIX_COUNT);
     if (nearest) return refuse(p, "machine", QRT_ENOTFOUND, "there is no \"%.64s\"; did you mean %s?", name, nearest);
-    return refuse(p, "machine", QRT_ENOTFOUND, "there is no \"%.64s\"; known are kv, register, counter, lock", name);
+    return refuse(p, "machine", QRT_ENOTFOUND, "there is no \"%.64s\"; known are kv, register, counter, lock, values",
+                  name);
 }
 
 static qrt_status read_field(const struct parse *p, const struct field *f, json_t *value) {
@@ -408,11 +410,12 @@ void workload_draw(const struct workload *w, struct random *r, uint16_t client, 
     struct command *c = &draw->command;
     struct scratch s = {(char *)draw->scratch, (char *)draw->scratch + sizeof draw->scratch};
     *c = (struct command){.operation = draw_operation(w, r)};
-    bool keyed = strcmp(w->machine, "register") != 0 && strcmp(w->machine, "counter") != 0;
+    bool keyed = strcmp(w->machine, "register") && strcmp(w->machine, "counter") && strcmp(w->machine, "values");
     if (keyed) c->key = scratch_print(&s, "k%" PRIu64, draw_key(w, r));
     switch ((enum command_operation)c->operation) {
     case COMMAND_PUT:
     case COMMAND_APPEND:
+    case COMMAND_PROPOSE:
     case COMMAND_WRITE: c->value = draw_value(w, &s, 'c', client, ++*written); break;
     case COMMAND_CAS: draw_cas(w, r, client, ++*written, seen, c, &s); break;
     case COMMAND_ADD: c->value = draw_delta(r, &s); break;

@@ -314,11 +314,13 @@ static json_t *failure_value(const struct failure *f) {
 
 static void add_counts(const struct campaign *c, json_t *root) {
     json_t *properties = json_object(), *sometimes = json_object();
+    const char *wanted = c->request.protocol->sometimes;
     uint64_t events = 0, hash = 0, unknown = 0, faults_least = UINT64_MAX, events_least = UINT64_MAX;
     for (size_t i = 0; i < c->property_count; i++)
         json_object_set_new(properties, c->properties[i], json_integer((json_int_t)c->property_hits[i]));
     for (size_t i = 0; i < COVERAGE_COUNT; i++)
-        json_object_set_new(sometimes, coverage_name(i), json_integer((json_int_t)c->sometimes[i]));
+        if (wanted && text_lists(wanted, coverage_name(i)))
+            json_object_set_new(sometimes, coverage_name(i), json_integer((json_int_t)c->sometimes[i]));
     for (uint64_t i = 0; i < c->seeds; i++) {
         const qrt_campaign_row *r = &c->rows[i];
         events += r->events;

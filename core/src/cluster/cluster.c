@@ -19,7 +19,8 @@ static void new_checkers(struct cluster *c) {
     uint16_t members[FAULT_NODES_MAX];
     uint16_t n = (uint16_t)c->config.options.nodes;
     for (uint16_t i = 0; i < n; i++) members[i] = (uint16_t)(i + 1);
-    c->checkers = checkers_new(&(struct check_config){.members = members, .member_count = n, .fixed_members = true});
+    c->checkers = checkers_new(&(struct check_config){
+        .members = members, .member_count = n, .fixed_members = true, .judged_by = c->config.protocol->judged_by});
 }
 
 /* ---- making one ---- */
@@ -253,6 +254,17 @@ static struct bytes bytes_of_proposal(const struct cluster *c, const struct prop
     return bytes_of(c->proposal_bytes.data ? c->proposal_bytes.data + p->offset : NULL, p->size);
 }
 
+/* Where a proposal without a node goes: to the leader, or to any that takes it; 0: nowhere yet. */
+static uint16_t proposal_target(struct cluster *c) {
+    if (!c->config.protocol->leaderless) return c->class->leader(c->runtime);
+    for (uint16_t i = 1; i <= c->config.options.nodes; i++) {
+        struct node_view v;
+        c->class->view(c->runtime, i, &v);
+        if (v.up && !v.paused && v.status.role != QRT_ROLE_RECOVERING) return i;
+    }
+    return 0;
+}
+
 qrt_status cluster_propose(struct cluster *c, uint16_t node, struct bytes data, uint64_t *ticket, struct error *e) {
     if (node > c->config.options.nodes)
         return error_set(e, QRT_ENOTFOUND, "there is no node %u; nodes are 1 to %lld", node,
@@ -260,7 +272,7 @@ qrt_status cluster_propose(struct cluster *c, uint16_t node, struct bytes data, 
     if (data.size > COMMAND_VALUE_MAX)
         return error_set(e, QRT_ETOOLARGE, "a proposed value holds at most %u bytes, not %u", COMMAND_VALUE_MAX,
                          data.size);
-    uint16_t target = node ? node : c->class->leader(c->runtime);
+    uint16_t target = node ? node : proposal_target(c);
     uint64_t inner = 0;
     if (target && c->class->propose(c->runtime, target, data, &inner) && node)
         return error_set(e, QRT_EDOWN, "n%u is down or paused and takes no proposals", node);
@@ -363,11 +375,13 @@ qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int6
         qrt_status s = cluster_result(c, ticket, result, e);
         if (s != QRT_MORE) return s;
         struct proposal *p = proposal_at(c, ticket);
-        uint16_t leader = p->inner ? 0 : c->class->leader(c->runtime);
-        if (leader && c->class->propose(c->runtime, leader, bytes_of_proposal(c, p), &p->inner) == QRT_OK) continue;
+        uint16_t target = p->inner ? 0 : proposal_target(c);
+        if (target && c->class->propose(c->runtime, target, bytes_of_proposal(c, p), &p->inner) == QRT_OK) continue;
         int64_t left = slice_ns ? deadline - wall_ns() : 0;
         if (slice_ns && left <= 0) return QRT_MORE;
+        bool anyone = !p->inner && c->config.protocol->leaderless; /* then some fault must end first */
         struct condition condition = {p->inner ? CONDITION_TICKET : CONDITION_LEADER, 0, p->inner};
+        if (anyone) condition = (struct condition){CONDITION_EVENTS, 0, c->class->trace(c->runtime)->count + 64};
         s = c->class->run(c->runtime, until, &condition, left);
         if (s == QRT_MORE) return s;
         if (s != QRT_ETIMEOUT) continue;
@@ -384,6 +398,12 @@ qrt_status cluster_load(struct cluster *c, const struct workload *w, struct erro
         return error_set(
             e, QRT_EUNSUPPORTED,
             "workloads speak the built-in machines' commands; use c.client().call() on a machine of your own");
+    bool values = !strcmp(w->machine, "values");
+    if (values != c->config.protocol->values)
+        return error_set(e, QRT_EUNSUPPORTED,
+                         values ? "%s runs a state machine: a workload of proposals is for protocols that decide values"
+                                : "%s decides values and runs no state machine: give the workload machine=\"values\"",
+                         c->config.protocol->name);
     c->workload = *w;
     c->loaded = true;
     for (uint32_t i = 0; i < w->clients; i++) {
@@ -397,7 +417,7 @@ qrt_status cluster_load(struct cluster *c, const struct workload *w, struct erro
 /* ---- verdicts ---- */
 
 static enum linear_model model_of(const struct cluster *c) {
-    if (c->config.machine == &c->machine) return 0;
+    if (c->config.machine == &c->machine || c->config.protocol->values) return 0;
     if (!strcmp(c->config.machine->name, "kv")) return LINEAR_KV;
     if (!strcmp(c->config.machine->name, "register")) return LINEAR_CAS_REGISTER;
     if (!strcmp(c->config.machine->name, "counter")) return LINEAR_COUNTER;

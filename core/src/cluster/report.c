@@ -231,15 +231,15 @@ static json_t *latency_value(int64_t *times, size_t count) {
 const char *report_load(struct cluster *c) {
     const struct history *h = c->class->history(c->runtime);
     int64_t *times = mem_alloc((h->count + 1) * sizeof *times);
-    size_t outcomes[4] = {0}, timed = 0, by_operation[COMMAND_RELEASE + 1] = {0};
+    size_t outcomes[4] = {0}, timed = 0, by_operation[COMMAND_PROPOSE + 1] = {0};
     for (size_t i = 0; i < h->count; i++) {
         const struct history_operation *op = &h->operations[i];
         outcomes[op->outcome & 3]++;
-        if (op->function <= COMMAND_RELEASE) by_operation[op->function]++;
+        if (op->function <= COMMAND_PROPOSE) by_operation[op->function]++;
         if (op->outcome == HISTORY_OK) times[timed++] = op->return_ns - op->invoke_ns;
     }
     json_t *each = json_object();
-    for (uint8_t f = 1; f <= COMMAND_RELEASE; f++)
+    for (uint8_t f = 1; f <= COMMAND_PROPOSE; f++)
         if (by_operation[f] && command_name(f))
             json_object_set_new(each, command_name(f), json_integer((json_int_t)by_operation[f]));
     json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "clients",

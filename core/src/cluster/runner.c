@@ -85,7 +85,8 @@ static void do_now(struct runner *r, uint8_t verb, uint16_t node) {
 /* The core: a majority of nodes that may vote (of those that come back with their data), by the seed's choice. The rest
  * is frozen. Nobody else is needed for progress, whoever else there is. */
 static void heal_core(struct runner *r) {
-    uint16_t n = r->result.nodes, core = 0, wanted = (uint16_t)(n / 2 + 1);
+    bool all = !strcmp(r->cluster->config.protocol->model->crashes, "0"); /* it makes progress with everybody only */
+    uint16_t n = r->result.nodes, core = 0, wanted = all ? n : (uint16_t)(n / 2 + 1);
     struct random random = random_stream(r->spec.seed, 1, RANDOM_PLAN);
     uint16_t order[FAULT_NODES_MAX];
     do_now(r, FAULT_HEAL, 0);
@@ -151,8 +152,11 @@ static void in_faults(struct runner *r) {
 static bool still_led(struct runner *r, const qrt_result *result) {
     qrt_result ended;
     struct error e;
-    return cluster_result(r->cluster, r->probe, &ended, &e) == QRT_MORE &&
-           r->cluster->class->leader(r->cluster->runtime) == result->node;
+    struct node_view v;
+    if (cluster_result(r->cluster, r->probe, &ended, &e) != QRT_MORE) return false;
+    if (!r->cluster->config.protocol->leaderless) return r->cluster->class->leader(r->cluster->runtime) == result->node;
+    r->cluster->class->view(r->cluster->runtime, result->node, &v);
+    return v.up && !v.paused;
 }
 
 static void in_progress(struct runner *r) {
@@ -215,7 +219,7 @@ static void in_check(struct runner *r) {
     bool stuck = r->result.verdict == RUN_STUCK;
     struct runtime_counts counts;
     for (size_t i = 0; i < count; i++) judge(r, p[i].name, p[i].verdict, p[i].time, p[i].text);
-    judge_history(r);
+    if (!r->cluster->config.protocol->values) judge_history(r);
     judge(r, "progress", stuck ? VERDICT_VIOLATED : VERDICT_OK, r->probe_deadline, r->result.text);
     if (stuck && !(r->result.violated & (r->result.violated - 1))) r->result.verdict = RUN_STUCK;
     r->cluster->class->counts(r->cluster->runtime, &counts);

@@ -16,7 +16,8 @@
 
 #define RUN_SETTINGS_MAX 48
 #define RUN_AFTERMATH_EVENTS 1000
-#define RUN_PROGRESS_TIMEOUTS 10 /* election timeouts within which a healed core must commit */
+#define RUN_TIME_SCALE_NS INT64_C(150000000) /* where a protocol has no election timeout */
+#define RUN_PROGRESS_TIMEOUTS 10             /* election timeouts within which a healed core must commit */
 
 struct run_spec {
     char protocol[64];

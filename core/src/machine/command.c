@@ -28,6 +28,7 @@ static const struct shape SHAPES[] = {
     [COMMAND_ADD] = {"add", FIELD_VALUE, false},
     [COMMAND_ACQUIRE] = {"acquire", FIELD_KEY | FIELD_VALUE, false},
     [COMMAND_RELEASE] = {"release", FIELD_KEY | FIELD_VALUE, false},
+    [COMMAND_PROPOSE] = {"propose", FIELD_VALUE, false},
 };
 #define SHAPE_COUNT (sizeof SHAPES / sizeof *SHAPES)
 

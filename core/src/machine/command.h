@@ -31,6 +31,7 @@
  *   add      counter: value = decimal delta -> new value; QRT_ERANGE beyond 64 bits, unchanged
  *   acquire  lock: key = name, value = owner -> fencing token as decimal text; QRT_ECAS: held, be it by the
  *            same -> owner
+ *   propose  no machine's: a client proposes value, and is told what was decided
  *   release  lock: key = name, value = owner; QRT_ECAS: held by another -> owner; QRT_ENOTFOUND: free */
 enum command_operation {
     COMMAND_GET = 1,
@@ -44,6 +45,7 @@ enum command_operation {
     COMMAND_ADD = 9,
     COMMAND_ACQUIRE = 10,
     COMMAND_RELEASE = 11,
+    COMMAND_PROPOSE = 12,
 };
 
 struct command {

@@ -17,6 +17,9 @@ void outbox_free(struct outbox *o) {
 void outbox_grow(struct outbox *o) {
     CHECK(o->count < OUTBOX_EFFECTS_MAX);
     o->effects = mem_grow(o->effects, &o->capacity, o->count + 1, sizeof *o->effects);
+    if (o->arena.data) return;
+    buffer_extend(&o->arena, 256); /* effects without bytes point into it as well */
+    buffer_clear(&o->arena);
 }
 
 void outbox_send(struct outbox *o, uint16_t to, struct message *m, uint8_t flags, uint64_t term, uint64_t index) {
@@ -59,6 +62,18 @@ void outbox_note(struct outbox *o, uint8_t kind, uint8_t detail, uint16_t peer, 
     e->index = index;
     e->c = link;
     e->d = value;
+}
+
+void outbox_answer(struct outbox *o, uint64_t token, qrt_status status, uint16_t leader, uint64_t term, uint64_t index,
+                   struct bytes decided) {
+    uint32_t offset = (uint32_t)o->arena.size;
+    buffer_append(&o->arena, decided.data, decided.size);
+    outbox_reply(o, token, status, leader);
+    struct effect *e = &o->effects[o->count - 1];
+    e->term = term;
+    e->index = index;
+    e->offset = offset;
+    e->size = decided.size;
 }
 
 void outbox_reply(struct outbox *o, uint64_t token, qrt_status status, uint16_t leader) {

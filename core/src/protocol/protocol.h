@@ -110,8 +110,8 @@ enum effect_kind {
     FX_PERSIST = 3, /* bytes: one atomic record; index, term: cookie for EVENT_STORED. index is also the log
                           index up to which a later checkpoint makes this record superfluous */
     FX_APPLY = 4,   /* entries a..b are committed: hand them to the machine, then to their proposers */
-    FX_REPLY = 5,   /* token (a), status (b, a qrt_status), peer: leader hint: the proposal or read ends without
-                          being applied here */
+    FX_REPLY = 5,   /* token (a), status (b, a qrt_status), peer: leader hint, term, index, bytes: the proposal or
+                          read ends without being applied here */
     FX_READ_READY = 6, /* token (a): the machine as it is now (applied up to index) may answer that read */
     FX_CHECKPOINT = 7, /* take a snapshot of the machine, applied up to index, term; bytes: meta (configuration);
                           EVENT_CHECKPOINT follows once it is durable */
@@ -160,6 +160,9 @@ uint8_t *outbox_persist(struct outbox *o, size_t size, uint64_t index, uint64_t 
 void outbox_note(struct outbox *o, uint8_t kind, uint8_t detail, uint16_t peer, uint64_t term, uint64_t index,
                  uint64_t link, uint64_t value);
 void outbox_reply(struct outbox *o, uint64_t token, qrt_status status, uint16_t leader);
+/* The same, with what was decided: where (term, index: ballot and instance, as the protocol counts) and what. */
+void outbox_answer(struct outbox *o, uint64_t token, qrt_status status, uint16_t leader, uint64_t term, uint64_t index,
+                   struct bytes decided);
 static inline struct bytes outbox_bytes(const struct outbox *o, const struct effect *e) {
     return (struct bytes){o->arena.data + e->offset, e->size};
 }
@@ -203,6 +206,10 @@ typedef void inspect_fn(void *context, const char *name, const char *value);
 
 struct protocol {
     const char *name, *summary;
+    const char *judged_by; /* the checkers whose properties it promises, by name, separated by spaces */
+    const char *sometimes; /* what its campaigns must meet at least once: conditions of check/coverage.h, by name */
+    bool leaderless;       /* every member takes proposals, and there may be no leader at all */
+    bool values;           /* it decides values and runs no machine: clients propose, and are told what was decided */
     struct option_table options;
     size_t options_size;
     const struct fault_model *model;

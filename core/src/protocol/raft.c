@@ -419,6 +419,10 @@ static const struct fault_model model = {
 
 const struct protocol protocol_raft = {
     .name = "raft",
+    .judged_by = "raft",
+    .sometimes = "leader-replaced election-repeated log-truncated checkpoint-taken snapshot-installed wiped-caught-up "
+                 "crashed-in-step unsynced-lost disk-wiped node-paused partition-dropped message-lost corrupt-rejected "
+                 "sent-to-dead leader-crashed leader-deposed outcome-unknown operation-failed read-served",
     .summary = "a replicated log under one elected leader (Ongaro and Ousterhout 2014)",
     .options = {"raft", option_specs},
     .options_size = sizeof(struct raft_options),

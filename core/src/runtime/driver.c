@@ -69,7 +69,7 @@ static void carry_out_other(struct host *h, struct instance *in, struct effect *
     switch (e->kind) {
     case FX_TIMER: h->port->timer(h->runtime, h, in->group, (uint32_t)e->a, (int64_t)e->b); break;
     case FX_APPLY: service_apply(h, in, e->a, e->b); break;
-    case FX_REPLY: service_reply(h, in, e); break;
+    case FX_REPLY: service_reply(h, in, e, data); break;
     case FX_READ_READY: service_read_ready(h, in, e->a); break;
     case FX_CHECKPOINT: service_checkpoint(h, in, e, data); break;
     case FX_RESTORE: service_restore(h, in, e, data); break;
@@ -93,10 +93,15 @@ static inline __attribute__((always_inline)) void carry_out(struct host *h, stru
         carry_out_other(h, in, e, bytes);
 }
 
+/* What a node has told others binds it from when it leaves, not from when it was decided. */
+#define BINDING                                                                                    \
+    (1u << QRT_KIND_VOTE | 1u << QRT_KIND_ACK | 1u << QRT_KIND_CAUGHT_UP | 1u << QRT_KIND_BALLOT | \
+     1u << QRT_KIND_DECIDE)
+
 /* Replies to clients are made by the service as sends and answers of its own, so they wait in their turn. */
 static inline bool must_wait(const struct instance *in, const struct effect *e) {
     if (in->durable == in->issued || (e->flags & FX_BEFORE_DURABLE)) return false;
-    if (e->kind == FX_NOTE) return e->a == QRT_KIND_VOTE || e->a == QRT_KIND_ACK || e->a == QRT_KIND_CAUGHT_UP;
+    if (e->kind == FX_NOTE) return BINDING >> e->a & 1;
     return e->kind == FX_SEND || e->kind == FX_ANSWER || e->kind == FX_LOCAL;
 }
 
@@ -147,7 +152,7 @@ static void compact_held(struct instance *in) {
 static void release(struct host *h, struct instance *in) {
     while (in->held_head < in->held_count && in->held[in->held_head].barrier <= in->durable && driver_alive(h)) {
         struct held *held = &in->held[in->held_head++];
-        carry_out(h, in, &held->effect, in->held_bytes.data + held->effect.offset);
+        carry_out(h, in, &held->effect, held->effect.size ? in->held_bytes.data + held->effect.offset : NULL);
     }
     if (!h->dying) compact_held(in);
 }

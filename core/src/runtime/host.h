@@ -177,7 +177,7 @@ void service_propose(struct host *h, struct instance *in, uint8_t kind, uint64_t
                      struct bytes data, uint64_t token);
 uint64_t service_pend(struct instance *in, uint8_t operation, uint16_t client, uint64_t number, struct bytes command);
 void service_apply(struct host *h, struct instance *in, uint64_t from, uint64_t to);
-void service_reply(struct host *h, struct instance *in, const struct effect *e);
+void service_reply(struct host *h, struct instance *in, const struct effect *e, struct bytes decided);
 void service_read_ready(struct host *h, struct instance *in, uint64_t token);
 void service_checkpoint(struct host *h, struct instance *in, const struct effect *e, struct bytes meta);
 void service_restore(struct host *h, struct instance *in, const struct effect *e, struct bytes meta);

@@ -117,8 +117,19 @@ static void stale_read(struct host *h, struct instance *in, const struct message
     driver_carry_out(h, in, &in->service);
 }
 
+/* Ends a request that never reached the protocol. */
+static void refuse(struct host *h, struct instance *in, const struct message *m, qrt_status status) {
+    struct answer a = {.status = status};
+    reply_to_client(in, m->from, m->as.client_request.number, &a);
+    driver_carry_out(h, in, &in->service);
+}
+
 void service_request(struct host *h, struct instance *in, const struct message *m) {
     const struct wire_client_request *r = &m->as.client_request;
+    if (in->protocol->values && r->operation != CLIENT_RAW) {
+        refuse(h, in, m, QRT_EUNSUPPORTED); /* there is no machine to execute it */
+        return;
+    }
     if (r->operation == CLIENT_STALE) {
         stale_read(h, in, m);
         return;
@@ -126,9 +137,7 @@ void service_request(struct host *h, struct instance *in, const struct message *
     bool read = r->operation == CLIENT_READ;
     uint64_t token = service_pend(in, r->operation, m->from, r->number, read ? r->data : (struct bytes){0});
     if (!token) {
-        struct answer a = {.status = QRT_EFULL};
-        reply_to_client(in, m->from, r->number, &a);
-        driver_carry_out(h, in, &in->service);
+        refuse(h, in, m, QRT_EFULL);
         return;
     }
     switch (r->operation) {
@@ -145,9 +154,10 @@ void service_request(struct host *h, struct instance *in, const struct message *
     }
 }
 
-void service_reply(struct host *h, struct instance *in, const struct effect *e) {
+void service_reply(struct host *h, struct instance *in, const struct effect *e, struct bytes decided) {
     (void)h;
     struct answer a = {.status = (qrt_status)(int64_t)e->b, .leader = e->peer, .term = e->term, .index = e->index};
+    a.data = decided;
     finish(in, e->a, &a);
 }
 

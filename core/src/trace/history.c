@@ -26,7 +26,7 @@ struct chunk {
 static const char *const function_names[] = {
     [HISTORY_GET] = "get", [HISTORY_PUT] = "put",         [HISTORY_DELETE] = "delete",   [HISTORY_APPEND] = "append",
     [HISTORY_CAS] = "cas", [HISTORY_SCAN] = "scan",       [HISTORY_READ] = "read",       [HISTORY_WRITE] = "write",
-    [HISTORY_ADD] = "add", [HISTORY_ACQUIRE] = "acquire", [HISTORY_RELEASE] = "release",
+    [HISTORY_ADD] = "add", [HISTORY_ACQUIRE] = "acquire", [HISTORY_RELEASE] = "release", [HISTORY_PROPOSE] = "propose",
 };
 enum { FUNCTION_COUNT = sizeof function_names / sizeof *function_names };
 

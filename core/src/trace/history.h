@@ -29,6 +29,7 @@ enum history_function {
     HISTORY_ADD = 9,
     HISTORY_ACQUIRE = 10,
     HISTORY_RELEASE = 11,
+    HISTORY_PROPOSE = 12,
 };
 
 /* One operation. Text is stored in the history's arena; NULL data is nil, different from "". */

@@ -1,0 +1,188 @@
+/* A run drawn from a seed (swarm: Groce et al. 2012): the configuration first, so that seeds differ in kind and not only
+ * in luck. Each draw is a statement of its own: C leaves the order of arguments and initialisers to the compiler. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster/runner.h"
+
+#define MS INT64_C(1000000)
+
+static const char *flag(bool on) {
+    return on ? "true" : "false";
+}
+
+/* what makes a seed's cluster special; one at a time, so that it can still make progress in time */
+enum temper {
+    TEMPER_PLAIN,
+    TEMPER_SLOW_DISK,    /* syncs take a good part of an election timeout: much is lost with a node */
+    TEMPER_SMALL_BATCH,  /* entries travel one or two at a time: logs differ for long */
+    TEMPER_TORN_VOTE,    /* the plan tells STORY_TORN_VOTE */
+    TEMPER_FIGURE_EIGHT, /* the plan tells STORY_FIGURE_EIGHT */
+};
+
+/* Within the timing requirement (broadcast time well below the election timeout), or no election could be won in time. */
+static void draw_network(struct run_spec *spec, struct random *r, enum temper temper) {
+    static const char *const kinds[] = {"constant", "uniform", "exponential", "pareto", "normal"};
+    int64_t slowest = spec->election_timeout / 40, sync = random_between(r, 50000, MS);
+    if (temper == TEMPER_SMALL_BATCH) {
+        slowest = spec->election_timeout / 60;
+        sync = random_between(r, spec->election_timeout / 400, spec->election_timeout / 120);
+    }
+    if (temper == TEMPER_SLOW_DISK) sync = random_between(r, slowest, spec->election_timeout / 12);
+    spec_set(spec, "delay_kind", "%s", kinds[random_below(r, 5)]);
+    spec_set(spec, "delay", "%lldns", (long long)random_between(r, MS / 10, slowest));
+    spec_set(spec, "jitter", "%lldns", (long long)random_between(r, MS / 20, slowest));
+    spec_set(spec, "write", "%lldns", (long long)random_between(r, 5000, 100000));
+    spec_set(spec, "sync", "%lldns", (long long)sync);
+    spec_set(spec, "disk_jitter", "%lldns", (long long)random_between(r, 0, sync / 2));
+}
+
+static void draw_raft(struct run_spec *spec, struct random *r, enum temper temper) {
+    spec->election_timeout = random_between(r, 60 * MS, 250 * MS);
+    spec_set(spec, "election_timeout", "%lldns", (long long)spec->election_timeout);
+    bool eight = temper == TEMPER_FIGURE_EIGHT;
+    spec_set(spec, "heartbeat_interval", "%lldns",
+             (long long)(spec->election_timeout / random_between(r, eight ? 6 : 4, 8)));
+    spec_set(spec, "pre_vote", "%s", flag(random_chance(r, 0.4) && !eight));
+    spec_set(spec, "check_quorum", "%s", flag(random_chance(r, 0.5)));
+    bool small = temper == TEMPER_SMALL_BATCH; /* then snapshots bound how far a log can lag */
+    if (small || random_chance(r, 0.5)) {
+        spec_set(spec, "snapshot_threshold", "%lld", (long long)random_between(r, 10, small ? 40 : 120));
+        spec_set(spec, "snapshot_keep", "%lld", (long long)random_between(r, 0, small ? 12 : 30));
+        spec_set(spec, "chunk_size", "%lld", (long long)random_between(r, small ? 1024 : 64, 4096));
+    }
+    if (small) {
+        spec_set(spec, "max_in_flight", "%lld", (long long)random_between(r, 2, 4));
+        spec_set(spec, "max_append_bytes", "%lld", (long long)random_between(r, 1, 150));
+    }
+    if (random_chance(r, 0.2)) spec_set(spec, "sessions", "%lld", (long long)random_between(r, 16, 48));
+}
+
+/* What else a protocol wants drawn; without a line here its options stay at their defaults. Sets election_timeout, the
+ * time in which its run is measured, which need not be an option of it. */
+struct swarm {
+    const char *protocol;
+    void (*draw)(struct run_spec *spec, struct random *r, enum temper temper);
+};
+
+static const struct swarm swarms[] = {
+    {"raft", draw_raft},
+};
+
+static void draw_protocol(struct run_spec *spec, struct random *r, enum temper temper) {
+    spec->election_timeout = RUN_TIME_SCALE_NS;
+    for (size_t i = 0; i < sizeof swarms / sizeof *swarms; i++)
+        if (!strcmp(swarms[i].protocol, spec->protocol)) swarms[i].draw(spec, r, temper);
+}
+
+static enum temper draw_temper(struct random *r) {
+    static const enum temper tempers[] = {TEMPER_SLOW_DISK,   TEMPER_SLOW_DISK, TEMPER_SMALL_BATCH,
+                                          TEMPER_SMALL_BATCH, TEMPER_TORN_VOTE, TEMPER_FIGURE_EIGHT};
+    uint64_t at = random_below(r, 10);
+    return at < sizeof tempers / sizeof *tempers ? tempers[at] : TEMPER_PLAIN;
+}
+
+/* The stories are told best by few nodes, and by a number that one voter joins into two majorities. */
+static uint16_t draw_nodes(struct random *r, enum temper temper) {
+    bool story = temper == TEMPER_TORN_VOTE || temper == TEMPER_FIGURE_EIGHT;
+    uint16_t few = random_chance(r, 0.8) ? 3 : 5, drawn = (uint16_t)random_between(r, 3, 7);
+    return story ? few : drawn;
+}
+
+static void draw_workload(struct run_spec *spec, const struct protocol *protocol, struct random *r, int64_t duration,
+                          enum temper temper) {
+    static const uint8_t operations[] = {COMMAND_GET, COMMAND_PUT, COMMAND_CAS, COMMAND_APPEND, COMMAND_DELETE};
+    struct workload *w = &spec->workload;
+    bool values = protocol->values;
+    workload_standard(w, values ? "values" : "kv");
+    w->clients = (uint32_t)random_between(r, 4, 16);
+    w->operations = 0;
+    if (!values) w->mix_count = 0;
+    for (size_t i = 0; !values && i < sizeof operations; i++) {
+        double weight = random_chance(r, 0.6) || operations[i] <= COMMAND_PUT ? 0.1 + random_unit(r) : 0;
+        if (operations[i] == COMMAND_DELETE) weight *= 0.2;
+        if (weight <= 0) continue;
+        w->mix[w->mix_count].operation = operations[i];
+        w->mix[w->mix_count++].weight = weight;
+    }
+    /* Fewer keys than half the clients make histories that take seconds to judge. */
+    w->keys = (uint32_t)random_between(r, w->clients / 2, 2 * w->clients);
+    w->value_size = (uint32_t)random_between(r, 8, random_chance(r, 0.1) ? 600 : 40);
+    w->timeout_ns = random_between(r, 2, 8) * spec->election_timeout;
+    w->retry_ns = random_between(r, spec->election_timeout / 4, 2 * spec->election_timeout);
+    /* Every retry is an entry: impatient clients would ask for more than small batches can carry. */
+    if (temper == TEMPER_SMALL_BATCH) w->retry_ns += spec->election_timeout;
+    w->retry = random_chance(r, 0.8);
+    /* About 500 operations a run, whatever the number of clients: some 12,000 events beside the heartbeats. */
+    w->think_ns = duration * (int64_t)w->clients / 500;
+}
+
+/* Outside of the model, what it does not tolerate is what is wanted most. */
+static uint32_t draw_verbs(struct random *r, const struct fault_model *m, bool outside) {
+    uint32_t verbs = 1u << FAULT_CRASH | 1u << FAULT_RESTART;
+    const struct {
+        bool tolerated;
+        uint8_t verb;
+        double chance;
+    } kinds[] = {
+        {m->tolerates_pause, FAULT_PAUSE, 0.5},        {m->tolerates_partition, FAULT_PARTITION, 0.7},
+        {m->tolerates_loss, FAULT_LOSS, 0.5},          {!m->synchrony, FAULT_DELAY, 0.4},
+        {m->tolerates_reorder, FAULT_REORDER, 0.4},    {m->tolerates_duplicates, FAULT_DUPLICATE, 0.4},
+        {m->tolerates_corruption, FAULT_CORRUPT, 0.3}, {m->tolerates_skew, FAULT_SKEW, 0.3},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        bool wanted = kinds[i].tolerated || outside;
+        bool drawn = random_chance(r, kinds[i].tolerated ? kinds[i].chance : 0.8);
+        if (!drawn || !wanted) continue;
+        verbs |= 1u << kinds[i].verb;
+        if (kinds[i].verb == FAULT_PAUSE) verbs |= 1u << FAULT_RESUME;
+        if (kinds[i].verb == FAULT_PARTITION) verbs |= 1u << FAULT_HEAL;
+    }
+    return verbs;
+}
+
+static void draw_plan(struct run_spec *spec, const struct draw_request *request, struct random *r, int64_t duration,
+                      enum temper temper) {
+    const struct fault_model *m = request->protocol->model;
+    struct plan_profile profile = {
+        .nodes = spec->nodes,
+        .start_ns = 3 * spec->election_timeout,
+        .end_ns = duration,
+        .scale_ns = spec->election_timeout,
+        .faults_min = 6,
+        .faults_max = temper == TEMPER_SMALL_BATCH ? 60 : 30,
+        .verbs = draw_verbs(r, m, request->outside),
+        .loses_unsynced = m->loses_unsynced,
+        .effects = random_chance(r, 0.6),
+    };
+    if (temper == TEMPER_TORN_VOTE) profile.story = STORY_TORN_VOTE;
+    if (temper == TEMPER_FIGURE_EIGHT) profile.story = STORY_FIGURE_EIGHT;
+    if (profile.story && m->tolerates_partition && !m->synchrony) {
+        profile.verbs |= 1u << FAULT_PARTITION | 1u << FAULT_HEAL | 1u << FAULT_DELAY;
+        profile.faults_min = 20;
+        profile.effects = profile.effects || temper == TEMPER_TORN_VOTE;
+    }
+    profile.wipes = m->crash_wipes && random_chance(r, 0.4);
+    struct random stream = random_stream(spec->seed, 0, RANDOM_PLAN);
+    plan_draw(&spec->plan, &profile, &stream);
+}
+
+void spec_draw(struct run_spec *spec, const struct draw_request *request, uint64_t seed) {
+    *spec = (struct run_spec){.seed = seed, .events_min = request->events_min};
+    struct random r = random_stream(seed, 0, RANDOM_CONFIG);
+    snprintf(spec->protocol, sizeof spec->protocol, "%s", request->protocol->name);
+    enum temper temper = draw_temper(&r);
+    uint16_t drawn = draw_nodes(&r, temper);
+    spec->nodes = request->nodes ? request->nodes : drawn;
+    spec_set(spec, "nodes", "%u", spec->nodes);
+    spec_set(spec, "seed", "%llu", (unsigned long long)seed);
+    draw_protocol(spec, &r, temper);
+    draw_network(spec, &r, temper);
+    if (*request->bug) spec_set(spec, "bug", "%s", request->bug);
+    int64_t duration = 30 * spec->election_timeout;
+    draw_workload(spec, request->protocol, &r, duration, temper);
+    if (request->plan)
+        plan_clone(&spec->plan, request->plan);
+    else
+        draw_plan(spec, request, &r, duration, temper);
+}
