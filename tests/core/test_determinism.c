@@ -2,7 +2,8 @@
  * into calls. The script is that of tests/scenarios/same_hash.{py,lua}, with the data of same_hash.json; same_hash.txt holds
  * the hash that it has on every machine. When a protocol is meant to behave otherwise, write the new one:
  *
- *     build/dev/tests/test_determinism --hash >tests/scenarios/same_hash.txt */
+ *     build/dev/tests/test_determinism --hash >tests/scenarios/same_hash.txt
+ *     build/dev/tests/test_determinism --campaign >tests/scenarios/same_campaign.txt */
 #include <inttypes.h>
 #include <jansson.h>
 #include <setjmp.h>
@@ -226,22 +227,48 @@ static void assert_same_hash(const struct manner *manner, const char *what) {
 
 /* --- the tests --- */
 
+/* A file of tests/scenarios holds what every machine gives. */
+static void assert_recorded(const char *path, const char *actual, const char *how) {
+    char expected[64] = "";
+    FILE *file = fopen(path, "r");
+    if (!file) fail_msg("%s is missing", path);
+    int read = fscanf(file, "%63s", expected);
+    fclose(file);
+    if (read != 1 || strcmp(expected, actual))
+        fail_msg("the hash is %s, %s says %s: if that is meant, run test_determinism %s >%s", actual, path, expected,
+                 how, path);
+}
+
 /* The issue: the same hash with every compiler, at every level of optimisation, on every machine. */
 static void test_determinism_same_hash_as_everywhere(void **unused) {
     (void)unused;
-    char expected[64] = "", actual[32];
-    FILE *file = fopen(SCENARIO ".txt", "r");
-    if (!file) {
-        print_message("no tests/scenarios/same_hash.txt to compare with\n");
-        skip();
-    }
-    assert_int_equal(fscanf(file, "%63s", expected), 1);
-    fclose(file);
+    char actual[32];
     snprintf(actual, sizeof actual, "%016" PRIx64, script_hash(&(struct manner){0}));
-    if (strcmp(expected, actual))
-        fail_msg("the trace hash is %s, same_hash.txt says %s: if that is meant, run test_determinism --hash "
-                 ">tests/scenarios/same_hash.txt",
-                 actual, expected);
+    assert_recorded(SCENARIO ".txt", actual, "--hash");
+}
+
+/* Over the trace hashes of all seeds. */
+static void campaign_hash(int jobs, char hash[32]) {
+    char spec[96];
+    qrt_campaign *c = NULL;
+    uint64_t done, total;
+    snprintf(spec, sizeof spec, "{\"protocol\": \"raft\", \"seeds\": 40, \"jobs\": %d}", jobs);
+    if (qrt_campaign_new(&c, spec)) fail_msg("%s", qrt_last_error(NULL));
+    while (qrt_campaign_run(c, &done, &total) == QRT_MORE) continue;
+    json_t *report = json_loads(qrt_campaign_report(c), 0, NULL);
+    snprintf(hash, 32, "%s", json_string_value(json_object_get(report, "hash")));
+    json_decref(report);
+    qrt_campaign_free(&c);
+}
+
+/* What a seed draws (its cluster, load and plan) and how it runs is the same everywhere too, on any number of threads. */
+static void test_determinism_same_campaign_as_everywhere(void **unused) {
+    (void)unused;
+    char one[32], two[32];
+    campaign_hash(1, one);
+    campaign_hash(2, two);
+    assert_string_equal(one, two);
+    assert_recorded(QUORATE_SOURCE_DIR "/tests/scenarios/same_campaign.txt", one, "--campaign");
 }
 
 /* One process, twice: nothing is left over from a run, and no address shows. */
@@ -342,8 +369,15 @@ int main(int count, char **arguments) {
         printf("%016" PRIx64 "\n", script_hash(&(struct manner){0}));
         return 0;
     }
+    if (count > 1 && !strcmp(arguments[1], "--campaign")) {
+        char hash[32];
+        campaign_hash(1, hash);
+        puts(hash);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_determinism_same_hash_as_everywhere),
+        cmocka_unit_test(test_determinism_same_campaign_as_everywhere),
         cmocka_unit_test(test_determinism_same_hash_twice),
         cmocka_unit_test(test_determinism_same_hash_whatever_is_recorded_and_checked),
         cmocka_unit_test(test_determinism_same_hash_in_pieces),
