@@ -12,7 +12,7 @@ local plan = require "quorate.plan"
 ---@class quorate.CampaignResult
 ---@field ok boolean no violation, and progress after healing on every seed
 ---@field seeds integer
----@field violations { seed: integer, properties: string[], time: number?, run: table }[]
+---@field violations { seed: integer, properties: string[], time: number?, run: table, assumption: table? }[]
 ---@field stuck any[]
 ---@field properties table<string, integer>
 ---@field sometimes table<string, integer>
@@ -30,6 +30,10 @@ local function counted(t, header)
    return display.table(rows, header)
 end
 
+local function broken(a)
+   return a and string.format("; it assumes that %s, which %s broke at %.6g s", a.assumes, a.broken_by, a.time) or ""
+end
+
 function result.__tostring(r)
    local speed = r.seconds > 0 and r.events / r.seconds / 1e6 or 0
    local lines = {
@@ -38,10 +42,13 @@ function result.__tostring(r)
       counted(r.properties, { "property", "violations" }),
       counted(r.sometimes, { "sometimes", "seeds" }),
    }
-   for i, v in ipairs(r.violations) do
-      if i <= 10 then
-         lines[#lines + 1] = string.format("seed %d violates %s", v.seed, table.concat(v.properties, ", "))
-      end
+   for i = 1, math.min(10, #r.violations) do
+      local v = r.violations[i]
+      local properties = table.concat(v.properties, ", ")
+      lines[#lines + 1] = string.format("seed %d violates %s%s", v.seed, properties, broken(v.assumption))
+   end
+   for i = 1, math.min(10, #r.stuck) do
+      lines[#lines + 1] = string.format("seed %d makes no progress%s", r.stuck[i].seed, broken(r.stuck[i].assumption))
    end
    return table.concat(lines, "\n")
 end

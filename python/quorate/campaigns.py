@@ -34,14 +34,26 @@ _FIELDS = {
 }
 
 
+def _broken(assumption: Mapping[str, Any] | None) -> str:
+    text = "; it assumes that {assumes}, which {broken_by} broke at {time:.6g} s"
+    return text.format(**assumption) if assumption else ""
+
+
 @dataclass(frozen=True)
 class Violation:
-    """A seed that broke something: which properties, when, and the run as data."""
+    """A seed that broke something: which properties, when, and the run as data. A plan that went beyond the
+    protocol's fault model names the first assumption that it broke: `assumption` has the keys assumes, broken_by
+    (a verb) and time (s).
+    """
 
     seed: int
     properties: tuple[str, ...]
     time: float | None
     run: Run = field(repr=False)
+    assumption: Mapping[str, Any] | None = None
+
+    def __str__(self) -> str:
+        return f"seed {self.seed} violates {', '.join(self.properties)}{_broken(self.assumption)}"
 
     def save(self, path: str | Path) -> Path:
         """The run as a file that ``quorate replay`` takes."""
@@ -114,7 +126,9 @@ class CampaignResult:
         lines.append(text_table(sorted(self.properties.items()), ("property", "violations")))
         lines.append(text_table(sorted(self.sometimes.items()), ("sometimes", "seeds")))
         for violation in self.violations[:10]:
-            lines.append(f"seed {violation.seed} violates {', '.join(violation.properties)}")
+            lines.append(str(violation))
+        for entry in self.stuck[:10]:
+            lines.append(f"seed {entry['seed']} makes no progress{_broken(entry.get('assumption'))}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -148,7 +162,7 @@ class Campaign:
             rows = lib.qrt_campaign_rows(pointer, count)
         memory = view(self._handle, rows, int(count[0]) * ffi.sizeof("qrt_campaign_row"), "B")
         found = tuple(
-            Violation(v["seed"], tuple(v["properties"]), v.get("time"), v.get("run", {}))
+            Violation(v["seed"], tuple(v["properties"]), v.get("time"), v.get("run", {}), v.get("assumption"))
             for v in report["violations"]
         )
         return CampaignResult(

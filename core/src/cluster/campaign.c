@@ -308,8 +308,14 @@ static json_t *failure_value(const struct failure *f) {
         if (f->result.violated >> i & 1) json_array_append_new(names, json_string(f->result.properties[i]));
     if (f->differed) json_array_append_new(names, json_string("determinism"));
     json_t *run = json_loads(f->run_file, 0, NULL), *text = json_string(f->result.text);
-    return json_pack("{s:I, s:o, s:f, s:o, s:o}", "seed", (json_int_t)f->seed, "properties", names, "time",
-                     (double)f->result.violated_at / 1e9, "text", text ? text : json_string(""), "run", run);
+    json_t *root = json_pack("{s:I, s:o, s:f, s:o, s:o}", "seed", (json_int_t)f->seed, "properties", names, "time",
+                             (double)f->result.violated_at / 1e9, "text", text ? text : json_string(""), "run", run);
+    const struct broken_assumption *broken = &f->result.broken;
+    if (!broken->assumes) return root;
+    json_object_set_new(root, "assumption",
+                        json_pack("{s:s, s:s, s:f}", "assumes", broken->assumes, "broken_by",
+                                  fault_verb_name(broken->verb), "time", (double)broken->at / 1e9));
+    return root;
 }
 
 static void add_counts(const struct campaign *c, json_t *root) {

@@ -48,6 +48,7 @@ struct runner *runner_new(struct run_spec *spec, bool keep, struct error *e) {
     r->end = plan_end(&r->spec.plan, 10 * r->spec.election_timeout) + r->spec.election_timeout;
     r->result.nodes = (uint16_t)r->cluster->config.options.nodes;
     r->result.clients = (uint16_t)r->spec.workload.clients;
+    r->result.broken = assumption_broken(&r->spec.plan, r->cluster->config.protocol->model);
     return r;
 }
 

@@ -12,6 +12,7 @@
 #define CLUSTER_RUNNER_H
 
 #include "check/coverage.h"
+#include "cluster/assumption.h"
 #include "cluster/cluster.h"
 
 #define RUN_SETTINGS_MAX 48
@@ -63,9 +64,10 @@ struct run_result {
     uint32_t violated;                          /* bit i: properties[i] */
     const char *properties[RUN_PROPERTIES_MAX]; /* names, all that were judged */
     size_t property_count;
-    int64_t violated_at;          /* virtual time of the first */
-    char text[PROPERTY_TEXT_MAX]; /* of the first */
-    uint64_t sometimes;           /* bit per coverage condition */
+    int64_t violated_at;             /* virtual time of the first */
+    char text[PROPERTY_TEXT_MAX];    /* of the first */
+    uint64_t sometimes;              /* bit per coverage condition */
+    struct broken_assumption broken; /* what its plan does beyond the protocol's fault model */
 };
 
 struct runner {

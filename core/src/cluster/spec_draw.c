@@ -152,7 +152,6 @@ static void draw_plan(struct run_spec *spec, const struct draw_request *request,
         .faults_min = 6,
         .faults_max = temper == TEMPER_SMALL_BATCH ? 60 : 30,
         .verbs = draw_verbs(r, m, request->outside),
-        .loses_unsynced = m->loses_unsynced,
         .effects = random_chance(r, 0.6),
     };
     if (temper == TEMPER_TORN_VOTE) profile.story = STORY_TORN_VOTE;
@@ -162,7 +161,10 @@ static void draw_plan(struct run_spec *spec, const struct draw_request *request,
         profile.faults_min = 20;
         profile.effects = profile.effects || temper == TEMPER_TORN_VOTE;
     }
-    profile.wipes = m->crash_wipes && random_chance(r, 0.4);
+    bool wiping = random_chance(r, 0.4);
+    profile.wipes = wiping && (m->crash_wipes || request->outside);
+    profile.unguarded = request->outside;
+    profile.loses_unsynced = m->loses_unsynced || request->outside;
     struct random stream = random_stream(spec->seed, 0, RANDOM_PLAN);
     plan_draw(&spec->plan, &profile, &stream);
 }

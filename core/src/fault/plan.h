@@ -153,6 +153,7 @@ struct plan_profile {
     uint32_t faults_min, faults_max;
     uint32_t verbs;                      /* bit per enum fault_verb */
     bool wipes, loses_unsynced, effects; /* effects: crashes between effects */
+    bool unguarded;                      /* wipes may hit more than a minority */
     uint8_t story; /* enum plan_story: what the plan begins with, as often as there is room for it */
 };
 /* The last directives of a drawn plan are a heal, a resume of all and a restart of all at end_ns, whatever

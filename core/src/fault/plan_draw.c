@@ -107,7 +107,7 @@ static struct directive crash_of(struct drawing *w, uint8_t target, int64_t at, 
     if (p->loses_unsynced && lose) d.disk = QRT_DISK_UNSYNCED_LOST;
     if (p->wipes && wipe && single) {
         d.disk = QRT_DISK_WIPED;
-        d.guarded = true;
+        d.guarded = !p->unguarded;
     }
     if (p->effects && between) d.effect = effect;
     return d;

@@ -1,0 +1,32 @@
+"""Campaigns from Python: what they report, inside a protocol's fault model and beyond it."""
+
+import quorate as q
+
+
+def test_a_mistake_is_caught_by_its_property_and_its_run_replays():
+    result = q.campaign("raft", seeds=30, bug="late-heartbeat-truncates")
+    assert not result.ok
+    violation = result.violations[0]
+    assert "committed-never-truncated" in violation.properties
+    assert violation.assumption is None  # the plan stayed inside the model: the protocol is to blame
+    with q.replay(violation.run) as c:
+        assert c.check().hash == violation.run["hash"]
+
+
+def test_beyond_the_fault_model_the_broken_assumption_is_named():
+    result = q.campaign("raft", seeds=60, outside=True)
+    assert not result.violations  # a majority without its disks makes no progress, but says nothing wrong
+    assert result.stuck
+    broken = result.stuck[0]["assumption"]
+    assert broken["assumes"] == "no more than a minority loses its disks before it caught up"
+    assert broken["broken_by"] == "crash" and broken["time"] > 0
+    assert "makes no progress; it assumes that no more than a minority" in str(result)
+
+
+def test_rows_stand_in_seed_order_and_do_not_depend_on_the_jobs():
+    one = q.campaign("raft", seeds=range(100, 108), jobs=1)
+    two = q.campaign("raft", seeds=range(100, 108), jobs=2)
+    assert one.hash == two.hash
+    assert list(one.rows["seed"]) == list(range(100, 108))
+    assert list(one.rows["hash"]) == list(two.rows["hash"])
+    assert (one.rows["events"] >= 10_000).all() and (one.rows["faults"] >= 5).all()
