@@ -42,8 +42,8 @@ def _broken(assumption: Mapping[str, Any] | None) -> str:
 @dataclass(frozen=True)
 class Violation:
     """A seed that broke something: which properties, when, and the run as data. A plan that went beyond the
-    protocol's fault model names the first assumption that it broke: `assumption` has the keys assumes, broken_by
-    (a verb) and time (s).
+    protocol's fault model names the first assumption that it broke: `assumption` has the keys assumes,
+    broken_by (a verb) and time (s).
     """
 
     seed: int

@@ -28,6 +28,8 @@ LUA = "5.4"
 def run(arguments: argparse.Namespace) -> int:
     """Runs a script; its exit code is the script's own, else that of its last check."""
     script = Path(arguments.script)
+    if arguments.arguments[:1] == ["--json"]:  # right behind the script's name it is ours
+        arguments.json, arguments.arguments = True, arguments.arguments[1:]
     if not script.is_file():
         raise NotFoundError(f"there is no script {script}")
     runners = {".py": _run_python, ".lua": _run_lua}

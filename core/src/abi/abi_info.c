@@ -90,10 +90,10 @@ QRT_API const char *qrt_machines(void) {
 }
 
 QRT_API const char *qrt_options(const char *protocol) {
-    const struct protocol *p = protocol ? protocol_find(protocol) : NULL;
+    struct error e = {0};
+    const struct protocol *p = protocol_named(protocol ? protocol : "", &e);
     if (!p) {
-        last_error_format(QRT_ENOTFOUND, "there is no protocol '%s'; `quorate protocols` lists them all",
-                          protocol ? protocol : "");
+        last_error_set(&e);
         return NULL;
     }
     struct option_table tables[2] = {cluster_option_table, p->options};

@@ -115,10 +115,8 @@ static qrt_status parse_fields(struct campaign *c, json_t *root, struct error *e
 /* Names are checked here, once, by setting up the first seed; so that a mistyped bug is an error and no verdict. */
 static qrt_status try_first(struct campaign *c, struct error *e) {
     struct run_spec spec;
-    c->request.protocol = protocol_find(*c->protocol ? c->protocol : "raft");
-    if (!c->request.protocol)
-        return error_set(e, QRT_ENOTFOUND, "there is no protocol '%s'; `quorate protocols` lists them all",
-                         c->protocol);
+    c->request.protocol = protocol_named(*c->protocol ? c->protocol : "raft", e);
+    if (!c->request.protocol) return e->status;
     if (!c->request.protocol->model)
         return error_set(e, QRT_EUNSUPPORTED, "'%s' declares no fault model, so there is nothing to judge it by",
                          c->protocol);

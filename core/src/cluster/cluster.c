@@ -62,17 +62,6 @@ static qrt_status find_machine(struct cluster *c, const struct machine_class *ow
                      nearest ? "'?" : "");
 }
 
-static qrt_status find_protocol(struct cluster *c, const char *name, struct error *e) {
-    c->config.protocol = protocol_find(name);
-    if (c->config.protocol) return QRT_OK;
-    const char *known[64];
-    size_t count = 0;
-    for (; count < 64 && protocol_at(count); count++) known[count] = protocol_at(count)->name;
-    const char *nearest = option_nearest(name, known, count);
-    return error_set(e, QRT_ENOTFOUND, "there is no protocol '%s'%s%s%s; `quorate protocols` lists them all", name,
-                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-}
-
 static qrt_status set_options(struct cluster *c, const struct setting *settings, size_t count, struct error *e) {
     struct option_table tables[2] = {cluster_option_table, c->config.protocol->options};
     void *places[2] = {&c->config.options, c->protocol_options};
@@ -98,7 +87,8 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
                                  const struct machine_class *machine, const struct cluster_extras *extras,
                                  struct error *e) {
     struct cluster *c = mem_zero(1, sizeof *c);
-    if (find_protocol(c, protocol ? protocol : "", e)) goto fail;
+    c->config.protocol = protocol_named(protocol ? protocol : "", e);
+    if (!c->config.protocol) goto fail;
     c->protocol_options = mem_zero(1, c->config.protocol->options_size);
     c->config.protocol_options = c->protocol_options;
     if (set_options(c, settings, count, e) || find_machine(c, machine, e) || find_bug(c, e)) goto fail;

@@ -231,5 +231,7 @@ struct protocol {
 const struct protocol *protocol_at(size_t i);
 /* NULL when there is none of that name. */
 const struct protocol *protocol_find(const char *name);
+/* The same, and why: the error names the nearest known one. */
+const struct protocol *protocol_named(const char *name, struct error *e);
 
 #endif

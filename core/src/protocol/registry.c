@@ -26,3 +26,15 @@ const struct protocol *protocol_find(const char *name) {
         if (strcmp(protocols[i]->name, name) == 0) return protocols[i];
     return NULL;
 }
+
+const struct protocol *protocol_named(const char *name, struct error *e) {
+    const char *known[sizeof protocols / sizeof *protocols];
+    size_t count = 0;
+    const struct protocol *found = protocol_find(name);
+    if (found) return found;
+    for (; protocols[count]; count++) known[count] = protocols[count]->name;
+    const char *nearest = option_nearest(name, known, count);
+    error_set(e, QRT_ENOTFOUND, "there is no protocol '%s'%s%s%s; `quorate protocols` lists them all", name,
+              nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    return NULL;
+}

@@ -1,6 +1,7 @@
 #include "runtime/condition.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/option.h"
@@ -13,23 +14,31 @@ static const struct {
              {"term", CONDITION_TERM},
              {"events", CONDITION_EVENTS}};
 
+static bool refers(const char *text, const char *format, uint64_t *value) {
+    char digits[19] = "";
+    int end = 0;
+    if (sscanf(text, format, digits, &end) != 1 || !end || text[end]) return false;
+    *value = strtoull(digits, NULL, 10);
+    return true;
+}
+
 qrt_status condition_parse(struct condition *c, const char *text, struct error *e) {
-    char word[32] = "";
-    unsigned long long value = 0;
+    char word[32] = "", digits[19] = "";
+    uint64_t value;
     int end = 0;
     *c = (struct condition){0};
-    if (sscanf(text, " leader != %llu %n", &value, &end) == 1 && end && !text[end]) {
+    if (refers(text, " leader != %18[0-9] %n", &value) && value <= UINT16_MAX) {
         *c = (struct condition){CONDITION_LEADER, (uint16_t)value, 0};
         return QRT_OK;
     }
-    if (sscanf(text, " ticket %llu %n", &value, &end) == 1 && end && !text[end]) {
+    if (refers(text, " ticket %18[0-9] %n", &value)) {
         *c = (struct condition){CONDITION_TICKET, 0, value};
         return QRT_OK;
     }
-    if (sscanf(text, " %31[a-z] >= %llu %n", word, &value, &end) == 2 && end && !text[end])
+    if (sscanf(text, " %31[a-z] >= %18[0-9] %n", word, digits, &end) == 2 && end && !text[end])
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
             if (!strcmp(word, words[i].name)) {
-                *c = (struct condition){words[i].kind, 0, value};
+                *c = (struct condition){words[i].kind, 0, strtoull(digits, NULL, 10)};
                 return QRT_OK;
             }
     if (sscanf(text, " %31[a-z] %n", word, &end) == 1 && end && !text[end]) {

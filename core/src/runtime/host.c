@@ -93,7 +93,7 @@ uint64_t host_fingerprint(const struct host *h) {
         for (size_t k = in->held_head; k < in->held_count; k++) {
             const struct effect *e = &in->held[k].effect;
             f = hash_fold(hash_fold(f, e->kind), e->peer);
-            f = hash_bytes(in->held_bytes.data + e->offset, e->size, f);
+            if (e->size) f = hash_bytes(in->held_bytes.data + e->offset, e->size, f);
         }
     }
     return h->store ? hash_fold(f, store_fingerprint(h->store)) : f;
