@@ -112,6 +112,8 @@ typedef enum qrt_kind {
                              hash of what; detail: 0, or a transaction's outcome: 1 commit, 2 abort */
     QRT_KIND_STATE = 31,  /* the node enters a state of an instance or transaction (index); detail: which; see the
                              protocol's page */
+    QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
+                              value: the suspicion in millionths */
 } qrt_kind;
 
 typedef enum qrt_role {

@@ -175,6 +175,7 @@ end
 ---@field rejected integer
 ---@field persisted integer
 ---@field why_down string
+---@field suspects integer[] whom its failure detector suspects
 
 --- A cluster as it stands. `reason` says why there is no leader, where there is none.
 ---@class quorate.Status
@@ -191,14 +192,18 @@ local status = {
    __tostring = function(s)
       local leads = s.leader > 0 and "n" .. s.leader .. " leads" or "no leader: " .. s.reason
       local title = string.format("%s, %d nodes, %s, at %.6g s: %s", s.protocol, #s.nodes, s.runtime, s.now, leads)
-      local rows = {}
+      local rows, watched = {}, s.options.detector ~= "none"
       for i, n in ipairs(s.nodes) do
          local state = not n.up and "down" or n.paused and "paused" or n.role
          local leader = n.leader > 0 and "n" .. n.leader or ""
          rows[i] = { "n" .. n.node, state, n.term, leader, n.first .. ".." .. n.last, n.commit, n.applied, n.sent,
             n.received }
+         if watched then
+            rows[i][10] = #n.suspects > 0 and "n" .. table.concat(n.suspects, ", n") or ""
+         end
       end
       local header = { "node", "state", "term", "leader", "log", "commit", "applied", "sent", "received" }
+      header[10] = watched and "suspects" or nil
       return title .. "\n" .. display.table(rows, header)
    end,
 }

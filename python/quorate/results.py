@@ -187,6 +187,7 @@ class NodeStatus:
     rejected: int = 0
     persisted: int = 0
     why_down: str = ""
+    suspects: tuple[int, ...] = ()
 
     @property
     def state(self) -> str:
@@ -211,26 +212,26 @@ class Status:
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> Status:
         """From the JSON of ``qrt_cluster_status``."""
-        nodes = tuple(_known(NodeStatus, n) for n in report["nodes"])
+        nodes = tuple(_known(NodeStatus, {**n, "suspects": tuple(n.get("suspects", ()))}) for n in report["nodes"])
         return _known(cls, {"machine": "", **report, "nodes": nodes})
 
-    _HEADER = ("node", "state", "term", "leader", "log", "commit", "applied", "sent", "received")
+    @property
+    def _watched(self) -> bool:
+        return self.options.get("detector", "none") != "none"
+
+    def _header(self) -> tuple[str, ...]:
+        header = ("node", "state", "term", "leader", "log", "commit", "applied", "sent", "received")
+        return (*header, "suspects") if self._watched else header
 
     def _rows(self) -> list[tuple[object, ...]]:
-        return [
-            (
-                f"n{n.node}",
-                n.state,
-                n.term,
-                f"n{n.leader}" if n.leader else "",
-                f"{n.first}..{n.last}",
-                n.commit,
-                n.applied,
-                n.sent,
-                n.received,
-            )
-            for n in self.nodes
-        ]
+        rows: list[tuple[object, ...]] = []
+        for n in self.nodes:
+            leader = f"n{n.leader}" if n.leader else ""
+            log = f"{n.first}..{n.last}"
+            row = (f"n{n.node}", n.state, n.term, leader, log, n.commit, n.applied, n.sent, n.received)
+            suspects = ", ".join(f"n{peer}" for peer in n.suspects)
+            rows.append((*row, suspects) if self._watched else row)
+        return rows
 
     def _title(self) -> str:
         leads = f"n{self.leader} leads" if self.leader else f"no leader: {self.reason}"
@@ -240,10 +241,10 @@ class Status:
         return f"<Status of {self._title()}>"
 
     def __str__(self) -> str:
-        return self._title() + "\n" + text_table(self._rows(), self._HEADER)
+        return self._title() + "\n" + text_table(self._rows(), self._header())
 
     def _repr_html_(self) -> str:
-        return html_table(self._rows(), self._HEADER, self._title())
+        return html_table(self._rows(), self._header(), self._title())
 
 
 def _known(cls: type[T], values: Mapping[str, Any]) -> T:

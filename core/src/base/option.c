@@ -158,6 +158,8 @@ const char *option_nearest(const char *name, const char *const *known, size_t co
     return nearest;
 }
 
+#define FEW 12 /* options that an error can list */
+
 qrt_status option_set(const struct option_table *tables, void *const *options, size_t count, const char *name,
                       const char *text, struct error *e) {
     const char *known[256];
@@ -169,7 +171,12 @@ qrt_status option_set(const struct option_table *tables, void *const *options, s
         }
     const char *nearest = option_nearest(name, known, n);
     if (nearest) return error_set(e, QRT_EOPTION, "there is no option '%s'; did you mean '%s'?", name, nearest);
-    return error_set(e, QRT_EOPTION, "there is no option '%s'; `quorate options` lists them all", name);
+    if (n > FEW) return error_set(e, QRT_EOPTION, "there is no option '%s'; `quorate options` lists them all", name);
+    struct buffer list = {0};
+    for (size_t i = 0; i < n; i++) buffer_printf(&list, "%s%s", i ? ", " : "", known[i]);
+    error_set(e, QRT_EOPTION, "there is no option '%s'; there are: %s", name, buffer_text(&list));
+    buffer_free(&list);
+    return QRT_EOPTION;
 }
 
 qrt_status option_parse_duration(const char *text, int64_t *ns, struct error *e) {

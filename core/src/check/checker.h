@@ -26,7 +26,7 @@ struct property_entry {
 
 struct checker {
     const char *name;
-    uint32_t kinds; /* bit k set: wants events of kind k */
+    uint64_t kinds; /* bit k set: wants events of kind k */
     const struct property_entry *properties;
     size_t property_count;
     void *(*create)(const struct check_config *config);

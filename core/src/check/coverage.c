@@ -60,7 +60,7 @@ static void coverage_event(void *context, const qrt_event *e, uint64_t number) {
 }
 
 struct trace_sink coverage_sink(struct coverage *c) {
-    uint32_t own = 1u << QRT_KIND_ROLE | 1u << QRT_KIND_CRASH | 1u << QRT_KIND_DROP | 1u << QRT_KIND_REJECT |
+    uint64_t own = 1u << QRT_KIND_ROLE | 1u << QRT_KIND_CRASH | 1u << QRT_KIND_DROP | 1u << QRT_KIND_REJECT |
                    1u << QRT_KIND_TRUNCATE | 1u << QRT_KIND_CHECKPOINT | 1u << QRT_KIND_RESTORE |
                    1u << QRT_KIND_CAUGHT_UP | 1u << QRT_KIND_PAUSE | 1u << QRT_KIND_RETURN;
     return (struct trace_sink){own | c->next.kinds, coverage_event, c};

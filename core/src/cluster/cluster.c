@@ -92,6 +92,7 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
     c->protocol_options = mem_zero(1, c->config.protocol->options_size);
     c->config.protocol_options = c->protocol_options;
     if (set_options(c, settings, count, e) || find_machine(c, machine, e) || find_bug(c, e)) goto fail;
+    if (watch_configure(&c->config.watch, &c->config.options, e)) goto fail;
     c->class = runtime_find((enum runtime_kind)c->config.options.runtime);
     if (!c->class) {
         error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");

@@ -156,6 +156,10 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
                                (json_int_t)v.counts.persisted, "bytes_sent", (json_int_t)v.counts.bytes_sent);
     json_object_update(o, counts);
     json_decref(counts);
+    json_t *suspects = json_array();
+    for (uint16_t i = 1; i <= 128; i++)
+        if (v.suspects[(i - 1) / 64] >> (i - 1) % 64 & 1) json_array_append_new(suspects, json_integer(i));
+    json_object_set_new(o, "suspects", suspects);
     json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));
     return o;
 }

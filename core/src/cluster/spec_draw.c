@@ -169,6 +169,17 @@ static void draw_plan(struct run_spec *spec, const struct draw_request *request,
     plan_draw(&spec->plan, &profile, &stream);
 }
 
+/* Opinions, right and wrong, are a protocol's input like any other. From a stream of their own. */
+static void draw_detector(struct run_spec *spec) {
+    static const char *const kinds[] = {"timeout", "polling", "phi", "phi-exponential", "nfd-e", "bertier"};
+    struct random r = random_stream(spec->seed, 1, RANDOM_CONFIG);
+    if (!random_chance(&r, 0.1)) return;
+    spec_set(spec, "detector", "%s", kinds[random_below(&r, 6)]);
+    int64_t interval = spec->election_timeout / random_between(&r, 4, 12);
+    spec_set(spec, "detector_interval", "%lldns", (long long)interval);
+    if (random_chance(&r, 0.5)) spec_set(spec, "detector_timeout", "%lldns", (long long)(interval * 3 / 2));
+}
+
 void spec_draw(struct run_spec *spec, const struct draw_request *request, uint64_t seed) {
     *spec = (struct run_spec){.seed = seed, .events_min = request->events_min};
     struct random r = random_stream(seed, 0, RANDOM_CONFIG);
@@ -179,6 +190,7 @@ void spec_draw(struct run_spec *spec, const struct draw_request *request, uint64
     spec_set(spec, "nodes", "%u", spec->nodes);
     spec_set(spec, "seed", "%llu", (unsigned long long)seed);
     draw_protocol(spec, &r, temper);
+    draw_detector(spec);
     draw_network(spec, &r, temper);
     if (*request->bug) spec_set(spec, "bug", "%s", request->bug);
     int64_t duration = 30 * spec->election_timeout;

@@ -243,6 +243,7 @@ static void on_timer(struct raft *r, uint32_t id) {
         break;
     case RAFT_TIMER_QUORUM: raft_on_quorum_timer(r); break;
     case RAFT_TIMER_RECOVER: raft_on_recover_timer(r); break;
+    case RAFT_TIMER_SUSPECT: raft_on_suspect_timer(r); break;
     default: break;
     }
 }
@@ -279,7 +280,7 @@ static void raft_step(void *state, const struct event *e, struct outbox *out) {
     case EVENT_CHECKPOINT: raft_on_checkpoint(r, e); break;
     case EVENT_RECORD: on_record(r, e->as.record.data); break;
     case EVENT_START: on_start(r, e->as.start.how); break;
-    case EVENT_OPINION:
+    case EVENT_OPINION: raft_on_opinion(r, e->as.opinion.peer, e->as.opinion.suspected); break;
     case EVENT_LOCAL: break;
     }
     if (__builtin_expect(r->unsaved, 0)) raft_save(r);

@@ -31,6 +31,7 @@ enum raft_timer {
     RAFT_TIMER_HEARTBEAT = 2, /* a leader's heartbeats; a candidate's repeated questions */
     RAFT_TIMER_QUORUM = 3,
     RAFT_TIMER_RECOVER = 4,
+    RAFT_TIMER_SUSPECT = 5, /* the leader was suspected: stand, unless it or another is heard until then */
 };
 
 /* positions in the list of raft.c */
@@ -206,6 +207,8 @@ void raft_start_election_timer(struct raft *r);
 void become_follower(struct raft *r, uint64_t term, uint16_t leader);
 void raft_on_election_timer(struct raft *r);
 void raft_on_candidate_timer(struct raft *r);
+void raft_on_opinion(struct raft *r, uint16_t peer, bool suspected);
+void raft_on_suspect_timer(struct raft *r);
 void raft_on_quorum_timer(struct raft *r);
 void raft_on_vote_request(struct raft *r, const struct message *m);
 void raft_on_vote_reply(struct raft *r, const struct message *m, int slot);

@@ -111,6 +111,13 @@ static void become_pre_candidate(struct raft *r) {
         ask_for_votes(r);
 }
 
+static void stand(struct raft *r) {
+    if (r->options.pre_vote)
+        become_pre_candidate(r);
+    else
+        become_candidate(r);
+}
+
 void raft_on_election_timer(struct raft *r) {
     if (r->role == QRT_ROLE_LEADER || r->recovering) return;
     int64_t left = r->timeout_ns - (r->now - r->reset_mono);
@@ -118,10 +125,20 @@ void raft_on_election_timer(struct raft *r) {
         outbox_timer(r->out, RAFT_TIMER_ELECTION, left);
         return;
     }
-    if (r->options.pre_vote)
-        become_pre_candidate(r);
-    else
-        become_candidate(r);
+    stand(r);
+}
+
+/* A failure detector has given the leader up: nobody need keep to it any more (is_sticky), and whoever stands first in a
+ * part of the election timeout does so early. Wrong suspicions cost an election, and nothing else. */
+void raft_on_opinion(struct raft *r, uint16_t peer, bool suspected) {
+    if (!suspected || peer != r->leader || r->role != QRT_ROLE_FOLLOWER) return;
+    r->leader = 0;
+    outbox_timer(r->out, RAFT_TIMER_SUSPECT,
+                 (int64_t)random_below(&r->random, (uint64_t)r->options.election_timeout / 4));
+}
+
+void raft_on_suspect_timer(struct raft *r) {
+    if (r->role == QRT_ROLE_FOLLOWER && !r->leader && !r->recovering) stand(r);
 }
 
 void raft_on_candidate_timer(struct raft *r) {

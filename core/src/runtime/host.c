@@ -34,6 +34,7 @@ static void instance_free(struct instance *in) {
 void host_free(struct host *h) {
     for (uint16_t i = 0; i < h->instance_count; i++) instance_free(&h->instances[i]);
     free(h->instances);
+    watch_stop(h);
     store_free(&h->store);
     *h = (struct host){0};
 }
@@ -79,6 +80,7 @@ void host_clone(struct host *to, const struct host *from, void *runtime, struct 
     to->store = from->store ? store_clone(from->store) : NULL;
     to->instances = mem_zero(from->instance_count, sizeof *to->instances);
     for (uint16_t i = 0; i < from->instance_count; i++) instance_clone(&to->instances[i], &from->instances[i]);
+    watch_clone(&to->watch, &from->watch);
 }
 
 uint64_t host_fingerprint(const struct host *h) {
@@ -96,6 +98,7 @@ uint64_t host_fingerprint(const struct host *h) {
             if (e->size) f = hash_bytes(in->held_bytes.data + e->offset, e->size, f);
         }
     }
+    if (h->watch.count) f = hash_fold(f, watch_fingerprint(h));
     return h->store ? hash_fold(f, store_fingerprint(h->store)) : f;
 }
 
@@ -170,6 +173,7 @@ qrt_status host_start(struct host *h, uint8_t how, struct error *e) {
         event.as.start.how = how;
         driver_step(h, &h->instances[i], &event);
     }
+    if (!h->dying) watch_start(h);
     input_end(h);
     return QRT_OK;
 }
@@ -178,6 +182,7 @@ void host_stop(struct host *h) {
     h->up = false;
     h->dying = false;
     h->crash_after = HOST_NO_CRASH;
+    watch_stop(h);
     for (uint16_t i = 0; i < h->instance_count; i++) {
         driver_clear(&h->instances[i]);
         service_clear(&h->instances[i]);
@@ -210,6 +215,8 @@ void host_receive_intact(struct host *h, struct bytes frame) {
     host_emit(h, m.group, QRT_KIND_RECEIVE, m.kind, m.from, 0, 0, m.id, wire_checksum(frame.data));
     if (request) {
         service_request(h, in, &m);
+    } else if (__builtin_expect(m.kind == WIRE_HEARTBEAT, 0)) {
+        watch_receive(h, &m);
     } else {
         struct event event;
         event.kind = EVENT_MESSAGE;
@@ -230,12 +237,15 @@ void host_receive(struct host *h, struct bytes frame) {
 
 void host_timer(struct host *h, uint16_t group, uint32_t id) {
     struct instance *in = instance_of(h, group);
-    CHECK(in);
+    CHECK(in || group == WATCH_GROUP);
     input_begin(h);
     host_emit(h, group, QRT_KIND_TIMER, 0, 0, 0, id, 0, 0);
     struct event event = {.kind = EVENT_TIMER, .mono = h->mono, .wall = h->wall};
     event.as.timer.id = id;
-    driver_step(h, in, &event);
+    if (in)
+        driver_step(h, in, &event);
+    else
+        watch_timer(h, id);
     input_end(h);
 }
 
@@ -254,7 +264,6 @@ void host_propose(struct host *h, uint16_t group, struct bytes data, uint64_t ti
 }
 
 void host_opinion(struct host *h, uint16_t peer, bool suspected, double suspicion) {
-    input_begin(h);
     for (uint16_t i = 0; i < h->instance_count && !h->dying; i++) {
         struct event event = {.kind = EVENT_OPINION, .mono = h->mono, .wall = h->wall};
         event.as.opinion.peer = peer;
@@ -262,7 +271,6 @@ void host_opinion(struct host *h, uint16_t peer, bool suspected, double suspicio
         event.as.opinion.suspicion = suspicion;
         driver_step(h, &h->instances[i], &event);
     }
-    input_end(h);
 }
 
 bool host_flush_begin(struct host *h, struct error *e) {

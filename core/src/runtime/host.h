@@ -19,6 +19,7 @@
 #include "machine/machine.h"
 #include "machine/session.h"
 #include "protocol/protocol.h"
+#include "runtime/watch.h"
 #include "store/store.h"
 #include "trace/trace.h"
 
@@ -99,7 +100,8 @@ struct host_config {
     uint64_t bugs;
     const struct machine_class *machine;
     uint32_t sessions_limit;
-    bool inline_store; /* the store completes inline (memory) */
+    bool inline_store;                /* the store completes inline (memory) */
+    const struct watch_config *watch; /* NULL or off: no failure detector */
 };
 
 #define HOST_NO_CRASH UINT64_MAX
@@ -123,6 +125,7 @@ struct host {
     bool dying;
     struct instance *instances;
     uint16_t instance_count;
+    struct watch watch;
     struct host_counts counts;
 };
 
@@ -150,6 +153,7 @@ void host_propose(struct host *h, uint16_t group, struct bytes data, uint64_t ti
 /* The flush that the runtime began (host_flush_begin) is durable. */
 bool host_flush_begin(struct host *h, struct error *e);     /* writes, unsynced; false: nothing to do */
 qrt_status host_flush_end(struct host *h, struct error *e); /* syncs, releases, tells */
+/* Within an input, by the watch: every instance hears of it. */
 void host_opinion(struct host *h, uint16_t peer, bool suspected, double suspicion);
 
 /* driver.c and service.c, among themselves */

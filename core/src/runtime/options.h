@@ -17,6 +17,9 @@ struct cluster_options {
     int64_t record_last, sessions;
     int64_t delay, jitter, write, sync, disk_jitter, timeout, client_retry;
     bool check;
+    int32_t detector;
+    int64_t detector_interval, detector_timeout;
+    double detector_threshold;
 };
 
 extern const struct option_table cluster_option_table;

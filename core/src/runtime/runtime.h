@@ -14,6 +14,7 @@ struct runtime_config {
     const void *protocol_options; /* owned by the cluster above; outlives the runtime */
     const struct machine_class *machine;
     uint64_t bugs;
+    struct watch_config watch;
     const struct plan *plan; /* may be NULL */
 };
 
@@ -54,6 +55,7 @@ struct node_view { /* one node, as people see it */
     struct protocol_status status;
     struct host_counts counts;
     char why_down[ERROR_TEXT_MAX];
+    uint64_t suspects[2]; /* bit i - 1: its failure detector suspects node i */
 };
 
 /* The one table through which the cluster layer drives simulator and live alike. */

@@ -40,6 +40,7 @@ static void view(void *runtime, uint16_t node, struct node_view *v) {
     struct sim *s = runtime;
     struct sim_node *n = &s->nodes[node];
     *v = (struct node_view){.node = node, .up = n->host.up, .paused = n->paused, .counts = n->host.counts};
+    watch_suspects(&n->host, v->suspects);
     if (n->host.up)
         n->host.instances[0].protocol->status(n->host.instances[0].state, &v->status);
     else

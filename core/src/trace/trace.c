@@ -87,7 +87,7 @@ static const char *const kind_names[] = {
     "", "send", "receive", "drop", "timer", "propose", "persist", "stored", "start", "crash", "pause", "resume",
     "fault", "term", "role", "vote", "append", "truncate", "ack", "commit", "apply", "checkpoint", "restore",
     "caught-up", "invoke", "return", "reject", "note", "raise",
-    "ballot",    "decide", "state",
+    "ballot",    "decide", "state", "opinion",
 };
 static const char *const role_names[] = {"none", "follower", "pre-candidate", "candidate", "leader", "recovering"};
 /* clang-format on */

@@ -28,7 +28,7 @@ struct trace_block {
 
 /* A sink sees each event of the kinds in its mask, in order, as it is emitted. */
 struct trace_sink {
-    uint32_t kinds; /* bit k set: wants events of kind k */
+    uint64_t kinds; /* bit k set: wants events of kind k */
     void (*event)(void *context, const qrt_event *e, uint64_t number);
     void *context;
 };

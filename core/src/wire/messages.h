@@ -10,6 +10,7 @@
     M(1,  ping,             PING) \
     M(2,  client_request,   CLIENT_REQUEST) \
     M(3,  client_reply,     CLIENT_REPLY) \
+    M(4,  heartbeat,        HEARTBEAT) \
     M(10, vote_request,     VOTE_REQUEST) \
     M(11, vote_reply,       VOTE_REPLY) \
     M(12, append_request,   APPEND_REQUEST) \
@@ -28,6 +29,12 @@
 #define WIRE_CLIENT_REQUEST_BLOBS(B) B(data)
 #define WIRE_CLIENT_REPLY_FIXED(F) F(uint64_t, number) F(uint64_t, term) F(uint64_t, index) F(uint32_t, status) F(uint16_t, leader)
 #define WIRE_CLIENT_REPLY_BLOBS(B) B(data)
+
+/* A failure detector's sign of life, with its sender's state; numbered from 1 in each incarnation. asks: a poll, answered
+ * with the same number. */
+#define WIRE_HEARTBEAT_FIXED(F) F(uint64_t, number) F(uint64_t, term) F(uint64_t, applied) F(uint64_t, load) F(uint8_t, role) \
+    F(uint8_t, asks)
+#define WIRE_HEARTBEAT_BLOBS(B)
 
 /* Raft (Ongaro 2014, figure 3.1, with section numbers beside what it adds). pre: a pre-vote, 9.6. */
 #define WIRE_VOTE_REQUEST_FIXED(F) F(uint64_t, term) F(uint64_t, last_index) F(uint64_t, last_term) F(uint8_t, pre)

@@ -110,6 +110,7 @@ qrt_status node_start(struct live_node *n, struct error *e) {
         .machine = l->config.machine,
         .sessions_limit = (uint32_t)l->config.options.sessions,
         .inline_store = l->config.options.disk == DISK_MEMORY,
+        .watch = &l->config.watch,
     };
     host_init(&n->host, &config, store, &live_port, l, &n->actor.trace);
     n->actor.time = journal_open(&n->actor.journal, l, 0);
@@ -211,6 +212,7 @@ void node_after(struct live_node *n) {
 
 void node_publish(struct live_node *n) {
     struct node_view v = {.node = n->actor.id, .up = n->host.up, .paused = n->paused, .counts = n->host.counts};
+    watch_suspects(&n->host, v.suspects);
     const struct instance *in = &n->host.instances[0];
     if (v.up)
         in->protocol->status(in->state, &v.status);
