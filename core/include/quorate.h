@@ -106,11 +106,11 @@ typedef enum qrt_kind {
     QRT_KIND_REJECT = 26,     /* bytes from peer were rejected; detail: why (qrt_drop) */
     QRT_KIND_NOTE = 27,       /* a protocol's own remark; detail: its number; see the protocol's page */
     QRT_KIND_RAISE = 28,      /* a user's state machine or script raised an error; the node crashes */
-    QRT_KIND_BALLOT = 29, /* a message of a ballot leaves; detail: qrt_ballot; term: ballot; index: instance; peer: to
+    QRT_KIND_BALLOT = 29,  /* a message of a ballot leaves; detail: qrt_ballot; term: ballot; index: instance; peer: to
                              whom; value: hash of the value that it carries, 0 none */
-    QRT_KIND_DECIDE = 30, /* the node decides; index: instance or transaction; term: ballot, round or epoch; value:
+    QRT_KIND_DECIDE = 30,  /* the node decides; index: instance or transaction; term: ballot, round or epoch; value:
                              hash of what; detail: 0, or a transaction's outcome: 1 commit, 2 abort */
-    QRT_KIND_STATE = 31,  /* the node enters a state of an instance or transaction (index); detail: which; see the
+    QRT_KIND_STATE = 31,   /* the node enters a state of an instance or transaction (index); detail: which; see the
                              protocol's page */
     QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
                               value: the suspicion in millionths */
