@@ -21,8 +21,12 @@ struct property {
 struct check_config {
     const uint16_t *members;
     uint16_t member_count;
-    uint64_t memory;       /* bytes; beyond it a property is unknown; 0: 1 GiB */
-    bool fixed_members;    /* the membership never changes: judge commit-quorum */
+    uint64_t memory;    /* bytes; beyond it a property is unknown; 0: 1 GiB */
+    bool fixed_members; /* the membership never changes: judge commit-quorum */
+    /* Whether these members (bit i % 64 of word i / 64: the i-th) hold a quorum to commit; NULL: a majority does. */
+    bool (*quorum)(const void *rule, const uint64_t members[2]);
+    const void *rule; /* copied */
+    size_t rule_size;
     const char *judged_by; /* names of the checkers that judge, separated by spaces; NULL: all */
 };
 

@@ -62,7 +62,7 @@ static const struct property_entry properties[PROPERTIES] = {
     {"committed-never-truncated", "an entry that a node knows, or its leader holds, as committed stays in its log"},
     {"durability", "what a node has told others (votes, acknowledged entries) survives its crashes, or it abstains"},
     {"commit-in-log", "a node commits only what its own log holds"},
-    {"commit-quorum", "a leader commits only what a majority of the members, itself among them, has acknowledged"},
+    {"commit-quorum", "a leader commits only what a quorum of the members, itself among them, has acknowledged"},
     {"monotonic", "between crashes the term, the commit index and the applied state never go back"},
 };
 
@@ -119,6 +119,9 @@ struct raft {
     uint16_t *members;
     uint16_t member_count;
     bool fixed_members;
+    bool (*quorum)(const void *rule, const uint64_t members[2]);
+    void *rule; /* of rule_size bytes */
+    size_t rule_size;
     struct log_budget budget;
     struct agreement_clock clock;
 };
@@ -331,10 +334,15 @@ static void commit_judge(struct scene *s, struct log_place place, uint64_t term,
  * two quorums still overlap). */
 static void commit_quorum(struct scene *s) {
     const struct raft *raft = s->raft;
-    unsigned holders = 1;
-    for (uint16_t i = 0; i < raft->member_count; i++)
-        holders += raft->members[i] != s->event->node && s->group->members[raft->members[i]].told >= s->event->index;
-    if (holders > raft->member_count / 2u) return;
+    unsigned holders = 0;
+    uint64_t set[2] = {0};
+    for (uint16_t i = 0; i < raft->member_count && i < 128; i++) {
+        bool own = raft->members[i] == s->event->node;
+        if (!own && s->group->members[raft->members[i]].told < s->event->index) continue;
+        set[i / 64] |= UINT64_C(1) << i % 64;
+        holders++;
+    }
+    if (raft->quorum ? raft->quorum(raft->rule, set) : holders > raft->member_count / 2u) return;
     judge_violate(s->judge, COMMIT_QUORUM,
                   "n%u committed index %llu in term %llu when only %u of %u members had acknowledged it",
                   s->event->node, (unsigned long long)s->event->index, (unsigned long long)s->event->term, holders,
@@ -719,6 +727,9 @@ static void *raft_create(const struct check_config *config) {
     raft->member_count = config->member_count;
     raft->budget.limit = config->memory ? config->memory : MEMORY_DEFAULT;
     raft->fixed_members = config->fixed_members;
+    raft->quorum = config->quorum;
+    raft->rule = mem_copy(config->rule, config->rule_size);
+    raft->rule_size = config->rule_size;
     agreement_clock_init(&raft->clock);
     return raft;
 }
@@ -728,6 +739,7 @@ static void raft_destroy(void *state) {
     for (size_t i = 0; i < raft->group_count; i++) group_free(raft->groups[i]);
     free(raft->groups);
     free(raft->members);
+    free(raft->rule);
     free(raft);
 }
 
@@ -735,6 +747,7 @@ static void *raft_clone(const void *state) {
     const struct raft *from = state;
     struct raft *raft = mem_copy(from, sizeof *from);
     raft->members = mem_copy(from->members, from->member_count * sizeof *from->members);
+    raft->rule = mem_copy(from->rule, from->rule_size);
     raft->groups = mem_copy(from->groups, from->group_count * sizeof(struct group *));
     raft->group_capacity = from->group_count;
     for (size_t i = 0; i < from->group_count; i++) raft->groups[i] = group_clone(from->groups[i], raft);

@@ -15,12 +15,21 @@ static struct trace_sink sink_of(struct cluster *c) {
     return c->checkers ? checkers_sink(c->checkers) : (struct trace_sink){0};
 }
 
+static bool holds_quorum(const void *rule, const uint64_t members[2]) {
+    return quorum_rule_met(rule, QUORUM_WRITE, members);
+}
+
 static void new_checkers(struct cluster *c) {
     uint16_t members[FAULT_NODES_MAX];
     uint16_t n = (uint16_t)c->config.options.nodes;
     for (uint16_t i = 0; i < n; i++) members[i] = (uint16_t)(i + 1);
-    c->checkers = checkers_new(&(struct check_config){
-        .members = members, .member_count = n, .fixed_members = true, .judged_by = c->config.protocol->judged_by});
+    c->checkers = checkers_new(&(struct check_config){.members = members,
+                                                      .member_count = n,
+                                                      .fixed_members = true,
+                                                      .quorum = holds_quorum,
+                                                      .rule = &c->config.quorum,
+                                                      .rule_size = sizeof c->config.quorum,
+                                                      .judged_by = c->config.protocol->judged_by});
 }
 
 /* ---- making one ---- */
@@ -78,6 +87,16 @@ static qrt_status set_options(struct cluster *c, const struct setting *settings,
     return QRT_OK;
 }
 
+static qrt_status set_quorum(struct cluster *c, struct error *e) {
+    const struct protocol *p = c->config.protocol;
+    const char *text = c->config.options.quorum;
+    uint32_t nodes = (uint32_t)c->config.options.nodes;
+    if (!p->votes && strcmp(text, "majority"))
+        return error_set(e, QRT_EUNSUPPORTED, "%s does not decide by quorums: leave quorum=%s out", p->name, text);
+    qrt_status s = quorum_rule_parse(text, nodes, &c->config.quorum, e);
+    return s ? s : quorum_rule_validate(&c->config.quorum, p->quorum_needs, e);
+}
+
 struct cluster *cluster_new(const char *protocol, const struct setting *settings, size_t count,
                             const struct machine_class *machine, struct error *e) {
     return cluster_new_with(protocol, settings, count, machine, &(struct cluster_extras){0}, e);
@@ -92,7 +111,7 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
     c->protocol_options = mem_zero(1, c->config.protocol->options_size);
     c->config.protocol_options = c->protocol_options;
     if (set_options(c, settings, count, e) || find_machine(c, machine, e) || find_bug(c, e)) goto fail;
-    if (watch_configure(&c->config.watch, &c->config.options, e)) goto fail;
+    if (watch_configure(&c->config.watch, &c->config.options, e) || set_quorum(c, e)) goto fail;
     c->class = runtime_find((enum runtime_kind)c->config.options.runtime);
     if (!c->class) {
         error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
@@ -192,8 +211,15 @@ static uint16_t largest_group(struct cluster *c, const bool *usable, uint16_t n)
     return largest;
 }
 
+static bool holds_quorum_to_elect(const struct cluster *c, const bool *usable, uint16_t n) {
+    uint64_t set[QUORUM_WORDS] = {0};
+    for (uint16_t i = 0; i < n; i++) set[i / 64] |= (uint64_t)usable[i + 1] << i % 64;
+    return quorum_rule_met(&c->config.quorum, QUORUM_READ, set);
+}
+
 void cluster_no_leader(struct cluster *c, char *out, size_t size) {
-    uint16_t n = (uint16_t)c->config.options.nodes, needed = (uint16_t)(n / 2 + 1), up = 0, paused = 0, recovering = 0;
+    uint16_t n = (uint16_t)c->config.options.nodes, up = 0, paused = 0, recovering = 0;
+    uint16_t needed = quorum_rule_report(&c->config.quorum).read;
     bool usable[FAULT_NODES_MAX + 1] = {false};
     uint64_t term = 0;
     for (uint16_t i = 1; i <= n; i++) {
@@ -219,6 +245,9 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
         snprintf(out, size,
                  "%u of %u nodes are up, but no node reaches more than %u of them through the partition, %u are needed",
                  up, n, group, needed);
+    else if (!holds_quorum_to_elect(c, usable, n))
+        snprintf(out, size, "the %u of %u nodes that are up hold no quorum of quorum=%s", up, n,
+                 c->config.options.quorum);
     else
         snprintf(out, size, "%u of %u nodes are up and reach each other; an election is under way in term %llu", up, n,
                  (unsigned long long)term);

@@ -83,11 +83,13 @@ static void do_now(struct runner *r, uint8_t verb, uint16_t node) {
     plan_free(&p);
 }
 
-/* The core: a majority of nodes that may vote (of those that come back with their data), by the seed's choice. The rest
+/* The core: a quorum of nodes that may vote (of those that come back with their data), by the seed's choice. The rest
  * is frozen. Nobody else is needed for progress, whoever else there is. */
 static void heal_core(struct runner *r) {
     bool all = !strcmp(r->cluster->config.protocol->model->crashes, "0"); /* it makes progress with everybody only */
-    uint16_t n = r->result.nodes, core = 0, wanted = all ? n : (uint16_t)(n / 2 + 1);
+    struct quorum_report quorum = quorum_rule_report(&r->cluster->config.quorum);
+    uint16_t n = r->result.nodes, core = 0, wanted = quorum.read > quorum.write ? quorum.read : quorum.write;
+    if (all) wanted = n;
     struct random random = random_stream(r->spec.seed, 1, RANDOM_PLAN);
     uint16_t order[FAULT_NODES_MAX];
     do_now(r, FAULT_HEAL, 0);

@@ -162,7 +162,7 @@ static void draw_plan(struct run_spec *spec, const struct draw_request *request,
         profile.effects = profile.effects || temper == TEMPER_TORN_VOTE;
     }
     bool wiping = random_chance(r, 0.4);
-    profile.wipes = wiping && (m->crash_wipes || request->outside);
+    profile.wipes = wiping && ((m->crash_wipes && !spec_get(spec, "quorum")) || request->outside);
     profile.unguarded = request->outside;
     profile.loses_unsynced = m->loses_unsynced || request->outside;
     struct random stream = random_stream(spec->seed, 0, RANDOM_PLAN);
@@ -180,6 +180,15 @@ static void draw_detector(struct run_spec *spec) {
     if (random_chance(&r, 0.5)) spec_set(spec, "detector_timeout", "%lldns", (long long)(interval * 3 / 2));
 }
 
+/* Elections by more than a majority let fewer commit (flexible quorums: Howard and others 2016). Then a wiped member may be
+ * needed to elect the leader that it would need to catch up: such seeds wipe none. */
+static void draw_quorum(struct run_spec *spec) {
+    struct random r = random_stream(spec->seed, 2, RANDOM_CONFIG);
+    if (!random_chance(&r, 0.05)) return;
+    int64_t n = spec->nodes, elect = random_between(&r, n / 2 + 1, n);
+    spec_set(spec, "quorum", "flexible:%lld,%lld", (long long)elect, (long long)(n + 1 - elect));
+}
+
 void spec_draw(struct run_spec *spec, const struct draw_request *request, uint64_t seed) {
     *spec = (struct run_spec){.seed = seed, .events_min = request->events_min};
     struct random r = random_stream(seed, 0, RANDOM_CONFIG);
@@ -191,6 +200,7 @@ void spec_draw(struct run_spec *spec, const struct draw_request *request, uint64
     spec_set(spec, "seed", "%llu", (unsigned long long)seed);
     draw_protocol(spec, &r, temper);
     draw_detector(spec);
+    if (request->protocol->votes) draw_quorum(spec);
     draw_network(spec, &r, temper);
     if (*request->bug) spec_set(spec, "bug", "%s", request->bug);
     int64_t duration = 30 * spec->election_timeout;

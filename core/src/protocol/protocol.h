@@ -20,6 +20,7 @@
 #include "base/memory.h"
 #include "base/option.h"
 #include "base/random.h"
+#include "protocol/quorum_rules.h"
 #include "wire/wire.h"
 
 /* ---- entries: what a protocol agrees upon ------------------------------------------------- */
@@ -173,9 +174,10 @@ struct protocol_config {
     uint16_t node, group;
     const uint16_t *members; /* ascending node ids of the initial configuration */
     uint16_t member_count;
-    uint64_t seed;       /* the protocol derives its stream: random_stream(seed, node, RANDOM_PROTOCOL) */
-    const void *options; /* the protocol's own options struct, validated */
-    uint64_t bugs;       /* bit set of switched-on mistakes, by position in the protocol's list */
+    uint64_t seed;                    /* the protocol derives its stream: random_stream(seed, node, RANDOM_PROTOCOL) */
+    const void *options;              /* the protocol's own options struct, validated */
+    uint64_t bugs;                    /* bit set of switched-on mistakes, by position in the protocol's list */
+    const struct quorum_rule *quorum; /* of these members; copied; NULL: majority */
 };
 
 struct protocol_status { /* cheap to read after every step; what conditions and clients look at */
@@ -208,6 +210,8 @@ struct protocol {
     const char *name, *summary;
     const char *judged_by; /* the checkers whose properties it promises, by name, separated by spaces */
     const char *sometimes; /* what its campaigns must meet at least once: conditions of check/coverage.h, by name */
+    bool votes;            /* it decides by quorums: the option `quorum` applies */
+    unsigned quorum_needs; /* enum quorum_need: what its safety needs of them */
     bool leaderless;       /* every member takes proposals, and there may be no leader at all */
     bool values;           /* it decides values and runs no machine: clients propose, and are told what was decided */
     struct option_table options;

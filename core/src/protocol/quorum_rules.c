@@ -187,6 +187,30 @@ bool quorum_rule_met(const struct quorum_rule *rule, enum quorum_phase phase, co
     return rule->kind == QUORUM_WEIGHTED ? weight >= rule->threshold : count >= rule->size[phase];
 }
 
+static bool is_counted(const struct quorum_rule *rule) {
+    return rule->kind != QUORUM_WEIGHTED && rule->kind != QUORUM_GRID;
+}
+
+uint64_t quorum_rule_reached(const struct quorum_rule *rule, enum quorum_phase phase, const uint64_t *values) {
+    uint64_t best = 0;
+    if (is_counted(rule)) return quorum_reached(values, rule->nodes, rule->size[phase]);
+    for (uint32_t i = 0; i < rule->nodes; i++) {
+        uint64_t set[QUORUM_WORDS] = {0};
+        for (uint32_t k = 0; k < rule->nodes; k++)
+            if (values[k] >= values[i]) set[k / 64] |= UINT64_C(1) << k % 64;
+        if (values[i] > best && quorum_rule_met(rule, phase, set)) best = values[i];
+    }
+    return best;
+}
+
+enum quorum_result quorum_rule_vote(const struct quorum_rule *rule, enum quorum_phase phase,
+                                    const uint64_t granted[QUORUM_WORDS], const uint64_t refused[QUORUM_WORDS]) {
+    uint64_t possible[QUORUM_WORDS];
+    for (size_t i = 0; i < QUORUM_WORDS; i++) possible[i] = ~refused[i];
+    if (quorum_rule_met(rule, phase, granted)) return QUORUM_WON;
+    return quorum_rule_met(rule, phase, possible) ? QUORUM_PENDING : QUORUM_LOST;
+}
+
 /* Adversaries take the heaviest. Two quorums share at least weight 2T - W; liars that weigh less cannot be
  * all of what is shared. */
 static struct quorum_report report_weighted(const struct quorum_rule *rule) {

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "protocol/quorum.h"
 
 enum { QUORUM_NODES_MAX = 128, QUORUM_WORDS = QUORUM_NODES_MAX / 64, QUORUM_WEIGHT_MAX = 1000000 };
 
@@ -52,6 +53,12 @@ qrt_status quorum_rule_parse(const char *text, uint32_t nodes, struct quorum_rul
 qrt_status quorum_rule_validate(const struct quorum_rule *rule, unsigned needs, struct error *e);
 /* Does this set of nodes hold a quorum? */
 bool quorum_rule_met(const struct quorum_rule *rule, enum quorum_phase phase, const uint64_t members[QUORUM_WORDS]);
+
+/* The largest number that a quorum has reached, given the number that each node has: a commit index for match indices. */
+uint64_t quorum_rule_reached(const struct quorum_rule *rule, enum quorum_phase phase, const uint64_t *values);
+/* How a vote stands, given who granted and who refused. */
+enum quorum_result quorum_rule_vote(const struct quorum_rule *rule, enum quorum_phase phase,
+                                    const uint64_t granted[QUORUM_WORDS], const uint64_t refused[QUORUM_WORDS]);
 
 /* What a rule stands, whichever nodes it hits. With that many crashed the others still hold a quorum of each
  * phase. With that many liars every two quorums that must meet share an honest node, and the honest hold a

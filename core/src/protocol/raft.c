@@ -296,6 +296,10 @@ static void *raft_create(const struct protocol_config *c) {
     r->group = c->group;
     r->bugs = c->bugs;
     memcpy(&r->options, c->options, sizeof r->options);
+    if (c->quorum)
+        r->quorum = *c->quorum;
+    else
+        CHECK(quorum_rule_parse("majority", c->member_count, &r->quorum, &(struct error){0}) == QRT_OK);
     /* A follower must hear several heartbeats within one timeout, whatever the two options say. */
     if (r->options.heartbeat_interval > r->options.election_timeout / 2)
         r->options.heartbeat_interval = r->options.election_timeout / 2;
@@ -421,6 +425,8 @@ static const struct fault_model model = {
 const struct protocol protocol_raft = {
     .name = "raft",
     .judged_by = "raft",
+    .votes = true,
+    .quorum_needs = QUORUM_READS_MEET, /* one vote a term, one leader a term */
     .sometimes = "leader-replaced election-repeated log-truncated checkpoint-taken snapshot-installed wiped-caught-up "
                  "crashed-in-step unsynced-lost disk-wiped node-paused partition-dropped message-lost corrupt-rejected "
                  "sent-to-dead leader-crashed leader-deposed outcome-unknown operation-failed read-served",

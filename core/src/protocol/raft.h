@@ -130,6 +130,7 @@ struct raft {
     bool gap;        /* recovery found records missing or damaged */
     bool recovering; /* the disk was wiped and we have not caught up: durable, in every record */
 
+    struct quorum_rule quorum; /* elections read, commitment and reads write (Howard and others 2016) */
     struct log log;
     uint64_t commit, applied;
     uint64_t durable;             /* our log is durable up to here */
@@ -172,9 +173,6 @@ static inline int raft_slot(const struct raft *r, uint16_t node) {
     for (uint16_t i = 0; i < r->configuration.count; i++)
         if (r->configuration.members[i] == node) return i;
     return -1;
-}
-static inline size_t raft_majority(const struct raft *r) {
-    return quorum_majority(r->configuration.count);
 }
 static inline bool raft_leads(const struct raft *r) {
     return r->role == QRT_ROLE_LEADER;

@@ -94,12 +94,12 @@ static void become_candidate(struct raft *r) {
 }
 
 static enum quorum_result tally(const struct raft *r) {
-    size_t granted = 0, refused = 0;
+    uint64_t granted[QUORUM_WORDS] = {0}, refused[QUORUM_WORDS] = {0};
     for (uint16_t i = 0; i < r->configuration.count; i++) {
-        granted += r->peers[i].granted;
-        refused += r->peers[i].refused;
+        granted[i / 64] |= (uint64_t)r->peers[i].granted << i % 64;
+        refused[i / 64] |= (uint64_t)r->peers[i].refused << i % 64;
     }
-    return quorum_vote(granted, refused, r->configuration.count);
+    return quorum_rule_vote(&r->quorum, QUORUM_READ, granted, refused);
 }
 
 static void become_pre_candidate(struct raft *r) {
@@ -153,12 +153,12 @@ void raft_on_own_vote_stored(struct raft *r) {
 /* Check-quorum: a leader that a majority no longer answers makes room, so that its clients look elsewhere. */
 void raft_on_quorum_timer(struct raft *r) {
     if (!raft_leads(r)) return;
-    size_t active = 0;
+    uint64_t active[QUORUM_WORDS] = {0};
     for (uint16_t i = 0; i < r->configuration.count; i++) {
-        active += i == r->slot || r->peers[i].active;
+        active[i / 64] |= (uint64_t)(i == r->slot || r->peers[i].active) << i % 64;
         r->peers[i].active = false;
     }
-    if (active < raft_majority(r))
+    if (!quorum_rule_met(&r->quorum, QUORUM_WRITE, active))
         become_follower(r, r->term, 0);
     else
         outbox_timer(r->out, RAFT_TIMER_QUORUM, r->options.election_timeout);

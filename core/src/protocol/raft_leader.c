@@ -142,16 +142,15 @@ void raft_lead(struct raft *r) {
     raft_replicate_all(r);
 }
 
-/* Figure 3.2, "if there exists an N": what a majority holds durably is committed if it is of this term
- * (5.4.2). */
+/* Figure 3.2, "if there exists an N": what a quorum holds durably is committed if it is of this term (5.4.2). */
 void raft_advance_commit(struct raft *r) {
     uint64_t counted[RAFT_MEMBERS_MAX];
-    size_t members = r->configuration.count, quorum = raft_majority(r);
-    /* Against a majority of votes half of an even cluster would still do (flexible quorums); one less does
-     * not. */
-    if (raft_has_bug(r, RAFT_EVEN_QUORUM) && members % 2 == 0 && members > 2) quorum = members / 2 - 1;
-    for (size_t i = 0; i < members; i++) counted[i] = r->peers[i].counted;
-    uint64_t index = quorum_reached(counted, members, quorum);
+    size_t members = r->configuration.count;
+    for (size_t i = 0; i < r->quorum.nodes; i++) counted[i] = r->peers[i].counted;
+    uint64_t index = quorum_rule_reached(&r->quorum, QUORUM_WRITE, counted);
+    /* Against a majority of votes half of an even cluster would still do (flexible quorums); one less does not. */
+    if (raft_has_bug(r, RAFT_EVEN_QUORUM) && members % 2 == 0 && members > 2)
+        index = quorum_reached(counted, members, members / 2 - 1);
     if (index <= r->commit || index > r->log.last) return;
     if (index < r->term_start && !raft_has_bug(r, RAFT_COMMIT_OLDER_TERM)) return;
     raft_commit(r, index, 1);

@@ -45,7 +45,8 @@ void raft_advance_round(struct raft *r) {
     uint64_t echoed[RAFT_MEMBERS_MAX];
     r->peers[r->slot].round = r->round;
     for (uint16_t i = 0; i < r->configuration.count; i++) echoed[i] = r->peers[i].round;
-    uint64_t confirmed = quorum_reached(echoed, r->configuration.count, raft_majority(r));
+    /* Whoever is elected later has met one of these, and they answered before that. */
+    uint64_t confirmed = quorum_rule_reached(&r->quorum, QUORUM_WRITE, echoed);
     if (confirmed <= r->round_confirmed) return;
     r->round_confirmed = confirmed;
     raft_serve_reads(r);

@@ -6,13 +6,13 @@
  * quorum check. The mark is in every record, so that a crash on the way leaves it recovering.
  *
  * The rule. It asks all members, with a nonce drawn for this life, until
- *  1. a majority of the members, none recovering itself, has answered: it adopts the highest term that it
+ *  1. a (write) quorum of the members, none recovering itself, has answered: it adopts the highest term that it
  *     hears;
  *  2. among them a leader, which has appended a fresh entry f after the question and told its index;
  *  3. f (same index and term) is in its own durable log, and it has learnt that f is committed.
  * Then it counts again, and spends its vote of the current term on itself.
  *
- * Why that is safe. Let t be the term in which f was committed and R the majority that made it so; W, the
+ * Why that is safe. Let t be the term in which f was committed and R the quorum that made it so; W, the
  * recovering member, is not in R, because its answers did not count.
  *  - Entries. Let W have acknowledged e in term s before the wipe. s > t cannot be: the leader of s was
  *    elected before the wipe by a majority V, which shares a member other than W with R; that member had
@@ -86,12 +86,6 @@ void raft_on_recover_request(struct raft *r, const struct message *m, int slot) 
     outbox_send(r->out, m->from, &a, 0, r->term, last);
 }
 
-static size_t answers(const struct raft *r) {
-    size_t count = 0;
-    for (size_t i = 0; i < RAFT_MEMBERS_MAX / 64; i++) count += (size_t)__builtin_popcountll(r->recover_answered[i]);
-    return count;
-}
-
 void raft_on_recover_reply(struct raft *r, const struct message *m, int slot) {
     const struct wire_recover_reply *a = &m->as.recover_reply;
     if (a->term > RAFT_NUMBER_MAX || a->last_index > RAFT_NUMBER_MAX || a->leader > 1) {
@@ -113,7 +107,7 @@ void raft_on_recover_reply(struct raft *r, const struct message *m, int slot) {
 
 void raft_maybe_caught_up(struct raft *r) {
     uint64_t target = r->recover_target;
-    if (!r->recovering || !target || answers(r) < raft_majority(r)) return;
+    if (!r->recovering || !target || !quorum_rule_met(&r->quorum, QUORUM_WRITE, r->recover_answered)) return;
     if (r->restoring || r->commit < target || r->durable < target) return;
     if (!log_knows(&r->log, target) || log_term(&r->log, target) != r->recover_term) {
         ask_anew(r); /* another entry took its place, or a snapshot went past it */

@@ -206,6 +206,7 @@ void driver_init(struct host *h, struct instance *in) {
         .seed = h->config.seed + h->incarnation,
         .options = h->config.protocol_options,
         .bugs = h->config.bugs,
+        .quorum = h->config.quorum,
     };
     in->protocol = h->config.protocol;
     in->state = in->protocol->create(&config);

@@ -102,6 +102,7 @@ struct host_config {
     uint32_t sessions_limit;
     bool inline_store;                /* the store completes inline (memory) */
     const struct watch_config *watch; /* NULL or off: no failure detector */
+    const struct quorum_rule *quorum; /* NULL: majority */
 };
 
 #define HOST_NO_CRASH UINT64_MAX

@@ -23,6 +23,7 @@ static const struct option_spec specs[] = {
     {"sessions", OPTION_INTEGER, AT(sessions), 1, 1e6, "1024", NULL, "client sessions a node remembers; the least recently used goes first"},
     {"timeout", OPTION_DURATION, AT(timeout), 1e-6, HOUR, "5", NULL, "how long propose, elect and client operations wait"},
     {"client_retry", OPTION_DURATION, AT(client_retry), 1e-6, HOUR, "100ms", NULL, "a client resends to the next node when not answered by then"},
+    {"quorum", OPTION_TEXT, AT(quorum), 0, 0, "majority", NULL, "who decides: majority, two-thirds, all, weighted:3,1,1, flexible:2,4 (elect, commit), grid:2x3"},
     {"detector", OPTION_CHOICE, AT(detector), 0, 0, "none", "none|timeout|polling|phi|phi-exponential|nfd-e|bertier", "every node watches every other by heartbeats; what this failure detector suspects is told to the protocol"},
     {"detector_interval", OPTION_DURATION, AT(detector_interval), 1e-6, HOUR, "20ms", NULL, "between two heartbeats (or polls)"},
     {"detector_timeout", OPTION_DURATION, AT(detector_timeout), 0, HOUR, "0", NULL, "timeout, polling: silence that is suspected (0: interval x nodes); nfd-e: margin (0: 2 intervals); phi: acceptable pause"},

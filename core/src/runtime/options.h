@@ -17,6 +17,7 @@ struct cluster_options {
     int64_t record_last, sessions;
     int64_t delay, jitter, write, sync, disk_jitter, timeout, client_retry;
     bool check;
+    char quorum[OPTION_TEXT_MAX];
     int32_t detector;
     int64_t detector_interval, detector_timeout;
     double detector_threshold;

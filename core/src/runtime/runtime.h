@@ -15,6 +15,7 @@ struct runtime_config {
     const struct machine_class *machine;
     uint64_t bugs;
     struct watch_config watch;
+    struct quorum_rule quorum;
     const struct plan *plan; /* may be NULL */
 };
 

@@ -314,6 +314,7 @@ struct sim *sim_clone(const struct sim *from, const struct runtime_config *confi
         h->config.machine = config->machine;
         h->config.protocol_options = config->protocol_options;
         h->config.watch = &s->config.watch;
+        h->config.quorum = &s->config.quorum;
         for (uint16_t k = 0; k < h->instance_count; k++) h->instances[k].machine = config->machine;
     }
     s->clients = mem_copy(from->clients, from->client_count * sizeof *from->clients);

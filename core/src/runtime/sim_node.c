@@ -106,6 +106,7 @@ qrt_status sim_node_boot(struct sim *s, uint16_t node, struct error *e) {
         .sessions_limit = (uint32_t)o->sessions,
         .inline_store = o->disk == DISK_MEMORY,
         .watch = &s->config.watch,
+        .quorum = &s->config.quorum,
     };
     n->disk_random = random_stream((uint64_t)o->seed, node, RANDOM_DISK);
     n->death = QRT_OK;

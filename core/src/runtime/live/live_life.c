@@ -111,6 +111,7 @@ qrt_status node_start(struct live_node *n, struct error *e) {
         .sessions_limit = (uint32_t)l->config.options.sessions,
         .inline_store = l->config.options.disk == DISK_MEMORY,
         .watch = &l->config.watch,
+        .quorum = &l->config.quorum,
     };
     host_init(&n->host, &config, store, &live_port, l, &n->actor.trace);
     n->actor.time = journal_open(&n->actor.journal, l, 0);
