@@ -1,4 +1,4 @@
-"""Which failure detector finds a crash soonest, and what does its haste cost? First alone, then inside a cluster."""
+"""Which failure detector finds a crash soonest, and what does its haste cost? Alone, then in a cluster."""
 
 import random
 

@@ -12,7 +12,7 @@ before = q.Ring(names, vnodes=100)
 after = before.copy()
 after.add("node10")
 placed, moved = before.lookup_many(keys), after.lookup_many(keys)
-share = sum(before.slots[a] != after.slots[b] for a, b in zip(placed, moved)) / len(keys)
+share = sum(before.slots[a] != after.slots[b] for a, b in zip(placed, moved, strict=True)) / len(keys)
 print(f"an eleventh node takes {share:.1%} of the keys; the least possible is {1 / 11:.1%}")
 print("three replicas of user:1 on", ", ".join(after.replicas("user:1", 3)))
 

@@ -79,6 +79,13 @@ static int campaign_run_file(lua_State *L) {
     return 1;
 }
 
+static int compare(lua_State *L) {
+    const char *report = qrt_compare(face_json(L, 1, true));
+    if (!report) return face_fail_text(L, NULL);
+    face_push_json(L, report);
+    return 1;
+}
+
 /* --- benchmarks --- */
 
 static qrt_bench *self_bench(lua_State *L) {
@@ -127,8 +134,11 @@ static const luaL_Reg bench_methods[] = {
     {"close", bench_close}, {"_run", bench_run}, {"_report", bench_report}, {NULL, NULL}};
 
 void campaign_open(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"campaign", campaign_create}, {"run_file", campaign_run_file}, {"bench", bench_create}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"campaign", campaign_create},
+                                         {"run_file", campaign_run_file},
+                                         {"bench", bench_create},
+                                         {"compare", compare},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     face_type(L, FACE_CAMPAIGN, campaign_methods, campaign_close);
     lua_setfield(L, -2, "Campaign");

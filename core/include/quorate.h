@@ -389,6 +389,19 @@ QRT_API qrt_status qrt_cluster_replay_run(qrt_cluster *c);
 /* The file's text for a campaign seed: what qrt_cluster_replay takes. thread-local. */
 QRT_API const char *qrt_campaign_run_file(const char *spec_json, uint64_t seed);
 
+/* --- Comparing protocols ----------------------------------------------------------------------------- */
+
+/* What a protocol costs: JSON in {"protocol", "nodes": 5, "seed": 1, "clients": 4, "operations": 400, "plan": {..},
+ * "options": {name: text}}, only protocol required. One run of that load under that plan:
+ *   operations, ok, failed, unknown, p50, p99, unavailable (s: the longest time in which no operation succeeded), messages
+ *   between nodes, bytes, writes (records), syncs, verdict, hash, and ratios "x/(x+y)" .. "x/(x+v)", where x counts messages
+ *   with the coordinator (whoever leads, else who was proposed to last), y those among the others, z and w the steps of
+ *   the coordinator and of the others, u and v their writes
+ * and one probe of single proposals without faults, where every message takes one delay and disks none:
+ *   proposal: {messages, delays, writes}, each a proposal, without what goes on anyway.
+ * NULL: see qrt_last_error(NULL). thread-local. */
+QRT_API const char *qrt_compare(const char *spec_json);
+
 /* --- Benchmarks -------------------------------------------------------------------------------------- */
 
 typedef struct qrt_bench qrt_bench;

@@ -44,6 +44,7 @@ quorate.campaign = campaign.run
 quorate.run_file = campaign.run_file
 quorate.replay = cluster.replay
 quorate.bench = campaign.bench
+quorate.compare = require "quorate.compare"
 
 -- ring, jump, quorum, detector, detector_load, phi, nfd_quality, mixture
 for name, part in pairs(parts) do

@@ -14,6 +14,7 @@ from quorate.campaigns import Campaign, CampaignResult, Run, Violation, campaign
 from quorate.catalogue import bugs, fault_model, machines, options, protocols, version
 from quorate.client import Client
 from quorate.cluster import Cluster
+from quorate.compare import Comparison, compare
 from quorate.detect import (
     BertierDetector,
     Detector,
@@ -88,6 +89,7 @@ __all__ = [
     "ClosedError",
     "Cluster",
     "Committed",
+    "Comparison",
     "CorruptError",
     "DataError",
     "Detector",
@@ -146,6 +148,7 @@ __all__ = [
     "bench",
     "bugs",
     "campaign",
+    "compare",
     "fault_model",
     "jump",
     "jump_many",

@@ -108,6 +108,13 @@ def _add_judges(add: Add) -> None:
     check.add_argument("--initial", metavar="V", default="nil", help="the first value (default: nil)")
     check.add_argument("--seconds", type=float, default=60.0, help="budget of time a history (default: 60)")
     check.add_argument("--memory", type=int, default=0, help="budget in bytes (default: 256 MiB)")
+    compare = add("compare", cli_commands.compare, "what protocols cost, side by side")
+    compare.add_argument("protocols", metavar="P", nargs="+", help="see `quorate protocols`")
+    compare.add_argument("--nodes", metavar="N", type=int, default=5, help="members (default: 5)")
+    compare.add_argument("--seed", metavar="S", type=int, default=1, help="of everything random (default: 1)")
+    compare.add_argument("--clients", metavar="C", type=int, default=4, help="default: 4")
+    compare.add_argument("--operations", metavar="K", type=int, default=400, help="altogether (default: 400)")
+    compare.add_argument("--plan", metavar="F", help="a plan of faults (JSON; default: none)")
     bench = add("bench", cli_commands.bench, "measure the library against bare loops that it carries along")
     bench.add_argument(
         "name", metavar="NAME", nargs="?", default="sim", help="sim, store, or one result's name"

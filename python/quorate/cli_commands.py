@@ -12,6 +12,7 @@ from typing import Any
 
 from quorate import campaigns, catalogue
 from quorate.benchmarks import bench as run_bench
+from quorate.compare import compare as run_compare
 from quorate.catalogue import Table
 from quorate.errors import QuorateError
 from quorate.history import History, HistoryVerdict
@@ -153,6 +154,15 @@ def _verdict_data(verdict: HistoryVerdict) -> dict[str, Any]:
 
 
 # --- lists and measurements ---
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Measures each on the same seed, load and plan."""
+    plan = Plan.load(arguments.plan) if arguments.plan else None
+    fields = {name: getattr(arguments, name) for name in ("nodes", "seed", "clients", "operations")}
+    result = run_compare(arguments.protocols, plan=plan, **fields)
+    show(arguments, {"protocols": result}, result)
+    return EXIT[worst([report["verdict"] for report in result.values()])]
 
 
 def bench(arguments: argparse.Namespace) -> int:

@@ -212,7 +212,8 @@ class Status:
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> Status:
         """From the JSON of ``qrt_cluster_status``."""
-        nodes = tuple(_known(NodeStatus, {**n, "suspects": tuple(n.get("suspects", ()))}) for n in report["nodes"])
+        views = ({**n, "suspects": tuple(n.get("suspects", ()))} for n in report["nodes"])
+        nodes = tuple(_known(NodeStatus, view) for view in views)
         return _known(cls, {"machine": "", **report, "nodes": nodes})
 
     @property

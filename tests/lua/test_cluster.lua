@@ -327,6 +327,13 @@ function TestCluster:test_status_and_inspect()
 end
 
 -- A switched mistake is seen, its run is a file, and the file replays to the same hash.
+function TestCluster:test_compare()
+   local costs = assert(q.compare { "raft", nodes = 3, operations = 50 })
+   lu.assertEquals(costs[1].proposal, { messages = 4.0, delays = 2.0, writes = 3.0 })
+   lu.assertStrContains(tostring(costs), "message delays a proposal")
+   lu.assertErrorMsgContains("did you mean 'raft'", function() q.compare { "rafft" } end)
+end
+
 function TestCluster:test_campaign_and_replay()
    local clean = assert(q.campaign { seeds = 6, nodes = 3, events = 2000, jobs = 2 })
    lu.assertEquals(clean.seeds, 6)

@@ -3,6 +3,7 @@
 
 #include "abi/abi_cluster.h"
 #include "cluster/campaign.h"
+#include "cluster/compare.h"
 
 struct qrt_campaign {
     struct handle handle;
@@ -60,6 +61,17 @@ QRT_API const char *qrt_campaign_run_file(const char *spec_json, uint64_t seed) 
     buffer_clear(&text);
     if (!spec_json || campaign_run_file(bytes_text(spec_json), seed, &text, &e)) {
         if (!spec_json) error_set(&e, QRT_EINVAL, "spec_json must not be NULL");
+        last_error_set(&e);
+        return NULL;
+    }
+    return buffer_text(&text);
+}
+
+QRT_API const char *qrt_compare(const char *spec_json) {
+    struct error e = {0};
+    buffer_clear(&text);
+    if (!spec_json) error_set(&e, QRT_EINVAL, "spec_json must not be NULL");
+    if (!spec_json || compare_protocol(bytes_text(spec_json), &text, &e)) {
         last_error_set(&e);
         return NULL;
     }
