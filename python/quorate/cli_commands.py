@@ -12,8 +12,8 @@ from typing import Any
 
 from quorate import campaigns, catalogue
 from quorate.benchmarks import bench as run_bench
-from quorate.compare import compare as run_compare
 from quorate.catalogue import Table
+from quorate.compare import compare as run_compare
 from quorate.errors import QuorateError
 from quorate.history import History, HistoryVerdict
 from quorate.plan import Plan

@@ -40,7 +40,8 @@ class Comparison(dict[str, dict[str, Any]]):
     """A report a protocol, by its name; shows itself as a table, a column a protocol."""
 
     def _cells(self) -> list[list[str]]:
-        return [[label, *(_shown(label, report, path) for report in self.values())] for label, path in _ROWS.items()]
+        reports = list(self.values())
+        return [[label, *(_shown(label, r, path) for r in reports)] for label, path in _ROWS.items()]
 
     def __str__(self) -> str:
         return text_table(self._cells(), ("", *self))
@@ -84,8 +85,8 @@ def compare(
     **options: Any,
 ) -> Comparison:
     """Runs each protocol on the same seed, load and plan, and then single proposals without faults in which
-    every message takes one delay. What each figure means stands at ``qrt_compare`` in quorate.h. `options` go to
-    every cluster. Raises NotFoundError, OptionError, RangeError.
+    every message takes one delay. What each figure means stands at ``qrt_compare`` in quorate.h. `options` go
+    to every cluster. Raises NotFoundError, OptionError, RangeError.
     """
     spec: dict[str, Any] = {"nodes": nodes, "seed": seed, "clients": clients, "operations": operations}
     if plan is not None:
@@ -94,6 +95,7 @@ def compare(
     result = Comparison()
     with Progress("compare", unit="protocols") as progress:
         for name in protocols:
-            result[name] = json.loads(library_text(lib.qrt_compare(encode(json.dumps({**spec, "protocol": name})))))
+            wanted = encode(json.dumps({**spec, "protocol": name}))
+            result[name] = json.loads(library_text(lib.qrt_compare(wanted)))
             progress.update(len(result))
     return result

@@ -1,7 +1,6 @@
 """What protocols cost: figures that follow from how a protocol works, and that do not depend on who asks."""
 
 import pytest
-
 import quorate as q
 
 
