@@ -91,7 +91,8 @@ typedef enum qrt_kind {
     QRT_KIND_FAULT = 12,    /* a directive of the plan took effect; index: its number; detail: its verb */
     QRT_KIND_TERM = 13,     /* the node's current term (or ballot) is now term */
     QRT_KIND_ROLE = 14,     /* detail: qrt_role; term; index: last log index; value: prefix hash of the last entry */
-    QRT_KIND_VOTE = 15,     /* a vote of term for peer leaves the node */
+    QRT_KIND_VOTE = 15,     /* a vote of term for peer leaves the node; of a transaction: index: its number; detail:
+                               qrt_vote; peer: who decides */
     QRT_KIND_APPEND = 16,   /* one entry enters the log: index, term of the entry; value: prefix hash up to it */
     QRT_KIND_TRUNCATE = 17, /* entries from index on leave the log */
     QRT_KIND_ACK = 18,      /* the node tells peer that its log is durable up to index; term: current term */
@@ -110,8 +111,8 @@ typedef enum qrt_kind {
                              whom; value: hash of the value that it carries, 0 none */
     QRT_KIND_DECIDE = 30,  /* the node decides; index: instance or transaction; term: ballot, round or epoch; value:
                              hash of what; detail: 0, or a transaction's outcome: 1 commit, 2 abort */
-    QRT_KIND_STATE = 31,   /* the node enters a state of an instance or transaction (index); detail: which; see the
-                             protocol's page */
+    QRT_KIND_STATE = 31,   /* the node enters a state of an instance or transaction (index); detail: which (of a
+                             transaction: qrt_transaction_state); see the protocol's page */
     QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
                               value: the suspicion in millionths */
 } qrt_kind;
@@ -145,6 +146,21 @@ typedef enum qrt_disk_fate {
     QRT_DISK_UNSYNCED_LOST = 1, /* what was not synced is lost; the last write may be torn */
     QRT_DISK_WIPED = 2,         /* nothing survives */
 } qrt_disk_fate;
+
+typedef enum qrt_vote { /* a participant's, on a transaction */
+    QRT_VOTE_YES = 1,
+    QRT_VOTE_NO = 2,
+    QRT_VOTE_READ_ONLY = 3, /* it agrees to either outcome, and wants to hear of none */
+} qrt_vote;
+
+typedef enum qrt_transaction_state {
+    QRT_TRANSACTION_BEGUN = 1,    /* at the node that took it; term: how many take part; value: hash of what it says */
+    QRT_TRANSACTION_PREPARED = 2, /* the node has voted yes, and may no longer decide alone; peer: who decides */
+    QRT_TRANSACTION_COMMITTED = 3,
+    QRT_TRANSACTION_ABORTED = 4,
+    QRT_TRANSACTION_BLOCKED = 5,      /* prepared, it asked and found nobody who knew */
+    QRT_TRANSACTION_PRECOMMITTED = 6, /* three-phase commit: it knows that all have voted yes */
+} qrt_transaction_state;
 
 typedef struct qrt_event {
     int64_t time; /* ns since the run began */

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "check/checker.h"
 
-static const struct checker *const registry[] = {&raft_checker};
+static const struct checker *const registry[] = {&raft_checker, &atomic_checker};
 enum { CHECKERS = sizeof registry / sizeof *registry, RAFT = 0 };
 
 struct checkers {
@@ -107,6 +107,12 @@ struct trace_sink checkers_sink(struct checkers *c) {
 const struct property *checkers_properties(const struct checkers *c, size_t *count) {
     *count = c->property_count;
     return c->properties;
+}
+
+const void *checkers_state(const struct checkers *c, const struct checker *checker) {
+    for (size_t i = 0; c && i < CHECKERS; i++)
+        if (registry[i] == checker) return c->states[i];
+    return NULL;
 }
 
 bool checkers_violated(const struct checkers *c) {
