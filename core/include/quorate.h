@@ -148,9 +148,9 @@ typedef enum qrt_disk_fate {
 } qrt_disk_fate;
 
 typedef enum qrt_vote { /* a participant's, on a transaction */
-    QRT_VOTE_YES = 1,
-    QRT_VOTE_NO = 2,
-    QRT_VOTE_READ_ONLY = 3, /* it agrees to either outcome, and wants to hear of none */
+                        QRT_VOTE_YES = 1,
+                        QRT_VOTE_NO = 2,
+                        QRT_VOTE_READ_ONLY = 3, /* it agrees to either outcome, and wants to hear of none */
 } qrt_vote;
 
 typedef enum qrt_transaction_state {
@@ -283,6 +283,26 @@ QRT_API qrt_status qrt_cluster_await(qrt_cluster *c, uint64_t ticket, int64_t un
 /* How it stands now, without running: QRT_MORE while it has not ended. */
 QRT_API qrt_status qrt_cluster_result(qrt_cluster *c, uint64_t ticket, qrt_result *result);
 
+/* --- Transactions: protocols of atomic commit ----------------------------------------------------- */
+
+typedef struct qrt_participant {
+    uint16_t node;
+    uint8_t vote;        /* qrt_vote: what it will vote */
+    const uint8_t *work; /* what it is to do; any bytes */
+    size_t size;
+} qrt_participant;
+
+/* Begins a transaction (all is copied) at `coordinator`; 0: at the first participant. The ticket's answer is "commit" or
+ * "abort", its index the transaction. QRT_ENOTFOUND, QRT_EDOWN: a participant is unknown, or not up. */
+QRT_API qrt_status qrt_cluster_transact(qrt_cluster *c, uint16_t coordinator, const qrt_participant *participants,
+                                        size_t count, uint64_t *ticket);
+/* Runs until it is answered or the time has come; when its coordinator dies first, on until every participant has decided.
+ * QRT_MORE: call again. The report says how it stands. */
+QRT_API qrt_status qrt_cluster_transaction_await(qrt_cluster *c, uint64_t ticket, int64_t until_ns);
+/* {"index","coordinator","outcome":"commit"|"abort"|"unknown","why","latency","participants":[{"node","vote","state"}],
+ *  "blocked":[{"transaction","name","node","waits_for","since","seconds","lasts"}]}; JSON, as above. */
+QRT_API const char *qrt_cluster_transaction(qrt_cluster *c, uint64_t ticket);
+
 /* of the built-in machines; crosses wire and disk */
 typedef enum qrt_operation {
     QRT_GET = 1,
@@ -335,7 +355,8 @@ QRT_API const char *qrt_plan_draw(const char *protocol, uint16_t nodes, uint64_t
  * (0: 60) and bytes (0: 256 MiB). QRT_MORE: call again. */
 QRT_API qrt_status qrt_cluster_check(qrt_cluster *c, double seconds, size_t memory);
 /* Of the last complete check: {"verdict","hash","events","time","properties":[{"name","says","verdict","text","event",
- * "time","node"}],"consistency":{"share","first_inconsistent"},"consensus":{"at"},"history":{..},"counts":{..}} */
+ * "time","node"}],"consistency":{"share","first_inconsistent"},"consensus":{"at"},"history":{..},"counts":{..}}; atomic
+ * commit: "transactions":{"begun","committed","aborted","undecided","times_blocked","blocked":[as of a transaction]} */
 QRT_API const char *qrt_cluster_report(qrt_cluster *c);
 
 /* --- The trace, read as columns -------------------------------------------------------------------- */
