@@ -201,6 +201,43 @@ static int cluster_propose_many(lua_State *L) {
     return push_ticket(L, c, s, &first);
 }
 
+/* --- transactions --- */
+
+static uint8_t vote_of(lua_State *L, int index) {
+    static const char *const names[] = {"yes", "no", "read-only", NULL};
+    return (uint8_t)(QRT_VOTE_YES + luaL_checkoption(L, index, NULL, names));
+}
+
+/* transact({{node, vote, work}, ..}, coordinator or nil) */
+static int cluster_transact(lua_State *L) {
+    qrt_cluster *c = self_handle(L);
+    uint64_t ticket = 0;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    uint16_t coordinator = face_node(L, 3);
+    size_t count = (size_t)lua_rawlen(L, 2);
+    qrt_participant *parts = lua_newuserdatauv(L, (count + 1) * sizeof *parts, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 2, (lua_Integer)i + 1);
+        for (int k = 1; k <= 3; k++) lua_rawgeti(L, -k, k);
+        size_t size;
+        const char *work = face_bytes(L, -1, "what a participant is to do", &size);
+        parts[i] = (qrt_participant){face_node(L, -3), vote_of(L, -2), (const uint8_t *)work, size};
+        lua_pop(L, 4); /* the table keeps the text */
+    }
+    return push_ticket(L, c, qrt_cluster_transact(c, coordinator, parts, count, &ticket), &ticket);
+}
+
+static int cluster_transaction_await(lua_State *L) {
+    qrt_cluster *c = self_handle(L);
+    uint64_t ticket = (uint64_t)luaL_checkinteger(L, 2);
+    return push_done(L, qrt_cluster_transaction_await(c, ticket, luaL_checkinteger(L, 3)));
+}
+
+static int cluster_transaction(lua_State *L) {
+    qrt_cluster *c = self_handle(L);
+    return push_text(L, qrt_cluster_transaction(c, (uint64_t)luaL_checkinteger(L, 2)));
+}
+
 static void set_integer(lua_State *L, const char *name, uint64_t value) {
     lua_pushinteger(L, (lua_Integer)value);
     lua_setfield(L, -2, name);
@@ -360,6 +397,9 @@ static const luaL_Reg methods[] = {
     {"_leader", cluster_leader},
     {"_propose", cluster_propose},
     {"_propose_many", cluster_propose_many},
+    {"_transact", cluster_transact},
+    {"_transaction_await", cluster_transaction_await},
+    {"_transaction", cluster_transaction},
     {"_await", cluster_await},
     {"_result", cluster_result},
     {"_client", cluster_client},

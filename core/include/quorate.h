@@ -91,7 +91,8 @@ typedef enum qrt_kind {
     QRT_KIND_FAULT = 12,    /* a directive of the plan took effect; index: its number; detail: its verb */
     QRT_KIND_TERM = 13,     /* the node's current term (or ballot) is now term */
     QRT_KIND_ROLE = 14,     /* detail: qrt_role; term; index: last log index; value: prefix hash of the last entry */
-    QRT_KIND_VOTE = 15,     /* a vote of term for peer leaves the node */
+    QRT_KIND_VOTE = 15,     /* a vote of term for peer leaves the node; of a transaction: index: its number; detail:
+                               qrt_vote; peer: who decides */
     QRT_KIND_APPEND = 16,   /* one entry enters the log: index, term of the entry; value: prefix hash up to it */
     QRT_KIND_TRUNCATE = 17, /* entries from index on leave the log */
     QRT_KIND_ACK = 18,      /* the node tells peer that its log is durable up to index; term: current term */
@@ -110,8 +111,8 @@ typedef enum qrt_kind {
                              whom; value: hash of the value that it carries, 0 none */
     QRT_KIND_DECIDE = 30,  /* the node decides; index: instance or transaction; term: ballot, round or epoch; value:
                              hash of what; detail: 0, or a transaction's outcome: 1 commit, 2 abort */
-    QRT_KIND_STATE = 31,   /* the node enters a state of an instance or transaction (index); detail: which; see the
-                             protocol's page */
+    QRT_KIND_STATE = 31,   /* the node enters a state of an instance or transaction (index); detail: which (of a
+                             transaction: qrt_transaction_state); see the protocol's page */
     QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
                               value: the suspicion in millionths */
 } qrt_kind;
@@ -145,6 +146,21 @@ typedef enum qrt_disk_fate {
     QRT_DISK_UNSYNCED_LOST = 1, /* what was not synced is lost; the last write may be torn */
     QRT_DISK_WIPED = 2,         /* nothing survives */
 } qrt_disk_fate;
+
+typedef enum qrt_vote { /* a participant's, on a transaction */
+                        QRT_VOTE_YES = 1,
+                        QRT_VOTE_NO = 2,
+                        QRT_VOTE_READ_ONLY = 3, /* it agrees to either outcome, and wants to hear of none */
+} qrt_vote;
+
+typedef enum qrt_transaction_state {
+    QRT_TRANSACTION_BEGUN = 1,    /* at the node that took it; term: how many take part; value: hash of what it says */
+    QRT_TRANSACTION_PREPARED = 2, /* the node has voted yes, and may no longer decide alone; peer: who decides */
+    QRT_TRANSACTION_COMMITTED = 3,
+    QRT_TRANSACTION_ABORTED = 4,
+    QRT_TRANSACTION_BLOCKED = 5,      /* prepared, it asked and found nobody who knew */
+    QRT_TRANSACTION_PRECOMMITTED = 6, /* three-phase commit: it knows that all have voted yes */
+} qrt_transaction_state;
 
 typedef struct qrt_event {
     int64_t time; /* ns since the run began */
@@ -267,6 +283,26 @@ QRT_API qrt_status qrt_cluster_await(qrt_cluster *c, uint64_t ticket, int64_t un
 /* How it stands now, without running: QRT_MORE while it has not ended. */
 QRT_API qrt_status qrt_cluster_result(qrt_cluster *c, uint64_t ticket, qrt_result *result);
 
+/* --- Transactions: protocols of atomic commit ----------------------------------------------------- */
+
+typedef struct qrt_participant {
+    uint16_t node;
+    uint8_t vote;        /* qrt_vote: what it will vote */
+    const uint8_t *work; /* what it is to do; any bytes */
+    size_t size;
+} qrt_participant;
+
+/* Begins a transaction (all is copied) at `coordinator`; 0: at the first participant. The ticket's answer is "commit" or
+ * "abort", its index the transaction. QRT_ENOTFOUND, QRT_EDOWN: a participant is unknown, or not up. */
+QRT_API qrt_status qrt_cluster_transact(qrt_cluster *c, uint16_t coordinator, const qrt_participant *participants,
+                                        size_t count, uint64_t *ticket);
+/* Runs until it is answered or the time has come; when its coordinator dies first, on until every participant has decided.
+ * QRT_MORE: call again. The report says how it stands. */
+QRT_API qrt_status qrt_cluster_transaction_await(qrt_cluster *c, uint64_t ticket, int64_t until_ns);
+/* {"index","coordinator","outcome":"commit"|"abort"|"unknown","why","latency","participants":[{"node","vote","state"}],
+ *  "blocked":[{"transaction","name","node","waits_for","since","seconds","lasts"}]}; JSON, as above. */
+QRT_API const char *qrt_cluster_transaction(qrt_cluster *c, uint64_t ticket);
+
 /* of the built-in machines; crosses wire and disk */
 typedef enum qrt_operation {
     QRT_GET = 1,
@@ -319,7 +355,8 @@ QRT_API const char *qrt_plan_draw(const char *protocol, uint16_t nodes, uint64_t
  * (0: 60) and bytes (0: 256 MiB). QRT_MORE: call again. */
 QRT_API qrt_status qrt_cluster_check(qrt_cluster *c, double seconds, size_t memory);
 /* Of the last complete check: {"verdict","hash","events","time","properties":[{"name","says","verdict","text","event",
- * "time","node"}],"consistency":{"share","first_inconsistent"},"consensus":{"at"},"history":{..},"counts":{..}} */
+ * "time","node"}],"consistency":{"share","first_inconsistent"},"consensus":{"at"},"history":{..},"counts":{..}}; atomic
+ * commit: "transactions":{"begun","committed","aborted","undecided","times_blocked","blocked":[as of a transaction]} */
 QRT_API const char *qrt_cluster_report(qrt_cluster *c);
 
 /* --- The trace, read as columns -------------------------------------------------------------------- */

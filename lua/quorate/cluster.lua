@@ -29,6 +29,9 @@ local Cluster = {}
 for name, verb in pairs(require "quorate.faults") do
    Cluster[name] = verb
 end
+for name, verb in pairs(require "quorate.transactions") do
+   Cluster[name] = verb
+end
 
 ---@class quorate.ClusterFacts
 ---@field title string

@@ -58,6 +58,7 @@ end
 ---@field consensus table when all had agreed
 ---@field history table client operations by outcome
 ---@field counts table what the network and the faults did
+---@field transactions table? of atomic commit: how many there were, and who was blocked for how long
 local check_getters = {}
 
 function check_getters.ok(r)
@@ -91,6 +92,12 @@ local function check_notes(r)
    end
    if r.consistency and r.consistency.share then
       lines[#lines + 1] = string.format("the nodes' logs agreed %.4g %% of the time", r.consistency.share * 100)
+   end
+   local t = rawget(r, "transactions")
+   if t then
+      lines[#lines + 1] = string.format("%d transactions: %d committed, %d aborted; "
+         .. "%d votes wait for a decision, participants were blocked %d times", t.begun, t.committed, t.aborted,
+         t.undecided, t.times_blocked)
    end
    local h = r.history
    if h and h.operations > 0 then

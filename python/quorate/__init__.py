@@ -72,6 +72,7 @@ from quorate.quorum import Quorum, quorum
 from quorate.results import CheckResult, Committed, LoadReport, NodeStatus, Property, Status
 from quorate.ring import Balance, Move, Ring, jump, jump_many, maglev, moves, rendezvous_many
 from quorate.trace import Trace
+from quorate.transactions import Transaction
 from quorate.workload import Workload
 
 __version__ = version()
@@ -138,6 +139,7 @@ __all__ = [
     "TimeoutDetector",
     "TooLargeError",
     "Trace",
+    "Transaction",
     "UnknownOutcome",
     "UnsupportedError",
     "UsageError",

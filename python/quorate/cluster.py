@@ -16,13 +16,14 @@ from quorate.machine import MachineFactory, Machines
 from quorate.pending import Pending, committed
 from quorate.progress import Progress
 from quorate.results import Committed, LoadReport
+from quorate.transactions import Transactions
 from quorate.views import Views
 from quorate.workload import Workload
 
 Option = bool | int | float | str
 
 
-class Cluster(Faults, Views):
+class Cluster(Faults, Views, Transactions):
     """A cluster of `nodes` members that run `protocol`, formatted and started.
 
     >>> with q.Cluster("raft", nodes=5, seed=7) as c:

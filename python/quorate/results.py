@@ -59,7 +59,8 @@ class CheckResult:
     ``result["linearizability"]`` is one property; iterating gives all. `hash` is the hash of the whole trace,
     in hexadecimal: the same seed and script give the same hash. `consistency` holds the share of time during
     which the nodes agreed and the first moment when they did not; `consensus` when all had agreed; `history`
-    counts the client operations by outcome; `counts` what the network and the faults did.
+    counts the client operations by outcome; `counts` what the network and the faults did; `transactions`, of
+    atomic commit, how many there were and who was blocked for how long.
     """
 
     verdict: str
@@ -71,6 +72,7 @@ class CheckResult:
     consensus: Mapping[str, Any] = field(default_factory=dict)
     history: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
+    transactions: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> CheckResult:
@@ -114,6 +116,13 @@ class CheckResult:
         share = self.consistency.get("share")
         if share is not None:
             lines.append(f"the nodes' logs agreed {share * 100:.4g} % of the time")
+        if self.transactions:
+            t = self.transactions
+            lines.append(
+                f"{t['begun']} transactions: {t['committed']} committed, {t['aborted']} aborted; "
+                f"{t['undecided']} votes wait for a decision, participants were blocked "
+                f"{t['times_blocked']} times"
+            )
         if self.history.get("operations"):
             h = self.history
             lines.append(

@@ -23,7 +23,7 @@ struct run {
 static const uint16_t members[] = {1, 2, 3};
 
 static struct run run_new(void) {
-    struct check_config config = {.members = members, .member_count = 3};
+    struct check_config config = {.members = members, .member_count = 3, .judged_by = "raft"};
     struct run r = {.checkers = checkers_new(&config)};
     r.sink = checkers_sink(r.checkers);
     return r;
@@ -590,7 +590,7 @@ static void test_commit_in_log(void **state) {
 static void test_commit_quorum(void **state) {
     (void)state;
     static const uint16_t four[] = {1, 2, 3, 4};
-    struct check_config config = {.members = four, .member_count = 4, .fixed_members = true};
+    struct check_config config = {.members = four, .member_count = 4, .fixed_members = true, .judged_by = "raft"};
     for (int legal = 0; legal < 2; legal++) {
         struct run r = {.checkers = checkers_new(&config)};
         r.sink = checkers_sink(r.checkers);
@@ -752,7 +752,7 @@ static void test_agreement(void **state) {
 /* Beyond its memory a checker says that it does not know; what it had found stays found. */
 static void test_memory_budget(void **state) {
     (void)state;
-    struct check_config config = {.members = members, .member_count = 3, .memory = 1 << 20};
+    struct check_config config = {.members = members, .member_count = 3, .memory = 1 << 20, .judged_by = "raft"};
     struct checkers *c = checkers_new(&config);
     struct trace_sink sink = checkers_sink(c);
     qrt_event two[] = {{.kind = QRT_KIND_TERM, .node = 1, .term = 2}, {.kind = QRT_KIND_TERM, .node = 1, .term = 1}};

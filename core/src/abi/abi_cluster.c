@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "client/client.h"
+#include "cluster/transaction.h"
 
 qrt_cluster *abi_cluster_wrap(struct cluster *c, struct own_machine *m) {
     qrt_cluster *q = mem_zero(1, sizeof *q);
@@ -182,6 +183,31 @@ QRT_API qrt_status qrt_cluster_result(qrt_cluster *c, uint64_t ticket, qrt_resul
     ENTER(c);
     if (!result) return missing(c, "result");
     return keep_result(c, cluster_result(c->cluster, ticket, result, &c->handle.error), result);
+}
+
+/* ---- transactions ---- */
+
+QRT_API qrt_status qrt_cluster_transact(qrt_cluster *c, uint16_t coordinator, const qrt_participant *participants,
+                                        size_t count, uint64_t *ticket) {
+    ENTER(c);
+    if (!ticket || (count && !participants)) return missing(c, "ticket and participants");
+    for (size_t i = 0; i < count; i++)
+        if (participants[i].size && !participants[i].work) return missing(c, "a participant's work");
+    cluster_check_reset(c->cluster);
+    LEAVE(c, cluster_transact(c->cluster, coordinator, participants, count, ticket, &c->handle.error));
+}
+
+QRT_API qrt_status qrt_cluster_transaction_await(qrt_cluster *c, uint64_t ticket, int64_t until_ns) {
+    ENTER(c);
+    cluster_check_reset(c->cluster);
+    LEAVE(c, cluster_transaction_await(c->cluster, ticket, until_ns, SLICE_NS, &c->handle.error));
+}
+
+QRT_API const char *qrt_cluster_transaction(qrt_cluster *c, uint64_t ticket) {
+    if (handle_enter(c ? &c->handle : NULL, HANDLE_CLUSTER)) return NULL;
+    const char *text = report_transaction(c->cluster, ticket, &c->handle.error);
+    handle_leave(&c->handle, QRT_OK);
+    return text;
 }
 
 QRT_API qrt_status qrt_client_new(qrt_cluster *c, uint16_t *client) {

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "check/checker.h"
 
-static const struct checker *const registry[] = {&raft_checker};
+static const struct checker *const registry[] = {&raft_checker, &atomic_checker};
 enum { CHECKERS = sizeof registry / sizeof *registry, RAFT = 0 };
 
 struct checkers {
@@ -109,13 +109,20 @@ const struct property *checkers_properties(const struct checkers *c, size_t *cou
     return c->properties;
 }
 
+const void *checkers_state(const struct checkers *c, const struct checker *checker) {
+    for (size_t i = 0; c && i < CHECKERS; i++)
+        if (registry[i] == checker) return c->states[i];
+    return NULL;
+}
+
 bool checkers_violated(const struct checkers *c) {
     bool violated = false;
     for (size_t i = 0; i < CHECKERS; i++) violated |= c->judges[i].violated;
     return violated;
 }
 
-void checkers_measure(const struct checkers *c, int64_t now, struct agreement_measure *m) {
+bool checkers_measure(const struct checkers *c, int64_t now, struct agreement_measure *m) {
     *m = (struct agreement_measure){.consensus_at = -1, .first_inconsistent = -1};
     if (c->states[RAFT]) raft_checker_measure(c->states[RAFT], now, m);
+    return c->states[RAFT] != NULL;
 }

@@ -35,6 +35,11 @@ struct checker {
     void (*event)(void *state, struct judge *j, const qrt_event *e);
 };
 
+/* The state of that checker in this run; NULL: it does not judge it. */
+const void *checkers_state(const struct checkers *c, const struct checker *checker);
+
+/* The properties of atomic commit; what else it has seen: atomic.h. */
+extern const struct checker atomic_checker;
 /* Raft's properties; and with them the measure of agreement, of which the replicated value is known there. */
 extern const struct checker raft_checker;
 void raft_checker_measure(const void *state, int64_t now, struct agreement_measure *m);

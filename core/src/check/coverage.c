@@ -27,7 +27,25 @@ static void on_crash(struct coverage *c, const qrt_event *e) {
     if (e->link) coverage_see(c, COVERAGE_CRASHED_IN_STEP);
     if (e->node >= sizeof c->roles) return;
     if (c->roles[e->node] == QRT_ROLE_LEADER) coverage_see(c, COVERAGE_LEADER_CRASHED);
+    if (c->begun[e->node]) coverage_see(c, COVERAGE_COORDINATOR_CRASHED);
     c->roles[e->node] = QRT_ROLE_NONE;
+    c->begun[e->node] = c->blocked[e->node] = 0;
+}
+
+static void on_state(struct coverage *c, const qrt_event *e) {
+    if (e->node >= sizeof c->roles) return;
+    if (e->detail == QRT_TRANSACTION_BEGUN) c->begun[e->node] = e->index;
+    if (e->detail != QRT_TRANSACTION_BLOCKED) return;
+    coverage_see(c, COVERAGE_PARTICIPANT_BLOCKED);
+    c->blocked[e->node] = e->index;
+}
+
+static void on_decide(struct coverage *c, const qrt_event *e) {
+    if (e->node >= sizeof c->roles) return;
+    if (e->detail == 1) coverage_see(c, COVERAGE_TRANSACTION_COMMITTED);
+    if (e->detail == 2) coverage_see(c, COVERAGE_TRANSACTION_ABORTED);
+    if (c->blocked[e->node] == e->index) coverage_see(c, COVERAGE_BLOCKED_RELEASED);
+    if (c->begun[e->node] == e->index) c->begun[e->node] = 0;
 }
 
 static void on_drop(struct coverage *c, const qrt_event *e) {
@@ -55,6 +73,11 @@ static void coverage_event(void *context, const qrt_event *e, uint64_t number) {
         if (e->detail == 1) coverage_see(c, COVERAGE_OPERATION_FAILED);
         if (e->detail == 2) coverage_see(c, COVERAGE_OUTCOME_UNKNOWN);
         break;
+    case QRT_KIND_VOTE:
+        if (e->detail == QRT_VOTE_NO) coverage_see(c, COVERAGE_TRANSACTION_REFUSED);
+        break;
+    case QRT_KIND_DECIDE: on_decide(c, e); break;
+    case QRT_KIND_STATE: on_state(c, e); break;
     default: break;
     }
 }
@@ -62,15 +85,17 @@ static void coverage_event(void *context, const qrt_event *e, uint64_t number) {
 struct trace_sink coverage_sink(struct coverage *c) {
     uint64_t own = 1u << QRT_KIND_ROLE | 1u << QRT_KIND_CRASH | 1u << QRT_KIND_DROP | 1u << QRT_KIND_REJECT |
                    1u << QRT_KIND_TRUNCATE | 1u << QRT_KIND_CHECKPOINT | 1u << QRT_KIND_RESTORE |
-                   1u << QRT_KIND_CAUGHT_UP | 1u << QRT_KIND_PAUSE | 1u << QRT_KIND_RETURN;
+                   1u << QRT_KIND_CAUGHT_UP | 1u << QRT_KIND_PAUSE | 1u << QRT_KIND_RETURN | 1u << QRT_KIND_VOTE |
+                   1u << QRT_KIND_DECIDE | 1u << QRT_KIND_STATE;
     return (struct trace_sink){own | c->next.kinds, coverage_event, c};
 }
 
 static const char *const names[] = {
-    "leader-replaced",   "election-repeated", "log-truncated",    "checkpoint-taken", "snapshot-installed",
-    "wiped-caught-up",   "crashed-in-step",   "unsynced-lost",    "disk-wiped",       "node-paused",
-    "partition-dropped", "message-lost",      "corrupt-rejected", "sent-to-dead",     "leader-crashed",
-    "leader-deposed",    "outcome-unknown",   "operation-failed", "read-served",
+    "leader-replaced",     "election-repeated",   "log-truncated",       "checkpoint-taken", "snapshot-installed",
+    "wiped-caught-up",     "crashed-in-step",     "unsynced-lost",       "disk-wiped",       "node-paused",
+    "partition-dropped",   "message-lost",        "corrupt-rejected",    "sent-to-dead",     "leader-crashed",
+    "leader-deposed",      "outcome-unknown",     "operation-failed",    "read-served",      "transaction-committed",
+    "transaction-aborted", "transaction-refused", "participant-blocked", "blocked-released", "coordinator-crashed",
 };
 _Static_assert(sizeof names / sizeof *names == COVERAGE_COUNT, "a name for each condition");
 

@@ -25,7 +25,13 @@
     X(LEADER_DEPOSED,      "a leader stepped down alive") \
     X(OUTCOME_UNKNOWN,     "a client could not tell whether its operation was executed") \
     X(OPERATION_FAILED,    "an operation certainly failed") \
-    X(READ_SERVED,         "a linearizable read was answered")
+    X(READ_SERVED,         "a linearizable read was answered") \
+    X(TRANSACTION_COMMITTED, "a transaction committed") \
+    X(TRANSACTION_ABORTED, "a transaction aborted") \
+    X(TRANSACTION_REFUSED, "a participant voted no") \
+    X(PARTICIPANT_BLOCKED, "a prepared participant asked for the decision and found nobody who knew it") \
+    X(BLOCKED_RELEASED,    "a blocked participant learnt the decision") \
+    X(COORDINATOR_CRASHED, "a node crashed before it had decided on a transaction that it took")
 /* clang-format on */
 
 enum coverage_condition {
@@ -38,6 +44,8 @@ enum coverage_condition {
 struct coverage {
     uint64_t seen;          /* bit per condition */
     uint8_t roles[129];     /* by node */
+    uint64_t begun[129];    /* by node: the last transaction that it took, until it has decided; 0 none */
+    uint64_t blocked[129];  /* by node: the last in which it was blocked */
     struct trace_sink next; /* the checkers' */
 };
 

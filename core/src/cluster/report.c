@@ -1,5 +1,6 @@
 /* What users read, as JSON: the verdicts of a check, the table of nodes, one node's fields, a workload's figures. */
 #include "cluster/cluster.h"
+#include "cluster/transaction.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -108,7 +109,7 @@ static void add_linearizability(struct cluster *c, json_t *list, const struct hi
 static void add_measures(struct cluster *c, json_t *root) {
     if (!c->checkers) return;
     struct agreement_measure m;
-    checkers_measure(c->checkers, c->class->now(c->runtime), &m);
+    if (!checkers_measure(c->checkers, c->class->now(c->runtime), &m)) return;
     json_object_set_new(root, "consistency",
                         json_pack("{s:f, s:o}", "share", m.consistent_share, "first_inconsistent",
                                   m.first_inconsistent < 0 ? json_null() : seconds_value(m.first_inconsistent)));
@@ -138,6 +139,8 @@ void report_check(struct cluster *c, const struct linear_result *linear) {
                              seconds_value(c->class->now(c->runtime)), "properties", list, "history",
                              history_value(h, linear), "counts", counts_value(c));
     add_measures(c, root);
+    json_t *transactions = report_transactions(c);
+    if (transactions) json_object_set_new(root, "transactions", transactions);
     dump(root, &c->report);
 }
 

@@ -1,5 +1,7 @@
 #include "cluster/runner.h"
 
+#include "check/atomic.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,8 +185,20 @@ static void in_progress(struct runner *r) {
 
 static void in_drain(struct runner *r) {
     struct condition idle = {CONDITION_IDLE, 0, 0};
+    struct atomic_counts n;
     r->cluster->class->run(r->cluster->runtime, r->deadline, &idle, 0);
     r->phase = RUN_CHECK;
+    if (!atomic_counts_of(r->cluster->checkers, &n) || !n.undecided || r->result.verdict == RUN_STUCK) return;
+    int64_t now = now_of(r), next = now + r->spec.election_timeout / 4;
+    if (now < r->deadline) { /* nothing fails any more: everybody must come to know every decision */
+        advance(r, next < r->deadline ? next : r->deadline);
+        r->phase = RUN_DRAIN;
+        return;
+    }
+    r->result.verdict = RUN_STUCK;
+    snprintf(r->result.text, sizeof r->result.text,
+             "%llu votes still wait for a decision, long after all failures were healed",
+             (unsigned long long)n.undecided);
 }
 
 static void judge(struct runner *r, const char *name, enum verdict v, int64_t time, const char *text) {

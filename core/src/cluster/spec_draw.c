@@ -58,6 +58,21 @@ static void draw_raft(struct run_spec *spec, struct random *r, enum temper tempe
     if (random_chance(r, 0.2)) spec_set(spec, "sessions", "%lld", (long long)random_between(r, 16, 48));
 }
 
+/* Time-outs well above what slow disks and links need, so that most transactions are decided by their votes. */
+static void draw_two_phase(struct run_spec *spec, struct random *r, enum temper temper) {
+    static const char *const forms[] = {"presumed-nothing", "presumed-abort", "participant-initiated"};
+    const char *form = forms[random_below(r, 3)];
+    spec_set(spec, "form", "%s", form);
+    bool apart = random_chance(r, 0.5);
+    int64_t manager = random_between(r, 1, spec->nodes);
+    if (apart) spec_set(spec, "manager", "%lld", (long long)manager);
+    double refuse = random_unit(r) * 0.15;
+    spec_set(spec, "refuse", "%.3f", temper == TEMPER_PLAIN ? refuse : refuse / 2);
+    spec_set(spec, "vote_timeout", "%lldns", (long long)random_between(r, 60 * MS, 200 * MS));
+    spec_set(spec, "retry_interval", "%lldns", (long long)random_between(r, 20 * MS, 80 * MS));
+    spec_set(spec, "cooperative", "%s", flag(random_chance(r, 0.5)));
+}
+
 /* What else a protocol wants drawn; without a line here its options stay at their defaults. Sets election_timeout, the
  * time in which its run is measured, which need not be an option of it. */
 struct swarm {
@@ -67,6 +82,7 @@ struct swarm {
 
 static const struct swarm swarms[] = {
     {"raft", draw_raft},
+    {"2pc", draw_two_phase},
 };
 
 static void draw_protocol(struct run_spec *spec, struct random *r, enum temper temper) {

@@ -18,7 +18,13 @@
     M(14, snapshot_chunk,   SNAPSHOT_CHUNK) \
     M(15, snapshot_reply,   SNAPSHOT_REPLY) \
     M(16, recover_request,  RECOVER_REQUEST) \
-    M(17, recover_reply,    RECOVER_REPLY)
+    M(17, recover_reply,    RECOVER_REPLY) \
+    M(40, commit_begin,     COMMIT_BEGIN) \
+    M(41, commit_prepare,   COMMIT_PREPARE) \
+    M(42, commit_vote,      COMMIT_VOTE) \
+    M(43, commit_decision,  COMMIT_DECISION) \
+    M(44, commit_ack,       COMMIT_ACK) \
+    M(45, commit_inquiry,   COMMIT_INQUIRY)
 
 /* The null protocol of the benchmarks. */
 #define WIRE_PING_FIXED(F) F(uint64_t, term) F(uint64_t, hops) F(uint64_t, a) F(uint64_t, b) F(uint64_t, c)
@@ -64,6 +70,22 @@
 #define WIRE_RECOVER_REPLY_FIXED(F) F(uint64_t, nonce) F(uint64_t, term) F(uint64_t, last_index) F(uint64_t, commit) \
     F(uint8_t, leader)
 #define WIRE_RECOVER_REPLY_BLOBS(B)
+
+/* Atomic commit. transaction: its number (protocol/transaction.h); data: what was proposed. begin: a participant's
+ * readiness, which begins the transaction (Gray and Lamport 2006, section 2). settled: the sender's transactions with a
+ * sequence below it are over, and may be forgotten. vote: qrt_vote. outcome: 1 commit, 2 abort. */
+#define WIRE_COMMIT_BEGIN_FIXED(F) F(uint64_t, transaction)
+#define WIRE_COMMIT_BEGIN_BLOBS(B) B(data)
+#define WIRE_COMMIT_PREPARE_FIXED(F) F(uint64_t, transaction) F(uint64_t, settled)
+#define WIRE_COMMIT_PREPARE_BLOBS(B) B(data)
+#define WIRE_COMMIT_VOTE_FIXED(F) F(uint64_t, transaction) F(uint8_t, vote)
+#define WIRE_COMMIT_VOTE_BLOBS(B)
+#define WIRE_COMMIT_DECISION_FIXED(F) F(uint64_t, transaction) F(uint8_t, outcome)
+#define WIRE_COMMIT_DECISION_BLOBS(B)
+#define WIRE_COMMIT_ACK_FIXED(F) F(uint64_t, transaction)
+#define WIRE_COMMIT_ACK_BLOBS(B)
+#define WIRE_COMMIT_INQUIRY_FIXED(F) F(uint64_t, transaction)
+#define WIRE_COMMIT_INQUIRY_BLOBS(B)
 /* clang-format on */
 
 #endif

@@ -10,6 +10,10 @@
 #include <cmocka.h>
 
 struct cluster *scenario_new(const char *options) {
+    return scenario_new_of("raft", options);
+}
+
+struct cluster *scenario_new_of(const char *protocol, const char *options) {
     struct setting settings[32];
     struct error e = {0};
     size_t count = 0;
@@ -20,8 +24,8 @@ struct cluster *scenario_new(const char *options) {
         *value++ = 0;
         settings[count++] = (struct setting){word, value};
     }
-    struct cluster *c = cluster_new("raft", settings, count, NULL, &e);
-    if (!c) fail_msg("%s: %s", options, e.text);
+    struct cluster *c = cluster_new(protocol, settings, count, NULL, &e);
+    if (!c) fail_msg("%s %s: %s", protocol, options, e.text);
     free(text);
     return c;
 }

@@ -9,7 +9,8 @@
 #define SECOND INT64_C(1000000000)
 
 /* Options as "nodes=5 seed=7". */
-struct cluster *scenario_new(const char *options);
+struct cluster *scenario_new(const char *options); /* of Raft */
+struct cluster *scenario_new_of(const char *protocol, const char *options);
 void scenario_run(struct cluster *c, int64_t ns);
 /* One directive, or a plan whose times count from now. */
 void scenario_fault(struct cluster *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
