@@ -9,7 +9,7 @@ local Transactions = {}
 ---@class quorate.Transaction
 ---@field outcome "commit"|"abort"|"unknown" unknown: its coordinator did not live to say; `why` says more
 ---@field index integer its number
----@field latency number seconds from the call to the answer
+---@field latency number seconds from the call to the answer; unknown: until now
 ---@field coordinator integer
 ---@field committed boolean
 ---@field votes table<integer, string> "yes", "no", "read-only", "none"

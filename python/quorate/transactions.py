@@ -19,10 +19,11 @@ class Transaction:
     """How a transaction ended, or stands.
 
     `outcome` is "commit", "abort", or "unknown" when its coordinator did not live to say; `why` says more
-    then. `index` is its number, `latency` the seconds from the call to the answer, `votes` and `states` what
-    each participant has voted ("yes", "no", "read-only", "none") and where it stands ("committed", "aborted",
-    "prepared", "blocked", "down", "none"). `blocked` holds, for each participant that voted yes and then found
-    nobody who knew the decision, for how many seconds it was blocked up to now.
+    then. `index` is its number, `latency` the seconds from the call to the answer (unknown: until now).
+    `votes` and `states` tell what each participant has voted ("yes", "no", "read-only", "none") and where it
+    stands ("committed", "aborted", "prepared", "blocked", "down", "none"). `blocked` holds, for each
+    participant that voted yes and then found nobody who knew the decision, for how many seconds it was
+    blocked up to now.
     """
 
     outcome: str

@@ -240,7 +240,7 @@ const char *report_transaction(struct cluster *c, uint64_t ticket, struct error 
         snprintf(outcome, sizeof outcome, "%.*s", (int)v.result.size, (const char *)v.result.data);
     char why[ERROR_TEXT_MAX];
     say_why(c, &v, why, sizeof why);
-    int64_t latency = v.result.status == QRT_MORE ? c->class->now(c->runtime) - v.proposal->made : v.result.latency_ns;
+    int64_t latency = v.result.status == QRT_OK ? v.result.latency_ns : c->class->now(c->runtime) - v.proposal->made;
     json_t *root =
         json_pack("{s:I, s:i, s:s, s:s, s:f, s:o, s:o}", "index", (json_int_t)v.id, "coordinator", v.proposal->node,
                   "outcome", outcome, "why", why, "latency", (double)latency / 1e9, "participants",
