@@ -106,7 +106,10 @@ class Transactions(ClusterBase):
         given = work if isinstance(work, Mapping) else dict.fromkeys(work, b"")
         parts = {node_id(n): encode(what) for n, what in given.items()}
         parts.update({n: b"" for n in votes if n not in parts})
-        kept = [(n, votes.get(n, lib.QRT_VOTE_YES), ffi.from_buffer(what), len(what)) for n, what in parts.items()]
+        kept = [
+            (n, votes.get(n, lib.QRT_VOTE_YES), ffi.new("uint8_t[]", what), len(what))
+            for n, what in parts.items()
+        ]
         ticket = ffi.new("uint64_t *")
         array = ffi.new("qrt_participant[]", kept)
         self._call(lib.qrt_cluster_transact, node_id(coordinator), array, len(kept), ticket)
