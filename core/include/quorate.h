@@ -111,8 +111,18 @@ typedef enum qrt_kind {
     QRT_KIND_DECIDE = 30, /* the node decides; index: instance or transaction; term: ballot, round or epoch; value:
                              hash of what; detail: 0, or a transaction's outcome: 1 commit, 2 abort */
     QRT_KIND_STATE = 31,  /* the node enters a state of an instance or transaction (index); detail: which; see the
-                             protocol's page */
+                             protocol's page. index 0: its roles in ballots: 1 proposes, 2 accepts, 4 learns, added */
 } qrt_kind;
+
+/* What a ballot's message asks or says (QRT_KIND_BALLOT). */
+typedef enum qrt_ballot {
+    QRT_BALLOT_PREPARE = 1, /* 1a, to all acceptors */
+    QRT_BALLOT_PROMISE = 2, /* 1b; link: the ballot in which its value was accepted, 0 none */
+    QRT_BALLOT_ACCEPT =
+        3, /* 2a, to all acceptors; link: the ballot whose value it had to take over, 0: its own choice */
+    QRT_BALLOT_ACCEPTED = 4, /* 2b */
+    QRT_BALLOT_REFUSE = 5,   /* instead of 1b or 2b; link: the higher ballot that is promised */
+} qrt_ballot;
 
 typedef enum qrt_role {
     QRT_ROLE_NONE = 0,

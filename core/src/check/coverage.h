@@ -25,7 +25,9 @@
     X(LEADER_DEPOSED,      "a leader stepped down alive") \
     X(OUTCOME_UNKNOWN,     "a client could not tell whether its operation was executed") \
     X(OPERATION_FAILED,    "an operation certainly failed") \
-    X(READ_SERVED,         "a linearizable read was answered")
+    X(READ_SERVED,         "a linearizable read was answered") \
+    X(BALLOT_PREEMPTED,    "a proposer met a higher ballot than its own") \
+    X(VALUE_ADOPTED,       "a proposer had to take over a value accepted in an earlier ballot")
 /* clang-format on */
 
 enum coverage_condition {

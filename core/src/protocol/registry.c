@@ -3,7 +3,7 @@
 
 #include "protocol/protocol.h"
 
-#define PROTOCOLS(P) P(raft) P(null)
+#define PROTOCOLS(P) P(raft) P(paxos) P(null)
 
 #define P(name) extern const struct protocol protocol_##name;
 PROTOCOLS(P)
