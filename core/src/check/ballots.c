@@ -1,8 +1,7 @@
 #include "check/ballots.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
-
-#include "base/memory.h"
 
 #define ROLE_ACCEPTS 2 /* in the detail of QRT_KIND_STATE */
 
@@ -95,4 +94,31 @@ const struct ballot *ballots_event(struct ballots *b, const qrt_event *e) {
     if (e->detail == QRT_BALLOT_ACCEPT || !set_add(at->accepted_by, e->node)) return at;
     if (++at->accepted == ballots_quorum(b, e->group)) at->chosen_at = e->time;
     return at;
+}
+
+static void print_quorum(const struct ballot *at, struct buffer *out) {
+    bool first = true;
+    for (unsigned node = 0; node < BALLOTS_NODES; node++) {
+        if (!(at->accepted_by[node / 64] >> (node % 64) & 1)) continue;
+        buffer_printf(out, "%s%u", first ? "" : ", ", node);
+        first = false;
+    }
+}
+
+void ballots_print(const struct ballots *b, struct buffer *out) {
+    buffer_printf(out, "[");
+    for (size_t i = 0; i < b->count; i++) {
+        const struct ballot *at = &b->all[i];
+        buffer_printf(out, "%s{\"group\": %u, \"instance\": %" PRIu64 ", \"ballot\": %" PRIu64, i ? ",\n" : "",
+                      at->group, at->instance, at->number);
+        buffer_printf(out, ", \"round\": %" PRIu64 ", \"node\": %u, \"value\": \"%016" PRIx64 "\", \"quorum\": [",
+                      at->number >> 16, (unsigned)(at->number & 0xffff), at->value);
+        print_quorum(at, out);
+        if (at->chosen_at < 0)
+            buffer_printf(out, "], \"time\": null}");
+        else
+            buffer_printf(out, "], \"time\": %" PRId64 ".%09" PRId64 "}", at->chosen_at / 1000000000,
+                          at->chosen_at % 1000000000);
+    }
+    buffer_printf(out, "]");
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/memory.h"
 #include "quorate.h"
 
 #define BALLOTS_NODES 129                        /* node ids below this */
@@ -44,5 +45,7 @@ const struct ballot *ballots_find(const struct ballots *b, uint16_t group, uint6
 /* How many acceptors a quorum has. */
 uint16_t ballots_quorum(const struct ballots *b, uint16_t group);
 size_t ballots_memory(const struct ballots *b);
+/* JSON; see qrt_trace_ballots. */
+void ballots_print(const struct ballots *b, struct buffer *out);
 
 #endif

@@ -115,7 +115,8 @@ bool checkers_violated(const struct checkers *c) {
     return violated;
 }
 
-void checkers_measure(const struct checkers *c, int64_t now, struct agreement_measure *m) {
+bool checkers_measure(const struct checkers *c, int64_t now, struct agreement_measure *m) {
     *m = (struct agreement_measure){.consensus_at = -1, .first_inconsistent = -1};
     if (c->states[RAFT]) raft_checker_measure(c->states[RAFT], now, m);
+    return c->states[RAFT] != NULL;
 }

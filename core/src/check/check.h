@@ -43,6 +43,7 @@ struct trace_sink checkers_sink(struct checkers *c);
 /* All registered properties with their verdicts as of now; the array belongs to c. */
 const struct property *checkers_properties(const struct checkers *c, size_t *count);
 bool checkers_violated(const struct checkers *c); /* cheap */
-void checkers_measure(const struct checkers *c, int64_t now, struct agreement_measure *m);
+/* False when the protocol replicates no value of which this could be said. */
+bool checkers_measure(const struct checkers *c, int64_t now, struct agreement_measure *m);
 
 #endif

@@ -108,7 +108,7 @@ static void add_linearizability(struct cluster *c, json_t *list, const struct hi
 static void add_measures(struct cluster *c, json_t *root) {
     if (!c->checkers) return;
     struct agreement_measure m;
-    checkers_measure(c->checkers, c->class->now(c->runtime), &m);
+    if (!checkers_measure(c->checkers, c->class->now(c->runtime), &m)) return;
     json_object_set_new(root, "consistency",
                         json_pack("{s:f, s:o}", "share", m.consistent_share, "first_inconsistent",
                                   m.first_inconsistent < 0 ? json_null() : seconds_value(m.first_inconsistent)));

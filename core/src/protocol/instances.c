@@ -12,7 +12,7 @@ struct instance_chunk {
     uint32_t references;
     uint32_t used, capacity; /* bytes of values; what was replaced stays until the chunk goes */
     uint8_t *arena;
-    struct instance at[INSTANCES_CHUNK];
+    struct decree at[INSTANCES_CHUNK];
 };
 
 static void chunk_unref(struct instance_chunk *c) {
@@ -40,8 +40,8 @@ static const struct instance_chunk *chunk_of(const struct instances *t, uint64_t
     return i < t->count ? t->chunks[i] : NULL;
 }
 
-const struct instance *instances_at(const struct instances *t, uint64_t number) {
-    static const struct instance nothing;
+const struct decree *instances_at(const struct instances *t, uint64_t number) {
+    static const struct decree nothing;
     const struct instance_chunk *c = chunk_of(t, number);
     return c ? &c->at[(number - 1) % INSTANCES_CHUNK] : &nothing;
 }
@@ -49,7 +49,7 @@ const struct instance *instances_at(const struct instances *t, uint64_t number) 
 struct bytes instances_value(const struct instances *t, uint64_t number) {
     const struct instance_chunk *c = chunk_of(t, number);
     if (!c) return (struct bytes){0};
-    const struct instance *i = &c->at[(number - 1) % INSTANCES_CHUNK];
+    const struct decree *i = &c->at[(number - 1) % INSTANCES_CHUNK];
     return (struct bytes){i->size ? c->arena + i->offset : NULL, i->size};
 }
 
@@ -80,7 +80,7 @@ static struct instance_chunk *chunk_edit(struct instances *t, uint64_t number) {
     return t->chunks[i];
 }
 
-struct instance *instances_edit(struct instances *t, uint64_t number) {
+struct decree *instances_edit(struct instances *t, uint64_t number) {
     return &chunk_edit(t, number)->at[(number - 1) % INSTANCES_CHUNK];
 }
 
@@ -101,7 +101,7 @@ static void chunk_compact(struct instance_chunk *c) {
     if (c->used < ARENA_MIN || c->used / 2 < live) return;
     uint8_t *arena = mem_alloc(live + 1);
     for (size_t i = 0; i < INSTANCES_CHUNK; i++) {
-        struct instance *at = &c->at[i];
+        struct decree *at = &c->at[i];
         if (at->size) memcpy(arena + used, c->arena + at->offset, at->size);
         at->offset = used;
         used += at->size;
@@ -113,7 +113,7 @@ static void chunk_compact(struct instance_chunk *c) {
 
 void instances_put(struct instances *t, uint64_t number, struct bytes value) {
     struct instance_chunk *c = chunk_edit(t, number);
-    struct instance *i = &c->at[(number - 1) % INSTANCES_CHUNK];
+    struct decree *i = &c->at[(number - 1) % INSTANCES_CHUNK];
     if (i->size == value.size) {
         if (value.size) memmove(c->arena + i->offset, value.data, value.size);
         return;
@@ -128,7 +128,7 @@ void instances_put(struct instances *t, uint64_t number, struct bytes value) {
 }
 
 bool instances_decide(struct instances *t, uint64_t number, uint64_t ballot, struct bytes value) {
-    struct instance *i = instances_edit(t, number);
+    struct decree *i = instances_edit(t, number);
     if (i->decided) return false;
     i->decided = ballot;
     instances_put(t, number, value);
@@ -141,7 +141,7 @@ uint64_t instances_fingerprint(const struct instances *t) {
     for (size_t k = 0; k < t->count; k++) {
         const struct instance_chunk *c = t->chunks[k];
         for (size_t i = 0; c && i < INSTANCES_CHUNK; i++) {
-            const struct instance *at = &c->at[i];
+            const struct decree *at = &c->at[i];
             if (!at->promised && !at->decided && !at->accepted) continue;
             f = hash_fold(hash_fold(f, k * INSTANCES_CHUNK + i), at->promised);
             f = hash_fold(hash_fold(f, at->accepted), at->decided);

@@ -13,7 +13,7 @@
 #define INSTANCES_CHUNK 64u
 #define INSTANCES_MAX (UINT64_C(1) << 24) /* the highest number; bounds what a peer can make us reserve */
 
-struct instance {
+struct decree {
     uint64_t promised; /* the highest ballot promised; 0 none */
     uint64_t accepted; /* the ballot in which the value was accepted; 0 none */
     uint64_t decided;  /* the ballot in which it was chosen; 0: not known */
@@ -36,10 +36,10 @@ static inline bool instances_fits(uint64_t number) {
     return number >= 1 && number <= INSTANCES_MAX;
 }
 /* A zeroed one where nothing is known. */
-const struct instance *instances_at(const struct instances *t, uint64_t number);
+const struct decree *instances_at(const struct instances *t, uint64_t number);
 struct bytes instances_value(const struct instances *t, uint64_t number);
 /* For writing, ours alone; valid until the next call. */
-struct instance *instances_edit(struct instances *t, uint64_t number);
+struct decree *instances_edit(struct instances *t, uint64_t number);
 void instances_put(struct instances *t, uint64_t number, struct bytes value);
 /* False, and nothing changes, when it was decided before. */
 bool instances_decide(struct instances *t, uint64_t number, uint64_t ballot, struct bytes value);

@@ -40,7 +40,7 @@ void paxos_note(struct paxos *p, uint8_t what, uint16_t peer, uint64_t instance,
 /* Records */
 
 uint64_t paxos_save(struct paxos *p, uint64_t instance) {
-    const struct instance *i = instances_at(&p->instances, instance);
+    const struct decree *i = instances_at(&p->instances, instance);
     struct bytes value = i->accepted ? instances_value(&p->instances, instance) : (struct bytes){0};
     size_t size = RECORD_ACCEPTOR_SIZE + value.size;
     struct writer w = writer_of(outbox_persist(p->out, size, instance, i->promised), size);
@@ -53,7 +53,7 @@ uint64_t paxos_save(struct paxos *p, uint64_t instance) {
 }
 
 void paxos_save_decision(struct paxos *p, uint64_t instance) {
-    const struct instance *i = instances_at(&p->instances, instance);
+    const struct decree *i = instances_at(&p->instances, instance);
     struct bytes value = instances_value(&p->instances, instance);
     size_t size = RECORD_DECISION_SIZE + value.size;
     struct writer w = writer_of(outbox_persist(p->out, size, instance, i->decided), size);
@@ -70,7 +70,7 @@ static bool replay_acceptor(struct paxos *p, struct reader *in) {
     if (in->failed || !instances_fits(instance) || value.size > PAXOS_VALUE_MAX ||
         (promised && !paxos_ballot_fits(p, promised)) || (accepted && !paxos_ballot_fits(p, accepted)))
         return false;
-    struct instance *i = instances_edit(&p->instances, instance);
+    struct decree *i = instances_edit(&p->instances, instance);
     i->promised = promised;
     i->accepted = accepted;
     if (!i->decided) instances_put(&p->instances, instance, value);

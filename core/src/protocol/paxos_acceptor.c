@@ -17,7 +17,7 @@ static void refuse(struct paxos *p, uint16_t to, uint64_t instance, uint64_t bal
 
 /* Raises the promise; whether anything changed. */
 static bool promise(struct paxos *p, uint64_t instance, uint64_t ballot) {
-    struct instance *i = instances_edit(&p->instances, instance);
+    struct decree *i = instances_edit(&p->instances, instance);
     if (ballot <= i->promised) return false;
     i->promised = ballot;
     if (paxos_has_bug(p, PAXOS_ONE_BALLOT_VARIABLE) && i->accepted) i->accepted = ballot;
@@ -26,7 +26,7 @@ static bool promise(struct paxos *p, uint64_t instance, uint64_t ballot) {
 
 /* Records the acceptance; whether anything changed. */
 static bool accept_(struct paxos *p, uint64_t instance, uint64_t ballot, struct bytes value) {
-    struct instance *i = instances_edit(&p->instances, instance);
+    struct decree *i = instances_edit(&p->instances, instance);
     bool repeated = i->accepted == ballot && i->promised == ballot;
     if (repeated) return false;
     if (!paxos_has_bug(p, PAXOS_ACCEPT_WITHOUT_PROMISE)) i->promised = ballot;
@@ -42,7 +42,7 @@ void paxos_on_prepare(struct paxos *p, const struct message *m) {
         paxos_reject(p, m);
         return;
     }
-    const struct instance before = *instances_at(&p->instances, q->instance);
+    const struct decree before = *instances_at(&p->instances, q->instance);
     if (before.decided) {
         paxos_tell(p, m->from, q->instance, false);
         return;
@@ -71,7 +71,7 @@ void paxos_on_accept(struct paxos *p, const struct message *m) {
         paxos_reject(p, m);
         return;
     }
-    const struct instance before = *instances_at(&p->instances, q->instance);
+    const struct decree before = *instances_at(&p->instances, q->instance);
     if (before.decided) {
         paxos_tell(p, m->from, q->instance, false);
         return;

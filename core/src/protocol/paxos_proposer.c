@@ -180,7 +180,7 @@ void paxos_on_own_record(struct paxos *p) {
     if (!a->phase || !a->own_record || p->stored < a->own_record) return;
     a->own_record = 0;
     if (!paxos_accepts(p)) return; /* a proposer apart: only its ballot was to be durable */
-    const struct instance *i = instances_at(&p->instances, a->instance);
+    const struct decree *i = instances_at(&p->instances, a->instance);
     if (a->phase == PAXOS_PREPARING && i->accepted < a->ballot)
         adopt(p, i->accepted, instances_value(&p->instances, a->instance));
     if (count_answer(p, p->slot)) conclude(p);

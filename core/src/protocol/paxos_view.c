@@ -28,7 +28,7 @@ void paxos_status(const void *state, struct protocol_status *s) {
 
 bool paxos_entry(const void *state, uint64_t index, struct entry *entry) {
     const struct paxos *p = state;
-    const struct instance *i = instances_fits(index) ? instances_at(&p->instances, index) : NULL;
+    const struct decree *i = instances_fits(index) ? instances_at(&p->instances, index) : NULL;
     if (!i || !i->decided) return false;
     *entry = (struct entry){.index = index, .term = i->decided, .kind = ENTRY_OPAQUE};
     entry->data = instances_value(&p->instances, index);
@@ -69,7 +69,7 @@ static void field_u64(inspect_fn *field, void *context, const char *name, uint64
 }
 
 static void inspect_open(const struct paxos *p, uint64_t number, inspect_fn *field, void *context) {
-    const struct instance *i = instances_at(&p->instances, number);
+    const struct decree *i = instances_at(&p->instances, number);
     field_u64(field, context, "promised", i->promised);
     field_u64(field, context, "accepted", i->accepted);
 }
@@ -134,7 +134,7 @@ bool paxos_invariants(const void *state, struct error *e) {
     HOLDS(p->stored <= p->written);
     HOLDS(a->phase != PAXOS_IDLE || p->waiting_count == 0);
     if (p->instances.known < INSTANCES_MAX) {
-        const struct instance *i = instances_at(&p->instances, p->instances.known + 1);
+        const struct decree *i = instances_at(&p->instances, p->instances.known + 1);
         HOLDS(i->accepted <= i->promised);
     }
     if (a->phase == PAXOS_IDLE) return true;
