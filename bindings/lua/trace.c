@@ -94,6 +94,15 @@ static int trace_svg(lua_State *L) {
     return 1;
 }
 
+/* The rows of qrt_trace_ballots, as JSON. */
+static int trace_ballots(lua_State *L) {
+    qrt_trace *t = self_trace(L);
+    const char *json = qrt_trace_ballots(t);
+    if (!json) return face_fail_text(L, t);
+    face_push_json(L, json);
+    return 1;
+}
+
 /* --- columns --- */
 
 /* 64-bit values are Lua integers of the same bits. */
@@ -150,7 +159,8 @@ static int name_role(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"_count", trace_count}, {"_column", trace_column}, {"_line", trace_line}, {"_svg", trace_svg}, {NULL, NULL},
+    {"_count", trace_count}, {"_column", trace_column},   {"_line", trace_line},
+    {"_svg", trace_svg},     {"_ballots", trace_ballots}, {NULL, NULL},
 };
 
 void trace_open(lua_State *L) {

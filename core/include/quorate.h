@@ -112,10 +112,21 @@ typedef enum qrt_kind {
     QRT_KIND_DECIDE = 30,  /* the node decides; index: instance or transaction; term: ballot, round or epoch; value:
                              hash of what; detail: 0, or a transaction's outcome: 1 commit, 2 abort */
     QRT_KIND_STATE = 31,   /* the node enters a state of an instance or transaction (index); detail: which (of a
-                             transaction: qrt_transaction_state); see the protocol's page */
+                             transaction: qrt_transaction_state; index 0: its roles in ballots, added: 1 proposes,
+                             2 accepts, 4 learns); see the protocol's page */
     QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
                               value: the suspicion in millionths */
 } qrt_kind;
+
+/* What a ballot's message asks or says (QRT_KIND_BALLOT). */
+typedef enum qrt_ballot {
+    QRT_BALLOT_PREPARE = 1, /* 1a, to all acceptors */
+    QRT_BALLOT_PROMISE = 2, /* 1b; link: the ballot in which its value was accepted, 0 none */
+    QRT_BALLOT_ACCEPT =
+        3, /* 2a, to all acceptors; link: the ballot whose value it had to take over, 0: its own choice */
+    QRT_BALLOT_ACCEPTED = 4, /* 2b */
+    QRT_BALLOT_REFUSE = 5,   /* instead of 1b or 2b; link: the higher ballot that is promised */
+} qrt_ballot;
 
 typedef enum qrt_role {
     QRT_ROLE_NONE = 0,
@@ -380,6 +391,11 @@ QRT_API size_t qrt_trace_line(const qrt_trace *t, size_t i, char *out, size_t si
 /* A space-time diagram (SVG text, owned by t until the next such call) of at most 300 events around what matters: the
  * event of that number, or, with UINT64_MAX, the first violation, else the last election. */
 QRT_API const char *qrt_trace_svg(qrt_trace *t, uint64_t around);
+/* The ballots whose value was asked for or accepted, in the order in which they were first heard of (JSON, owned by t until
+ * the next such call): [{"group","instance","ballot","round","node","value","quorum","time"}]. node: the proposer; value: the
+ * hash of its bytes (hexadecimal); quorum: the acceptors that accepted it, ascending; time: seconds until enough of them had
+ * done so for the value to be chosen, null when they never were. Needs the whole trace recorded. */
+QRT_API const char *qrt_trace_ballots(qrt_trace *t);
 
 /* --- Histories -------------------------------------------------------------------------------------- */
 

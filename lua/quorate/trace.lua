@@ -1,6 +1,7 @@
 --- The trace of a run: events as columns of C memory, lines for people, a space-time diagram.
 local arguments = require "quorate.arguments"
 local core = require "quorate.core"
+local display = require "quorate.display"
 
 local COLUMNS = { "time", "node", "group", "kind", "detail", "peer", "term", "index", "link", "value" }
 
@@ -79,6 +80,39 @@ end
 ---@return string?, string?, string?
 function Trace:svg(around)
    return self:_svg(around)
+end
+
+--- One ballot of one instance of consensus. `ballot` is round << 16 | node, where `node` is its proposer; `value`
+--- the hash of the bytes that it asked for (hexadecimal); `quorum` the acceptors that accepted it; `time` the
+--- seconds until enough of them had done so, and the value was chosen (nil: that never came).
+---@class quorate.Ballot
+---@field instance integer
+---@field ballot integer
+---@field round integer
+---@field node integer
+---@field value string
+---@field quorum integer[]
+---@field time number?
+---@field group integer
+
+local ballot = {
+   __tostring = function(b)
+      local nodes = #b.quorum > 0 and "n" .. table.concat(b.quorum, ", n") or "nobody"
+      local after = b.time and "chosen after " .. display.seconds(b.time) or "never chosen"
+      return string.format("instance %d, round %d of n%d: %s accepted by %s, %s", b.instance, b.round, b.node, b.value,
+         nodes, after)
+   end,
+}
+
+--- The ballots whose value was asked for or accepted, in the order in which they were first heard of. Computed from
+--- the recorded events, so the whole trace must be recorded; empty for protocols without ballots.
+---@return quorate.Ballot[]
+function Trace:ballots()
+   local rows = self:_ballots()
+   for i = 1, #rows do
+      setmetatable(rows[i], ballot)
+   end
+   return rows
 end
 
 local function names_of(name)

@@ -9,6 +9,7 @@
 ...     print(c.check())
 """
 
+from quorate.ballots import Ballot
 from quorate.benchmarks import bench
 from quorate.campaigns import Campaign, CampaignResult, Run, Violation, campaign, replay
 from quorate.catalogue import bugs, fault_model, machines, options, protocols, version
@@ -80,6 +81,7 @@ __version__ = version()
 __all__ = [
     "ArgumentError",
     "Balance",
+    "Ballot",
     "BertierDetector",
     "BusyError",
     "Campaign",

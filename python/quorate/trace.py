@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from quorate._ffi import Handle, ffi, lib, text_at, view
+from quorate.ballots import Ballot
 from quorate.display import html_table
 
 if TYPE_CHECKING:
@@ -127,6 +128,15 @@ class Trace:
         NotFoundError when that event was not recorded.
         """
         return self._handle.text(lib.qrt_trace_svg, 2**64 - 1 if around is None else around)
+
+    def ballots(self) -> list[Ballot]:
+        """The ballots whose value was asked for or accepted, in the order in which they were first heard of.
+
+        Computed from the recorded events, so the whole trace must be recorded. See
+        :class:`quorate.Ballot`; empty for protocols without ballots.
+        """
+        rows = self._handle.json(lib.qrt_trace_ballots)
+        return [Ballot.from_report(row) for row in rows]
 
     def _repr_svg_(self) -> str:
         return self.svg()

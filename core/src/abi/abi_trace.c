@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "abi/abi_cluster.h"
+#include "check/ballots.h"
 #include "check/explain.h"
 #include "trace/diagram.h"
 
@@ -15,7 +16,7 @@ struct qrt_trace {
     struct trace trace; /* shares its blocks with the cluster's; for lines and diagrams */
     uint16_t nodes;
     uint64_t first_bad; /* the first violation; UINT64_MAX: none */
-    struct buffer svg;
+    struct buffer svg, ballots;
 };
 
 /* One block, the 8-byte columns first, so that all are aligned. */
@@ -89,6 +90,7 @@ QRT_API void qrt_trace_free(qrt_trace **t) {
     free((*t)->memory);
     trace_free(&(*t)->trace);
     buffer_free(&(*t)->svg);
+    buffer_free(&(*t)->ballots);
     free(*t);
     *t = NULL;
 }
@@ -151,4 +153,16 @@ QRT_API const char *qrt_trace_svg(qrt_trace *t, uint64_t around) {
     draw(t, focus);
     handle_leave(&t->handle, QRT_OK);
     return buffer_text(&t->svg);
+}
+
+QRT_API const char *qrt_trace_ballots(qrt_trace *t) {
+    if (handle_enter(t ? &t->handle : NULL, HANDLE_TRACE)) return NULL;
+    struct ballots b;
+    ballots_init(&b, t->nodes);
+    for (size_t i = 0; i < t->columns.count; i++) ballots_event(&b, trace_at(&t->trace, t->columns.first + i));
+    buffer_clear(&t->ballots);
+    ballots_print(&b, &t->ballots);
+    ballots_free(&b);
+    handle_leave(&t->handle, QRT_OK);
+    return buffer_text(&t->ballots);
 }

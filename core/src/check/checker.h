@@ -44,4 +44,7 @@ extern const struct checker atomic_checker;
 extern const struct checker raft_checker;
 void raft_checker_measure(const void *state, int64_t now, struct agreement_measure *m);
 
+/* Agreement, validity, integrity of decisions, and the quorums behind them. */
+extern const struct checker consensus_checker;
+
 #endif

@@ -54,6 +54,11 @@ static void on_drop(struct coverage *c, const qrt_event *e) {
     if (e->detail == QRT_DROP_DOWN) coverage_see(c, COVERAGE_SENT_TO_DEAD);
 }
 
+static void on_ballot(struct coverage *c, const qrt_event *e) {
+    if (e->detail == QRT_BALLOT_REFUSE) coverage_see(c, COVERAGE_BALLOT_PREEMPTED);
+    if (e->detail == QRT_BALLOT_ACCEPT && e->link) coverage_see(c, COVERAGE_VALUE_ADOPTED);
+}
+
 static void coverage_event(void *context, const qrt_event *e, uint64_t number) {
     struct coverage *c = context;
     if (c->next.kinds >> e->kind & 1) c->next.event(c->next.context, e, number);
@@ -61,6 +66,7 @@ static void coverage_event(void *context, const qrt_event *e, uint64_t number) {
     case QRT_KIND_ROLE: on_role(c, e); break;
     case QRT_KIND_CRASH: on_crash(c, e); break;
     case QRT_KIND_DROP: on_drop(c, e); break;
+    case QRT_KIND_BALLOT: on_ballot(c, e); break;
     case QRT_KIND_REJECT:
         if (e->detail == QRT_DROP_CORRUPT) coverage_see(c, COVERAGE_CORRUPT_REJECTED);
         break;
@@ -86,25 +92,19 @@ struct trace_sink coverage_sink(struct coverage *c) {
     uint64_t own = 1u << QRT_KIND_ROLE | 1u << QRT_KIND_CRASH | 1u << QRT_KIND_DROP | 1u << QRT_KIND_REJECT |
                    1u << QRT_KIND_TRUNCATE | 1u << QRT_KIND_CHECKPOINT | 1u << QRT_KIND_RESTORE |
                    1u << QRT_KIND_CAUGHT_UP | 1u << QRT_KIND_PAUSE | 1u << QRT_KIND_RETURN | 1u << QRT_KIND_VOTE |
-                   1u << QRT_KIND_DECIDE | 1u << QRT_KIND_STATE;
+                   1u << QRT_KIND_DECIDE | 1u << QRT_KIND_STATE | 1u << QRT_KIND_BALLOT;
     return (struct trace_sink){own | c->next.kinds, coverage_event, c};
 }
 
-static const char *const names[] = {
-    "leader-replaced",     "election-repeated",   "log-truncated",       "checkpoint-taken", "snapshot-installed",
-    "wiped-caught-up",     "crashed-in-step",     "unsynced-lost",       "disk-wiped",       "node-paused",
-    "partition-dropped",   "message-lost",        "corrupt-rejected",    "sent-to-dead",     "leader-crashed",
-    "leader-deposed",      "outcome-unknown",     "operation-failed",    "read-served",      "transaction-committed",
-    "transaction-aborted", "transaction-refused", "participant-blocked", "blocked-released", "coordinator-crashed",
-};
-_Static_assert(sizeof names / sizeof *names == COVERAGE_COUNT, "a name for each condition");
-
 const char *coverage_name(size_t condition) {
+#define X(id, name, says) name,
+    static const char *const names[] = {COVERAGE_LIST(X)};
+#undef X
     return condition < COVERAGE_COUNT ? names[condition] : NULL;
 }
 
 const char *coverage_says(size_t condition) {
-#define X(name, says) says,
+#define X(id, name, says) says,
     static const char *const sentences[] = {COVERAGE_LIST(X)};
 #undef X
     return condition < COVERAGE_COUNT ? sentences[condition] : NULL;

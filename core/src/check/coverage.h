@@ -7,35 +7,37 @@
 
 /* clang-format off */
 #define COVERAGE_LIST(X) \
-    X(LEADER_REPLACED,     "a second leader was elected") \
-    X(ELECTION_REPEATED,   "an election ended without a leader and began again") \
-    X(LOG_TRUNCATED,       "a follower dropped conflicting entries") \
-    X(CHECKPOINT_TAKEN,    "a node compacted its log into a snapshot") \
-    X(SNAPSHOT_INSTALLED,  "a follower was brought up by a peer's snapshot") \
-    X(WIPED_CAUGHT_UP,     "a wiped member caught up and voted again") \
-    X(CRASHED_IN_STEP,     "a node died between two effects of one step") \
-    X(UNSYNCED_LOST,       "a crash lost unsynced writes") \
-    X(DISK_WIPED,          "a disk was wiped") \
-    X(NODE_PAUSED,         "a node was paused") \
-    X(PARTITION_DROPPED,   "a partition dropped a message") \
-    X(MESSAGE_LOST,        "a link lost a message") \
-    X(CORRUPT_REJECTED,    "a corrupted frame was rejected") \
-    X(SENT_TO_DEAD,        "a message reached a dead node") \
-    X(LEADER_CRASHED,      "a leader crashed") \
-    X(LEADER_DEPOSED,      "a leader stepped down alive") \
-    X(OUTCOME_UNKNOWN,     "a client could not tell whether its operation was executed") \
-    X(OPERATION_FAILED,    "an operation certainly failed") \
-    X(READ_SERVED,         "a linearizable read was answered") \
-    X(TRANSACTION_COMMITTED, "a transaction committed") \
-    X(TRANSACTION_ABORTED, "a transaction aborted") \
-    X(TRANSACTION_REFUSED, "a participant voted no") \
-    X(PARTICIPANT_BLOCKED, "a prepared participant asked for the decision and found nobody who knew it") \
-    X(BLOCKED_RELEASED,    "a blocked participant learnt the decision") \
-    X(COORDINATOR_CRASHED, "a node crashed before it had decided on a transaction that it took")
+    X(LEADER_REPLACED, "leader-replaced", "a second leader was elected") \
+    X(ELECTION_REPEATED, "election-repeated", "an election ended without a leader and began again") \
+    X(LOG_TRUNCATED, "log-truncated", "a follower dropped conflicting entries") \
+    X(CHECKPOINT_TAKEN, "checkpoint-taken", "a node compacted its log into a snapshot") \
+    X(SNAPSHOT_INSTALLED, "snapshot-installed", "a follower was brought up by a peer's snapshot") \
+    X(WIPED_CAUGHT_UP, "wiped-caught-up", "a wiped member caught up and voted again") \
+    X(CRASHED_IN_STEP, "crashed-in-step", "a node died between two effects of one step") \
+    X(UNSYNCED_LOST, "unsynced-lost", "a crash lost unsynced writes") \
+    X(DISK_WIPED, "disk-wiped", "a disk was wiped") \
+    X(NODE_PAUSED, "node-paused", "a node was paused") \
+    X(PARTITION_DROPPED, "partition-dropped", "a partition dropped a message") \
+    X(MESSAGE_LOST, "message-lost", "a link lost a message") \
+    X(CORRUPT_REJECTED, "corrupt-rejected", "a corrupted frame was rejected") \
+    X(SENT_TO_DEAD, "sent-to-dead", "a message reached a dead node") \
+    X(LEADER_CRASHED, "leader-crashed", "a leader crashed") \
+    X(LEADER_DEPOSED, "leader-deposed", "a leader stepped down alive") \
+    X(OUTCOME_UNKNOWN, "outcome-unknown", "a client could not tell whether its operation was executed") \
+    X(OPERATION_FAILED, "operation-failed", "an operation certainly failed") \
+    X(READ_SERVED, "read-served", "a linearizable read was answered") \
+    X(TRANSACTION_COMMITTED, "transaction-committed", "a transaction committed") \
+    X(TRANSACTION_ABORTED, "transaction-aborted", "a transaction aborted") \
+    X(TRANSACTION_REFUSED, "transaction-refused", "a participant voted no") \
+    X(PARTICIPANT_BLOCKED, "participant-blocked", "a prepared participant asked for the decision and found nobody who knew it") \
+    X(BLOCKED_RELEASED, "blocked-released", "a blocked participant learnt the decision") \
+    X(COORDINATOR_CRASHED, "coordinator-crashed", "a node crashed before it had decided on a transaction that it took") \
+    X(BALLOT_PREEMPTED, "ballot-preempted", "a proposer met a higher ballot than its own") \
+    X(VALUE_ADOPTED, "value-adopted", "a proposer had to take over a value accepted in an earlier ballot")
 /* clang-format on */
 
 enum coverage_condition {
-#define X(name, says) COVERAGE_##name,
+#define X(id, name, says) COVERAGE_##id,
     COVERAGE_LIST(X)
 #undef X
         COVERAGE_COUNT

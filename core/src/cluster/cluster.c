@@ -248,6 +248,8 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
     else if (!holds_quorum_to_elect(c, usable, n))
         snprintf(out, size, "the %u of %u nodes that are up hold no quorum of quorum=%s", up, n,
                  c->config.options.quorum);
+    else if (c->config.protocol->leaderless)
+        snprintf(out, size, "%u of %u nodes are up and reach each other; decisions are under way", up, n);
     else
         snprintf(out, size, "%u of %u nodes are up and reach each other; an election is under way in term %llu", up, n,
                  (unsigned long long)term);
@@ -280,7 +282,8 @@ static uint16_t proposal_target(struct cluster *c) {
     for (uint16_t i = 1; i <= c->config.options.nodes; i++) {
         struct node_view v;
         c->class->view(c->runtime, i, &v);
-        if (v.up && !v.paused && v.status.role != QRT_ROLE_RECOVERING) return i;
+        bool takes = v.status.role != QRT_ROLE_RECOVERING && v.status.role != QRT_ROLE_NONE;
+        if (v.up && !v.paused && takes) return i;
     }
     return 0;
 }
@@ -320,7 +323,20 @@ qrt_status cluster_submit(struct cluster *c, uint16_t client, uint8_t operation,
     return QRT_OK;
 }
 
-static void say_result(const struct ticket *t, struct error *e) {
+/* Where nobody needs to lead, a node that refuses has lost its data, or has no part in proposing. */
+static void say_refusal(const struct ticket *t, bool leaderless, struct error *e) {
+    if (leaderless && t->leader)
+        error_set(e, t->status, "n%u takes no proposals: it lost its data, or only accepts; propose at n%u", t->node,
+                  t->leader);
+    else if (leaderless)
+        error_set(e, t->status, "n%u takes no proposals: it lost its data, or only accepts", t->node);
+    else if (t->leader)
+        error_set(e, t->status, "n%u does not lead; it believes that n%u does", t->node, t->leader);
+    else
+        error_set(e, t->status, "n%u does not lead and knows of no leader", t->node);
+}
+
+static void say_result(const struct ticket *t, bool leaderless, struct error *e) {
     bool client = t->node > QRT_CLIENT;
     if (t->status == QRT_OK) return;
     if (t->status == QRT_EUNKNOWN && client)
@@ -331,10 +347,8 @@ static void say_result(const struct ticket *t, struct error *e) {
         error_set(e, t->status,
                   "n%u took the proposal but did not live, or lead, to see it committed: it may or may not be",
                   t->node);
-    else if (t->status == QRT_ENOTLEADER && t->leader)
-        error_set(e, t->status, "n%u does not lead; it believes that n%u does", t->node, t->leader);
     else if (t->status == QRT_ENOTLEADER)
-        error_set(e, t->status, "n%u does not lead and knows of no leader", t->node);
+        say_refusal(t, leaderless, e);
     else
         error_set(e, t->status, "%s", status_text(t->status));
 }
@@ -360,7 +374,7 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     if (!t.done || !p->inner) return QRT_MORE;
     int64_t latency = t.answered - p->made;
     *result = (qrt_result){t.status, t.node, t.leader, t.term, t.index, latency, data.data, data.size};
-    say_result(&t, e);
+    say_result(&t, c->config.protocol->leaderless, e);
     return QRT_OK;
 }
 

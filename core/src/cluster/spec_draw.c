@@ -73,22 +73,75 @@ static void draw_two_phase(struct run_spec *spec, struct random *r, enum temper 
     spec_set(spec, "cooperative", "%s", flag(random_chance(r, 0.5)));
 }
 
+/* Rivals that pause for less time than a message takes meet in the middle of each other's ballots. */
+static void draw_paxos(struct run_spec *spec, struct random *r, enum temper temper) {
+    (void)temper;
+    spec->election_timeout = random_between(r, 60 * MS, 250 * MS);
+    int64_t unit = spec->election_timeout / 100;
+    spec_set(spec, "thrifty", "%s", flag(random_chance(r, 0.8)));
+    spec_set(spec, "retry", "%lldns", (long long)random_between(r, 2 * unit, 20 * unit));
+    spec_set(spec, "backoff", "%lldns", (long long)random_between(r, unit / 10, 8 * unit));
+    spec_set(spec, "learn_interval", "%lldns", (long long)random_between(r, 10 * unit, 200 * unit));
+}
+
+static void add_standing(struct run_spec *spec, uint8_t verb, double probability, int64_t delay_ns, int64_t end) {
+    struct directive d = {.verb = verb, .timing = FAULT_DURING, .at = 3 * spec->election_timeout, .effect = -1};
+    d.until = end;
+    d.probability = probability;
+    if (delay_ns) d.delay = (struct distribution){.kind = DIST_UNIFORM, .b = delay_ns};
+    plan_add(&spec->plan, &d);
+}
+
+/* Whoever leads falls asleep for a moment, again and again: what a quorum accepted meanwhile it decides late. */
+static void add_naps(struct run_spec *spec, int64_t period, int64_t length, int64_t end) {
+    struct directive d = {.verb = FAULT_PAUSE, .timing = FAULT_EVERY, .target = FAULT_LEADER, .effect = -1};
+    d.at = 3 * spec->election_timeout;
+    d.period = period;
+    d.hold = length < period ? length : period / 2;
+    d.until = end - d.hold;
+    plan_add(&spec->plan, &d);
+}
+
+/* Many proposals at once, messages that are lost or overtake each other all the while, proposers that fall asleep over
+ * their ballots: ballots of rivals cross, and each reaches other acceptors. */
+static void finish_paxos(struct run_spec *spec, struct random *r, int64_t end, bool drawn) {
+    bool rivals = random_chance(r, 0.8), lossy = random_chance(r, 0.2), unruly = random_chance(r, 0.2);
+    int64_t haste = random_between(r, 2, 30);
+    double lost = (double)random_between(r, 20, 250) / 1000, moved = (double)random_between(r, 50, 500) / 1000;
+    int64_t delay = random_between(r, spec->election_timeout / 100, spec->election_timeout / 8);
+    bool sleepy = random_chance(r, 0.8);
+    int64_t period = random_between(r, spec->election_timeout / 30, spec->election_timeout / 6);
+    int64_t nap = random_between(r, spec->election_timeout / 40, spec->election_timeout / 8);
+    if (rivals) spec->workload.think_ns /= haste;
+    if (drawn && lossy) add_standing(spec, FAULT_LOSS, lost, 0, end);
+    if (drawn && sleepy) add_naps(spec, period, nap, end);
+    if (drawn && unruly) add_standing(spec, FAULT_REORDER, moved, delay, end);
+}
+
 /* What else a protocol wants drawn; without a line here its options stay at their defaults. Sets election_timeout, the
  * time in which its run is measured, which need not be an option of it. */
 struct swarm {
     const char *protocol;
     void (*draw)(struct run_spec *spec, struct random *r, enum temper temper);
+    /* Behind everything else; may be NULL. drawn: the plan is, until `end`, and may be added to. */
+    void (*finish)(struct run_spec *spec, struct random *r, int64_t end, bool drawn);
 };
 
 static const struct swarm swarms[] = {
-    {"raft", draw_raft},
-    {"2pc", draw_two_phase},
+    {"raft", draw_raft, NULL},
+    {"paxos", draw_paxos, finish_paxos},
+    {"2pc", draw_two_phase, NULL},
 };
 
 static void draw_protocol(struct run_spec *spec, struct random *r, enum temper temper) {
     spec->election_timeout = RUN_TIME_SCALE_NS;
     for (size_t i = 0; i < sizeof swarms / sizeof *swarms; i++)
         if (!strcmp(swarms[i].protocol, spec->protocol)) swarms[i].draw(spec, r, temper);
+}
+
+static void finish_protocol(struct run_spec *spec, struct random *r, int64_t end, bool drawn) {
+    for (size_t i = 0; i < sizeof swarms / sizeof *swarms; i++)
+        if (swarms[i].finish && !strcmp(swarms[i].protocol, spec->protocol)) swarms[i].finish(spec, r, end, drawn);
 }
 
 static enum temper draw_temper(struct random *r) {
@@ -225,4 +278,5 @@ void spec_draw(struct run_spec *spec, const struct draw_request *request, uint64
         plan_clone(&spec->plan, request->plan);
     else
         draw_plan(spec, request, &r, duration, temper);
+    finish_protocol(spec, &r, duration, !request->plan);
 }

@@ -3,7 +3,11 @@
 
 #include "protocol/protocol.h"
 
-#define PROTOCOLS(P) P(raft) P(two_phase) P(null)
+#define PROTOCOLS(P) \
+    P(raft)          \
+    P(paxos)         \
+    P(two_phase)     \
+    P(null)
 
 #define P(name) extern const struct protocol protocol_##name;
 PROTOCOLS(P)

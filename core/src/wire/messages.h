@@ -24,7 +24,14 @@
     M(42, commit_vote,      COMMIT_VOTE) \
     M(43, commit_decision,  COMMIT_DECISION) \
     M(44, commit_ack,       COMMIT_ACK) \
-    M(45, commit_inquiry,   COMMIT_INQUIRY)
+    M(45, commit_inquiry,   COMMIT_INQUIRY) \
+    M(20, paxos_prepare,    PAXOS_PREPARE) \
+    M(21, paxos_promise,    PAXOS_PROMISE) \
+    M(22, paxos_accept,     PAXOS_ACCEPT) \
+    M(23, paxos_accepted,   PAXOS_ACCEPTED) \
+    M(24, paxos_refuse,     PAXOS_REFUSE) \
+    M(25, paxos_learn,      PAXOS_LEARN) \
+    M(26, paxos_ask,        PAXOS_ASK)
 
 /* The null protocol of the benchmarks. */
 #define WIRE_PING_FIXED(F) F(uint64_t, term) F(uint64_t, hops) F(uint64_t, a) F(uint64_t, b) F(uint64_t, c)
@@ -86,6 +93,24 @@
 #define WIRE_COMMIT_ACK_BLOBS(B)
 #define WIRE_COMMIT_INQUIRY_FIXED(F) F(uint64_t, transaction)
 #define WIRE_COMMIT_INQUIRY_BLOBS(B)
+/* Single-decree Paxos (Lamport 2001, section 2.2), one instance for each decree. The names are those of its phases: 1a,
+ * 1b, 2a, 2b. accepted: the ballot in which the acceptor accepted the value, 0 none. promised: what stands in the way. */
+#define WIRE_PAXOS_PREPARE_FIXED(F) F(uint64_t, instance) F(uint64_t, ballot)
+#define WIRE_PAXOS_PREPARE_BLOBS(B)
+#define WIRE_PAXOS_PROMISE_FIXED(F) F(uint64_t, instance) F(uint64_t, ballot) F(uint64_t, accepted)
+#define WIRE_PAXOS_PROMISE_BLOBS(B) B(value)
+#define WIRE_PAXOS_ACCEPT_FIXED(F) F(uint64_t, instance) F(uint64_t, ballot)
+#define WIRE_PAXOS_ACCEPT_BLOBS(B) B(value)
+#define WIRE_PAXOS_ACCEPTED_FIXED(F) F(uint64_t, instance) F(uint64_t, ballot)
+#define WIRE_PAXOS_ACCEPTED_BLOBS(B)
+#define WIRE_PAXOS_REFUSE_FIXED(F) F(uint64_t, instance) F(uint64_t, ballot) F(uint64_t, promised)
+#define WIRE_PAXOS_REFUSE_BLOBS(B)
+/* What was chosen, and in which ballot. known: the sender knows all decisions up to here. more: 1 when the next one
+ * follows at once. An ask wants the decisions from `instance` on. */
+#define WIRE_PAXOS_LEARN_FIXED(F) F(uint64_t, instance) F(uint64_t, ballot) F(uint64_t, known) F(uint8_t, more)
+#define WIRE_PAXOS_LEARN_BLOBS(B) B(value)
+#define WIRE_PAXOS_ASK_FIXED(F) F(uint64_t, instance)
+#define WIRE_PAXOS_ASK_BLOBS(B)
 /* clang-format on */
 
 #endif
