@@ -173,6 +173,13 @@ typedef enum qrt_transaction_state {
     QRT_TRANSACTION_PRECOMMITTED = 6, /* three-phase commit: it knows that all have voted yes */
 } qrt_transaction_state;
 
+/* details of QRT_KIND_STATE in primary-backup; term: the view's epoch, index: its version */
+typedef enum qrt_view_change {
+    QRT_VIEW_GRANTED = 16,   /* value: how many are in sync */
+    QRT_BACKUP_REMOVED = 17, /* peer */
+    QRT_BACKUP_ADDED = 18,   /* peer */
+} qrt_view_change;
+
 typedef struct qrt_event {
     int64_t time; /* ns since the run began */
     uint16_t node, group;

@@ -86,7 +86,7 @@ end
 local function check_notes(r)
    local lines = {}
    for _, p in ipairs(r.properties) do
-      if p.verdict ~= "ok" and p.text ~= "" then
+      if p.text ~= "" then
          lines[#lines + 1] = p.name .. ": " .. p.text
       end
    end

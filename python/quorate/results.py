@@ -112,7 +112,7 @@ class CheckResult:
         return f"<CheckResult {self.verdict}: {len(self.properties)} properties{bad}; trace hash {self.hash}>"
 
     def _notes(self) -> list[str]:
-        lines = [f"{p.name}: {p.text}" for p in self.properties if p.verdict != "ok" and p.text]
+        lines = [f"{p.name}: {p.text}" for p in self.properties if p.text]
         share = self.consistency.get("share")
         if share is not None:
             lines.append(f"the nodes' logs agreed {share * 100:.4g} % of the time")

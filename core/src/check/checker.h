@@ -47,4 +47,7 @@ void raft_checker_measure(const void *state, int64_t now, struct agreement_measu
 /* Agreement, validity, integrity of decisions, and the quorums behind them. */
 extern const struct checker consensus_checker;
 
+/* Primary-backup's, for every protocol in which a primary acknowledges a log. */
+extern const struct checker primary_checker;
+
 #endif

@@ -10,11 +10,23 @@ void coverage_see(struct coverage *c, enum coverage_condition condition) {
     c->seen |= 1ull << condition;
 }
 
+static void on_leader(struct coverage *c, uint16_t node) {
+    if (c->last_leader && c->last_leader != node) coverage_see(c, COVERAGE_SWITCH_OVER);
+    c->last_leader = node;
+    c->led[node] = true;
+}
+
+static void on_truncate(struct coverage *c, const qrt_event *e) {
+    coverage_see(c, COVERAGE_LOG_TRUNCATED);
+    if (e->node < sizeof c->led && c->led[e->node]) coverage_see(c, COVERAGE_OLD_PRIMARY_RESYNCHRONISED);
+}
+
 static void on_role(struct coverage *c, const qrt_event *e) {
     if (e->node >= sizeof c->roles) return;
     uint8_t before = c->roles[e->node];
     c->roles[e->node] = e->detail;
     if (e->detail == QRT_ROLE_LEADER && e->term > 1) coverage_see(c, COVERAGE_LEADER_REPLACED);
+    if (e->detail == QRT_ROLE_LEADER) on_leader(c, e->node);
     if (before == QRT_ROLE_LEADER && e->detail == QRT_ROLE_FOLLOWER) coverage_see(c, COVERAGE_LEADER_DEPOSED);
     bool again = before == e->detail && (before == QRT_ROLE_CANDIDATE || before == QRT_ROLE_PRE_CANDIDATE);
     if (again || (before == QRT_ROLE_CANDIDATE && e->detail == QRT_ROLE_PRE_CANDIDATE))
@@ -34,6 +46,7 @@ static void on_crash(struct coverage *c, const qrt_event *e) {
 
 static void on_state(struct coverage *c, const qrt_event *e) {
     if (e->node >= sizeof c->roles) return;
+    if (e->detail == QRT_BACKUP_REMOVED) coverage_see(c, COVERAGE_BACKUP_REMOVED);
     if (e->detail == QRT_TRANSACTION_BEGUN) c->begun[e->node] = e->index;
     if (e->detail != QRT_TRANSACTION_BLOCKED) return;
     coverage_see(c, COVERAGE_PARTICIPANT_BLOCKED);
@@ -70,7 +83,7 @@ static void coverage_event(void *context, const qrt_event *e, uint64_t number) {
     case QRT_KIND_REJECT:
         if (e->detail == QRT_DROP_CORRUPT) coverage_see(c, COVERAGE_CORRUPT_REJECTED);
         break;
-    case QRT_KIND_TRUNCATE: coverage_see(c, COVERAGE_LOG_TRUNCATED); break;
+    case QRT_KIND_TRUNCATE: on_truncate(c, e); break;
     case QRT_KIND_CHECKPOINT: coverage_see(c, COVERAGE_CHECKPOINT_TAKEN); break;
     case QRT_KIND_RESTORE: coverage_see(c, COVERAGE_SNAPSHOT_INSTALLED); break;
     case QRT_KIND_CAUGHT_UP: coverage_see(c, COVERAGE_WIPED_CAUGHT_UP); break;

@@ -33,7 +33,10 @@
     X(BLOCKED_RELEASED, "blocked-released", "a blocked participant learnt the decision") \
     X(COORDINATOR_CRASHED, "coordinator-crashed", "a node crashed before it had decided on a transaction that it took") \
     X(BALLOT_PREEMPTED, "ballot-preempted", "a proposer met a higher ballot than its own") \
-    X(VALUE_ADOPTED, "value-adopted", "a proposer had to take over a value accepted in an earlier ballot")
+    X(VALUE_ADOPTED, "value-adopted", "a proposer had to take over a value accepted in an earlier ballot") \
+    X(SWITCH_OVER, "switch-over", "another node became the leader than the one before") \
+    X(BACKUP_REMOVED, "backup-removed", "a silent backup was removed from the view") \
+    X(OLD_PRIMARY_RESYNCHRONISED, "old-primary-resynchronised", "a former primary gave up entries that nobody had acknowledged")
 /* clang-format on */
 
 enum coverage_condition {
@@ -44,10 +47,12 @@ enum coverage_condition {
 };
 
 struct coverage {
-    uint64_t seen;          /* bit per condition */
-    uint8_t roles[129];     /* by node */
-    uint64_t begun[129];    /* by node: the last transaction that it took, until it has decided; 0 none */
-    uint64_t blocked[129];  /* by node: the last in which it was blocked */
+    uint64_t seen;         /* bit per condition */
+    uint8_t roles[129];    /* by node */
+    uint64_t begun[129];   /* by node: the last transaction that it took, until it has decided; 0 none */
+    uint64_t blocked[129]; /* by node: the last in which it was blocked */
+    bool led[129];         /* by node: has led before */
+    uint16_t last_leader;
     struct trace_sink next; /* the checkers' */
 };
 

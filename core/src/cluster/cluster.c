@@ -19,6 +19,16 @@ static bool holds_quorum(const void *rule, const uint64_t members[2]) {
     return quorum_rule_met(rule, QUORUM_WRITE, members);
 }
 
+static const char *judged_by(const struct cluster *c) {
+    const struct protocol *p = c->config.protocol;
+    return p->judged_as ? p->judged_as(c->protocol_options) : p->judged_by;
+}
+
+bool cluster_promises_linearizability(const struct cluster *c) {
+    const struct protocol *p = c->config.protocol;
+    return !p->values && (!p->judged_as || text_lists(judged_by(c), "linearizability"));
+}
+
 static void new_checkers(struct cluster *c) {
     uint16_t members[FAULT_NODES_MAX];
     uint16_t n = (uint16_t)c->config.options.nodes;
@@ -29,7 +39,7 @@ static void new_checkers(struct cluster *c) {
                                                       .quorum = holds_quorum,
                                                       .rule = &c->config.quorum,
                                                       .rule_size = sizeof c->config.quorum,
-                                                      .judged_by = c->config.protocol->judged_by});
+                                                      .judged_by = judged_by(c)});
 }
 
 /* ---- making one ---- */
@@ -451,7 +461,7 @@ qrt_status cluster_load(struct cluster *c, const struct workload *w, struct erro
 /* ---- verdicts ---- */
 
 static enum linear_model model_of(const struct cluster *c) {
-    if (c->config.machine == &c->machine || c->config.protocol->values) return 0;
+    if (c->config.machine == &c->machine || !cluster_promises_linearizability(c)) return 0;
     if (!strcmp(c->config.machine->name, "kv")) return LINEAR_KV;
     if (!strcmp(c->config.machine->name, "register")) return LINEAR_CAS_REGISTER;
     if (!strcmp(c->config.machine->name, "counter")) return LINEAR_COUNTER;

@@ -69,6 +69,8 @@ qrt_status cluster_load(struct cluster *c, const struct workload *w, struct erro
 /* Every property and every client history. QRT_MORE after slice_ns. */
 qrt_status cluster_check(struct cluster *c, double seconds, size_t memory, int64_t slice_ns, struct error *e);
 void cluster_check_reset(struct cluster *c);
+/* Whether its protocol, with the options it has, promises that client histories are linearizable. */
+bool cluster_promises_linearizability(const struct cluster *c);
 
 /* report.c: JSON into c->text (or c->report) */
 void report_check(struct cluster *c, const struct linear_result *linear);

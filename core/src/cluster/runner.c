@@ -236,7 +236,7 @@ static void in_check(struct runner *r) {
     bool stuck = r->result.verdict == RUN_STUCK;
     struct runtime_counts counts;
     for (size_t i = 0; i < count; i++) judge(r, p[i].name, p[i].verdict, p[i].time, p[i].text);
-    if (!r->cluster->config.protocol->values) judge_history(r);
+    if (cluster_promises_linearizability(r->cluster)) judge_history(r);
     judge(r, "progress", stuck ? VERDICT_VIOLATED : VERDICT_OK, r->probe_deadline, r->result.text);
     if (stuck && !(r->result.violated & (r->result.violated - 1))) r->result.verdict = RUN_STUCK;
     r->cluster->class->counts(r->cluster->runtime, &counts);

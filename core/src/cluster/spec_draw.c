@@ -118,6 +118,19 @@ static void finish_paxos(struct run_spec *spec, struct random *r, int64_t end, b
     if (drawn && unruly) add_standing(spec, FAULT_REORDER, moved, delay, end);
 }
 
+/* Only in synchronous mode is what was acknowledged safe, and histories linearizable. */
+static void draw_primary_backup(struct run_spec *spec, struct random *r, enum temper temper) {
+    spec->election_timeout = random_between(r, 60 * MS, 250 * MS);
+    int64_t heartbeat = spec->election_timeout / random_between(r, 4, 8);
+    spec_set(spec, "election_timeout", "%lldns", (long long)spec->election_timeout);
+    spec_set(spec, "heartbeat_interval", "%lldns", (long long)heartbeat);
+    spec_set(spec, "backup_timeout", "%lldns", (long long)(heartbeat * random_between(r, 2, 6)));
+    spec_set(spec, "check_quorum", "%s", flag(random_chance(r, 0.5)));
+    if (temper != TEMPER_SMALL_BATCH) return;
+    spec_set(spec, "max_in_flight", "%lld", (long long)random_between(r, 2, 40));
+    spec_set(spec, "max_append_bytes", "%lld", (long long)random_between(r, 1, 1500));
+}
+
 /* What else a protocol wants drawn; without a line here its options stay at their defaults. Sets election_timeout, the
  * time in which its run is measured, which need not be an option of it. */
 struct swarm {
@@ -130,6 +143,7 @@ struct swarm {
 static const struct swarm swarms[] = {
     {"raft", draw_raft, NULL},
     {"paxos", draw_paxos, finish_paxos},
+    {"primary-backup", draw_primary_backup, NULL},
     {"2pc", draw_two_phase, NULL},
 };
 

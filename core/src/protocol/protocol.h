@@ -209,6 +209,9 @@ typedef void inspect_fn(void *context, const char *name, const char *value);
 struct protocol {
     const char *name, *summary;
     const char *judged_by; /* the checkers whose properties it promises, by name, separated by spaces */
+    /* The same where it depends on the options, "linearizability" among them where that is promised; else NULL: then
+     * histories are judged whenever there is a machine. */
+    const char *(*judged_as)(const void *options);
     const char *sometimes; /* what its campaigns must meet at least once: conditions of check/coverage.h, by name */
     bool votes;            /* it decides by quorums: the option `quorum` applies */
     unsigned quorum_needs; /* enum quorum_need: what its safety needs of them */

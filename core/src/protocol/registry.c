@@ -3,10 +3,11 @@
 
 #include "protocol/protocol.h"
 
-#define PROTOCOLS(P) \
-    P(raft)          \
-    P(paxos)         \
-    P(two_phase)     \
+#define PROTOCOLS(P)  \
+    P(raft)           \
+    P(paxos)          \
+    P(primary_backup) \
+    P(two_phase)      \
     P(null)
 
 #define P(name) extern const struct protocol protocol_##name;

@@ -31,7 +31,13 @@
     M(23, paxos_accepted,   PAXOS_ACCEPTED) \
     M(24, paxos_refuse,     PAXOS_REFUSE) \
     M(25, paxos_learn,      PAXOS_LEARN) \
-    M(26, paxos_ask,        PAXOS_ASK)
+    M(26, paxos_ask,        PAXOS_ASK) \
+    M(30, replicate_request, REPLICATE_REQUEST) \
+    M(31, replicate_reply,  REPLICATE_REPLY) \
+    M(32, epoch_request,    EPOCH_REQUEST) \
+    M(33, epoch_reply,      EPOCH_REPLY) \
+    M(34, view_request,     VIEW_REQUEST) \
+    M(35, view_reply,       VIEW_REPLY)
 
 /* The null protocol of the benchmarks. */
 #define WIRE_PING_FIXED(F) F(uint64_t, term) F(uint64_t, hops) F(uint64_t, a) F(uint64_t, b) F(uint64_t, c)
@@ -111,6 +117,27 @@
 #define WIRE_PAXOS_LEARN_BLOBS(B) B(value)
 #define WIRE_PAXOS_ASK_FIXED(F) F(uint64_t, instance)
 #define WIRE_PAXOS_ASK_BLOBS(B)
+
+/* Primary-backup. round: for reads, echoed by the answer. success: match is the last index known to agree; refusal of
+ * previous_index `refused`: match is where the primary may try next, hint_epoch the epoch that stands there. */
+#define WIRE_REPLICATE_REQUEST_FIXED(F) F(uint64_t, epoch) F(uint64_t, previous_index) F(uint64_t, previous_epoch) \
+    F(uint64_t, commit) F(uint64_t, round) F(uint32_t, count)
+#define WIRE_REPLICATE_REQUEST_BLOBS(B) B(entries)
+#define WIRE_REPLICATE_REPLY_FIXED(F) F(uint64_t, epoch) F(uint64_t, match) F(uint64_t, hint_epoch) F(uint64_t, round) \
+    F(uint64_t, refused) F(uint8_t, success)
+#define WIRE_REPLICATE_REPLY_BLOBS(B)
+/* A monitor promises an epoch, and tells the latest view that it has accepted: bit s of low and high is member s.
+ * pre: it would promise, and promises nothing. */
+#define WIRE_EPOCH_REQUEST_FIXED(F) F(uint64_t, epoch) F(uint64_t, last_index) F(uint64_t, last_epoch) F(uint8_t, pre)
+#define WIRE_EPOCH_REQUEST_BLOBS(B)
+#define WIRE_EPOCH_REPLY_FIXED(F) F(uint64_t, epoch) F(uint64_t, view_epoch) F(uint64_t, view_version) \
+    F(uint64_t, in_sync_low) F(uint64_t, in_sync_high) F(uint8_t, pre) F(uint8_t, granted)
+#define WIRE_EPOCH_REPLY_BLOBS(B)
+/* version 0 in the answer: the monitor has promised a later epoch. */
+#define WIRE_VIEW_REQUEST_FIXED(F) F(uint64_t, epoch) F(uint64_t, version) F(uint64_t, in_sync_low) F(uint64_t, in_sync_high)
+#define WIRE_VIEW_REQUEST_BLOBS(B)
+#define WIRE_VIEW_REPLY_FIXED(F) F(uint64_t, epoch) F(uint64_t, version)
+#define WIRE_VIEW_REPLY_BLOBS(B)
 /* clang-format on */
 
 #endif
