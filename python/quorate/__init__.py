@@ -67,6 +67,7 @@ from quorate.history import History, HistoryVerdict
 from quorate.machine import StateMachine
 from quorate.meter import Quality, measure, nfd_quality
 from quorate.mixture import GaussianMixture
+from quorate.node import Node
 from quorate.pending import Pending
 from quorate.plan import Plan
 from quorate.quorum import Quorum, quorum
@@ -111,6 +112,7 @@ __all__ = [
     "NfdEDetector",
     "NfdSDetector",
     "NoLeaderError",
+    "Node",
     "NodeDownError",
     "NodeStatus",
     "NotFoundError",

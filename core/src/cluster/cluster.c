@@ -106,7 +106,7 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
                                  const struct machine_class *machine, const struct cluster_extras *extras,
                                  struct error *e) {
     struct cluster *c = mem_zero(1, sizeof *c);
-    c->config.protocol = protocol_named(protocol ? protocol : "", e);
+    c->config.protocol = extras->protocol ? extras->protocol : protocol_named(protocol ? protocol : "", e);
     if (!c->config.protocol) goto fail;
     c->protocol_options = mem_zero(1, c->config.protocol->options_size);
     c->config.protocol_options = c->protocol_options;
@@ -115,6 +115,11 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
     c->class = runtime_find((enum runtime_kind)c->config.options.runtime);
     if (!c->class) {
         error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
+        goto fail;
+    }
+    if (extras->protocol && c->config.options.runtime != RUNTIME_SIM) {
+        error_set(e, QRT_EUNSUPPORTED,
+                  "a script runs on the thread that calls it, so simulated only; use runtime=\"sim\"");
         goto fail;
     }
     if (c->config.options.check) new_checkers(c);

@@ -34,13 +34,17 @@ static int64_t plan_end(const struct plan *p, int64_t least) {
 }
 
 struct runner *runner_new(struct run_spec *spec, bool keep, struct error *e) {
+    return runner_new_of(spec, NULL, keep, e);
+}
+
+struct runner *runner_new_of(struct run_spec *spec, const struct protocol *own, bool keep, struct error *e) {
     struct runner *r = mem_zero(1, sizeof *r);
     struct setting settings[RUN_SETTINGS_MAX + 1];
     r->spec = *spec;
     *spec = (struct run_spec){0};
     for (size_t i = 0; i < r->spec.settings; i++) settings[i] = (struct setting){r->spec.names[i], r->spec.values[i]};
     settings[r->spec.settings] = (struct setting){"record", keep ? "all" : "none"};
-    struct cluster_extras extras = {&r->spec.plan, wrap, &r->coverage};
+    struct cluster_extras extras = {&r->spec.plan, wrap, &r->coverage, own};
     r->cluster = cluster_new_with(r->spec.protocol, settings, r->spec.settings + 1, NULL, &extras, e);
     if (!r->cluster || cluster_load(r->cluster, &r->spec.workload, e)) {
         runner_free(r, NULL);

@@ -31,7 +31,8 @@
     M(23, paxos_accepted,   PAXOS_ACCEPTED) \
     M(24, paxos_refuse,     PAXOS_REFUSE) \
     M(25, paxos_learn,      PAXOS_LEARN) \
-    M(26, paxos_ask,        PAXOS_ASK)
+    M(26, paxos_ask,        PAXOS_ASK) \
+    M(60, script,           SCRIPT)
 
 /* The null protocol of the benchmarks. */
 #define WIRE_PING_FIXED(F) F(uint64_t, term) F(uint64_t, hops) F(uint64_t, a) F(uint64_t, b) F(uint64_t, c)
@@ -48,6 +49,11 @@
 #define WIRE_HEARTBEAT_FIXED(F) F(uint64_t, number) F(uint64_t, term) F(uint64_t, applied) F(uint64_t, load) F(uint8_t, role) \
     F(uint8_t, asks)
 #define WIRE_HEARTBEAT_BLOBS(B)
+
+/* A message of a script: whatever its author puts into it (protocol/script.h). form: 1, bytes that the script's own
+ * language gave; others are reserved. */
+#define WIRE_SCRIPT_FIXED(F) F(uint8_t, form)
+#define WIRE_SCRIPT_BLOBS(B) B(data)
 
 /* Raft (Ongaro 2014, figure 3.1, with section numbers beside what it adds). pre: a pre-vote, 9.6. */
 #define WIRE_VOTE_REQUEST_FIXED(F) F(uint64_t, term) F(uint64_t, last_index) F(uint64_t, last_term) F(uint8_t, pre)
