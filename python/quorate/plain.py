@@ -16,6 +16,7 @@ from typing import Any
 DEPTH_MAX = 64
 _MEMO_MAX = 4096  # small scalars whose bytes are remembered, in either direction
 _MEMO_SIZE = 64  # bytes
+_PACK_WORD = struct.Struct(">BI").pack
 _PACK_DOUBLE = struct.Struct(">Bd").pack
 _UNPACK_DOUBLE = struct.Struct(">d").unpack_from
 
@@ -36,6 +37,8 @@ _SMALL = [_head(0, n) for n in range(1024)]
 def _encode_int(value: int) -> bytes:
     if 0 <= value < 1024:
         return _SMALL[value]
+    if 0xFFFF < value <= 0xFFFFFFFF:
+        return _PACK_WORD(0x1A, value)
     if not -(1 << 63) <= value < 1 << 63:
         raise OverflowError(value)
     return _head(0, value) if value >= 0 else _head(1, -1 - value)
@@ -134,6 +137,9 @@ _CONSTANTS = {0xF4: False, 0xF5: True, 0xF6: None}
 
 def decode(data: bytes) -> Any:
     """The value of such bytes. Raises ValueError where they are malformed."""
+    first = data[0] if data else 0xFF
+    if first == 0x1A and len(data) == 5:
+        return int.from_bytes(data[1:], "big")
     value = _KNOWN.get(data, _MISSING)
     if value is not _MISSING:
         return value
@@ -148,6 +154,13 @@ def decode(data: bytes) -> Any:
             _KNOWN.clear()
         _KNOWN[data] = value
     return value
+
+
+def _decode_text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "surrogateescape")
 
 
 def _decode(data: bytes, at: int, depth: int) -> tuple[Any, int]:
@@ -176,15 +189,23 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Any, int]:
     if major == 2:
         return data[at : at + n], at + n
     if major == 3:
-        return data[at : at + n].decode("utf-8", "surrogateescape"), at + n
+        return _decode_text(data[at : at + n]), at + n
     return _decode_list(data, at, n, depth) if major == 4 else _decode_dict(data, at, n, depth)
 
 
 def _decode_list(data: bytes, at: int, n: int, depth: int) -> tuple[Any, int]:
     items = []
     for _ in range(n):
-        item, at = _decode(data, at, depth + 1)
-        items.append(item)
+        first = data[at]
+        if first < 24:  # the commonest by far: small numbers, short texts
+            items.append(first)
+            at += 1
+        elif 0x60 <= first < 0x78 and at + first - 0x5F <= len(data):
+            items.append(_decode_text(data[at + 1 : at + first - 0x5F]))
+            at += first - 0x5F
+        else:
+            item, at = _decode(data, at, depth + 1)
+            items.append(item)
     return items, at
 
 
