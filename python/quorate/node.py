@@ -138,6 +138,7 @@ class Node:
         """
         x = self._ctx("decide")
         data = encode(value) if isinstance(value, str | bytes) else plain.encode(value, "the decided value")
+        self._scripts.values[int(lib.qrt_hash(data, len(data)))] = value
         lib.qrt_ctx_decide(x, instance, ballot, outcome, data, len(data))
 
     def note(self, kind: str, *, detail: int = 0, peer: int = 0, term: int = 0, index: int = 0, link: int = 0,

@@ -39,7 +39,8 @@ class Scripts:
         self.kind = kind
         self.interrupted: BaseException | None = None
         self.tracebacks: list[str] = []
-        self.nodes: dict[int, Node] = {}
+        self.nodes: dict[int, Node] = {}  # made last, by id
+        self.values: dict[int, Any] = {}  # what was decided, by its hash
         self._handle = ffi.new_handle(self)
         texts = (kind.__name__, kind.judged_by, json.dumps(kind.fault_model))
         self._texts = [ffi.new("char[]", encode(text)) for text in texts]
@@ -64,7 +65,7 @@ class Scripts:
             self.raised("__init__", error)
             return 0
         number = next(_numbers)
-        _nodes[number] = made
+        _nodes[number] = self.nodes[node] = made
         return number
 
     def raised(self, method: str, error: BaseException) -> bytes:
