@@ -83,13 +83,17 @@ class SeedRun:
         return {node: self._scripts.nodes[node].state for node in up if node in self._scripts.nodes}
 
     def events(self, kind: str) -> list[dict[str, int]]:
-        """The events of a kind ("crash", "decide", "state", ...) as dicts of the trace's columns."""
+        """The events of a kind ("crash", "decide", "state", ...) as dicts of the trace's columns, and their
+        number.
+        """
         number = {name: i for i, name in self.trace.kinds.items()}[kind]
         kinds = self.trace.column("kind")
         names = ("time", "node", "detail", "peer", "term", "index", "link", "value")
         columns = {name: self.trace.column(name) for name in names}
         return [
-            {name: column[i] for name, column in columns.items()} for i, k in enumerate(kinds) if k == number
+            {"number": i, **{name: column[i] for name, column in columns.items()}}
+            for i, k in enumerate(kinds)
+            if k == number
         ]
 
     @cached_property

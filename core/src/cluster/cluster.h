@@ -12,6 +12,7 @@ struct proposal {          /* a ticket of the cluster: a proposal on its way to 
     uint16_t node;         /* wanted node; 0: whoever leads */
     uint32_t offset, size; /* of its bytes, in the cluster's arena; operations have none */
     int64_t made;
+    int64_t tried; /* when it was last handed to a node; a node that refuses at once is not asked twice at one time */
 };
 
 struct cluster {

@@ -171,13 +171,14 @@ static bool still_led(struct runner *r, const qrt_result *result) {
 static void in_progress(struct runner *r) {
     qrt_result result;
     struct error e;
-    int64_t step = now_of(r) + r->spec.election_timeout / 4;
-    qrt_status s =
-        cluster_await(r->cluster, r->probe, step < r->probe_deadline ? step : r->probe_deadline, 0, &result, &e);
+    int64_t begun = now_of(r), step = begun + r->spec.election_timeout / 4;
+    if (step > r->probe_deadline) step = r->probe_deadline;
+    qrt_status s = cluster_await(r->cluster, r->probe, step, 0, &result, &e);
     if (s == QRT_OK && result.status == QRT_OK) {
         begin_drain(r);
         return;
     }
+    if (now_of(r) == begun) r->cluster->class->run(r->cluster->runtime, step, NULL, 0); /* it failed on the spot */
     if (now_of(r) >= r->probe_deadline) {
         r->result.verdict = RUN_STUCK;
         cluster_no_leader(r->cluster, r->result.text, sizeof r->result.text);
