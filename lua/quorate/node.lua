@@ -138,11 +138,13 @@ function node.driver(class)
       judged_by = class.judged_by or "consensus",
       fault_model = class.fault_model or {},
       tracebacks = {},
+      latest = {}, -- the number of the node made last, by id
    }
    local instance = { __index = class }
 
    function driver.create(number, id, peers)
       local state = core.plain_decode(core.plain_encode(class.state, "state"))
+      driver.latest[id] = number
       driver[number] = setmetatable({ id = id, peers = peers, state = state }, instance)
    end
 

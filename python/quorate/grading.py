@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from quorate._ffi import lib
 from quorate.campaigns import list_plan
 from quorate.display import html_table, text_table
 from quorate.errors import ArgumentError
@@ -142,8 +142,8 @@ def _numbers(seeds: int | range, secret: str | None) -> list[int]:
         raise ArgumentError(f"a grade needs at least one seed, not {seeds}")
     if secret is None:
         return list(wanted)
-    drawn = [hashlib.blake2b(f"{secret}/{i}".encode(), digest_size=8).digest() for i in wanted]
-    return [int.from_bytes(d, "little") >> 2 for d in drawn]
+    texts = [f"{secret}/{i}".encode() for i in wanted]
+    return [int(lib.qrt_hash(text, len(text))) >> 2 for text in texts]
 
 
 def _again(kind: type[Node], spec: Mapping[str, Any], seed: int, first: str, *, fresh: bool) -> str:
