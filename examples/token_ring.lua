@@ -4,7 +4,7 @@ local q = require "quorate"
 local WORK <const>, PATIENCE <const> = 0.005, 0.08
 
 -- Who holds the token works. A token is { epoch, hop }; an older one than was seen is thrown away.
-local TokenRing = { name = "TokenRing" }
+local TokenRing = { name = "TokenRing", judged_by = "" } -- what it decides was not proposed
 
 function TokenRing:on_start()
    self.state = { seen = self.stored or { 0, 0 }, holds = false, waiting = {} }

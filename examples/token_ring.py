@@ -8,6 +8,8 @@ WORK, PATIENCE = 0.005, 0.08
 class TokenRing(q.Node):
     """Who holds the token works. A token is [epoch, hop]; an older one than was seen is thrown away."""
 
+    judged_by = ""  # what it decides was not proposed
+
     def on_start(self):
         self.state = {"seen": self.stored or [0, 0], "holds": False, "waiting": []}
         self.wait()

@@ -56,20 +56,6 @@ function Run:events(kind)
    return found
 end
 
---- No two decisions of one instance differ, whichever nodes made them.
----@param run quorate.SeedRun
----@return string?
-function grading.agreement(run)
-   local first = {}
-   for _, e in ipairs(run:events "decide") do
-      local other = first[e.index] or e
-      first[e.index] = other
-      if other.value ~= e.value or other.detail ~= e.detail then
-         return string.format("in instance %d n%d and n%d decided differently", e.index, other.node, e.node)
-      end
-   end
-end
-
 local function judge(run, class, properties)
    local found, names = {}, {}
    local function put(name, text)
@@ -101,7 +87,7 @@ local function sorted_properties(given)
    local names = {}
    for name, judged in pairs(given or {}) do
       if type(name) ~= "string" or type(judged) ~= "function" then
-         arguments.misuse "properties are named functions: { agreement = q.agreement }"
+         arguments.misuse "properties are named functions: { ["no-loss"] = function(run) .. end }"
       end
       names[#names + 1] = name
    end
@@ -125,8 +111,8 @@ function Grade:__tostring()
    local lines = { string.format("%s: %g of %g points on %d seeds, %d events", self.name, self.points, self.of,
       self.seeds, self.events) }
    for _, p in ipairs(self.properties) do
-      lines[#lines + 1] = string.format("%-16s %g of %g   held on %d of %d%s", p.property, p.points, p.of, p.held,
-         p.seeds, p.first and string.format("   seed %d: %s", p.first, p.text) or "")
+      lines[#lines + 1] = string.format("%-16s %s   %g of %g   held on %d of %d%s", p.property, p.first and "violated" or "ok",
+         p.points, p.of, p.held, p.seeds, p.first and string.format("   seed %d: %s", p.first, p.text) or "")
    end
    return table.concat(lines, "\n")
 end

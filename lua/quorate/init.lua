@@ -48,7 +48,6 @@ quorate.bench = campaign.bench
 quorate.compare = require "quorate.compare"
 quorate.grade = grading.grade
 quorate.twice = grading.twice
-quorate.agreement = grading.agreement
 
 -- ring, jump, quorum, detector, detector_load, phi, nfd_quality, mixture
 for name, part in pairs(parts) do

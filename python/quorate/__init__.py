@@ -74,7 +74,7 @@ from quorate.plan import Plan
 from quorate.quorum import Quorum, quorum
 from quorate.results import CheckResult, Committed, LoadReport, NodeStatus, Property, Status
 from quorate.ring import Balance, Move, Ring, jump, jump_many, maglev, moves, rendezvous_many
-from quorate.seedrun import Decision, Entered, SeedRun, agreement, atomicity
+from quorate.seedrun import Decision, Entered, SeedRun
 from quorate.trace import Trace
 from quorate.transactions import Transaction
 from quorate.twice import Twice, twice
@@ -160,8 +160,6 @@ __all__ = [
     "WaitTimeout",
     "Workload",
     "WrongTypeError",
-    "agreement",
-    "atomicity",
     "bench",
     "bugs",
     "campaign",

@@ -35,6 +35,11 @@ class Points:
     first: int | None
     text: str
 
+    @property
+    def verdict(self) -> str:
+        """ "ok", or "violated"."""
+        return "ok" if self.first is None else "violated"
+
 
 @dataclass(frozen=True, repr=False)
 class Grade:
@@ -77,11 +82,11 @@ class Grade:
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [
-            (p.property, f"{p.points:g} of {p.of:g}", f"{p.held} of {p.seeds}", _where(p), p.text)
+            (p.property, p.verdict, f"{p.points:g} of {p.of:g}", f"{p.held} of {p.seeds}", _where(p), p.text)
             for p in self.properties
         ]
 
-    _HEADER = ("property", "points", "held", "first", "what happened")
+    _HEADER = ("property", "verdict", "points", "held", "first", "what happened")
 
     def __str__(self) -> str:
         total = f"{self.name}: {self.points:g} of {self.of:g} points on {self.seeds} seeds"

@@ -144,26 +144,3 @@ def judge_one(function: PropertyFunction, run: SeedRun) -> str:
     if answer is None or answer is True:
         return ""
     return answer if isinstance(answer, str) else "it does not hold" if answer is False else str(answer)
-
-
-def agreement(run: SeedRun) -> str:
-    """No two decisions of one instance differ, whichever nodes made them."""
-    first: dict[int, Decision] = {}
-    for d in run.decisions:
-        other = first.setdefault(d.instance, d)
-        if other.value != d.value or other.outcome != d.outcome:
-            return (
-                f"in instance {d.instance} n{other.node} decided {_shown(other)} at {other.time:.4f} s, "
-                f"n{d.node} {_shown(d)} at {d.time:.4f} s"
-            )
-    return ""
-
-
-def atomicity(run: SeedRun) -> str:
-    """No transaction is committed at one node and aborted at another."""
-    return agreement(run)
-
-
-def _shown(d: Decision) -> str:
-    words = {1: "commit", 2: "abort"}
-    return words[d.outcome] if d.outcome in words else repr(d.value)

@@ -146,6 +146,26 @@ static qrt_status parse_model(struct own_script *s, const char *text, struct err
     return status;
 }
 
+/* Every word of judged_by is a checker. */
+static qrt_status find_checkers(const char *judged_by, struct error *e) {
+    const char *known[16], *at = judged_by;
+    size_t count = 0;
+    for (; count < 16 && checkers_name(count); count++) known[count] = checkers_name(count);
+    while (*at) {
+        char word[64];
+        size_t length = strcspn(at, " ");
+        bool found = false;
+        snprintf(word, sizeof word, "%.*s", (int)(length < 60 ? length : 60), at);
+        for (size_t i = 0; i < count; i++) found = found || !strcmp(word, known[i]);
+        const char *nearest = found ? NULL : option_nearest(word, known, count);
+        if (!found)
+            return error_set(e, QRT_ENOTFOUND, "there is no checker '%s' to judge a script%s%s%s", word,
+                             nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+        at += length + (at[length] == ' ');
+    }
+    return QRT_OK;
+}
+
 /* ---- life ---- */
 
 static struct own_script *own_script_new(const qrt_script *user, struct error *e) {
@@ -173,7 +193,7 @@ static struct own_script *own_script_new(const qrt_script *user, struct error *e
     s->protocol.judged_by = s->judged_by;
     s->protocol.context = &s->class;
     s->protocol.model = &s->model;
-    if (!parse_model(s, user->fault_model, e)) return s;
+    if (!parse_model(s, user->fault_model, e) && !find_checkers(s->judged_by, e)) return s;
     own_script_unref(s);
     return NULL;
 }

@@ -17,6 +17,7 @@ class SecondThoughts(Node):
     committed.
     """
 
+    judged_by = "atomic-commit"
     fault_model = {"crashes": "0"}  # noqa: RUF012
 
     def on_start(self) -> None:

@@ -155,7 +155,8 @@ class ElectedBlind(Node):
         while s["commit"] < index:
             s["commit"] += 1
             term, value = s["log"][s["commit"] - 1]
-            self.decide(s["commit"], [term, value], ballot=term)
+            if value != "":  # a new leader's first entry is nobody's proposal
+                self.decide(s["commit"], value, ballot=term)
             ticket = s["tickets"].pop(s["commit"], None)
             if ticket is not None:
                 self.reply(ticket, index=s["commit"], term=term)
