@@ -35,6 +35,7 @@ static struct face_cluster *cluster_place_new(lua_State *L) {
 static void settle(lua_State *L) {
     struct face_cluster *self = lua_touserdata(L, 1);
     if (self->machines) machines_interrupt(L, self->machines);
+    if (self->scripts) scripts_interrupt(L, self->scripts);
 }
 
 static int push_done(lua_State *L, qrt_status s) {
@@ -53,19 +54,26 @@ static int push_text(lua_State *L, const char *json) {
 
 /* --- life --- */
 
-/* new(protocol, {{name, value}, ..}, driver or nil, machine's name) */
-static int cluster_create(lua_State *L) {
-    const char *protocol = face_text(L, 1, "a protocol");
-    luaL_checktype(L, 2, LUA_TTABLE);
-    size_t count = (size_t)lua_rawlen(L, 2);
-    qrt_option *options = lua_newuserdatauv(L, (count + 1) * sizeof *options, 0);
-    for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, 2, (lua_Integer)i + 1);
+/* {{name, value}, ..} at that index; the table keeps the texts, a userdata on the stack the array. */
+static qrt_option *push_options(lua_State *L, int index, size_t *count) {
+    luaL_checktype(L, index, LUA_TTABLE);
+    *count = (size_t)lua_rawlen(L, index);
+    qrt_option *options = lua_newuserdatauv(L, (*count + 1) * sizeof *options, 0);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
         lua_rawgeti(L, -1, 1);
         lua_rawgeti(L, -2, 2);
         options[i] = (qrt_option){face_text(L, -2, "the name of an option"), face_text(L, -1, "an option")};
-        lua_pop(L, 3); /* the table keeps the texts */
+        lua_pop(L, 3);
     }
+    return options;
+}
+
+/* new(protocol, {{name, value}, ..}, driver or nil, machine's name) */
+static int cluster_create(lua_State *L) {
+    const char *protocol = face_text(L, 1, "a protocol");
+    size_t count;
+    const qrt_option *options = push_options(L, 2, &count);
     struct face_cluster *self = cluster_place_new(L);
     if (!lua_isnoneornil(L, 3)) {
         self->machines = machines_new(L, 3, face_text(L, 4, "the name of a state machine"));
@@ -74,6 +82,38 @@ static int cluster_create(lua_State *L) {
     }
     qrt_status s = qrt_cluster_new(&self->cluster, protocol, options, count, machines_table(self->machines));
     if (self->machines) machines_interrupt(L, self->machines);
+    return s ? face_fail(L, s, NULL) : 1;
+}
+
+/* The place of a cluster of a driver's script. */
+static struct face_cluster *push_scripted(lua_State *L, int driver) {
+    struct face_cluster *self = cluster_place_new(L);
+    int place = lua_gettop(L);
+    self->scripts = scripts_new(L, driver);
+    lua_settop(L, place);
+    lua_pushvalue(L, driver);
+    lua_setiuservalue(L, place, 1);
+    return self;
+}
+
+/* script(driver, {{name, value}, ..}) */
+static int cluster_script(lua_State *L) {
+    size_t count;
+    const qrt_option *options = push_options(L, 2, &count);
+    struct face_cluster *self = push_scripted(L, 1);
+    qrt_status s = qrt_cluster_new_script(&self->cluster, scripts_table(self->scripts), options, count);
+    scripts_interrupt(L, self->scripts);
+    return s ? face_fail(L, s, NULL) : 1;
+}
+
+/* seed(driver, spec, seed, record) */
+static int cluster_seed(lua_State *L) {
+    const char *spec = face_text(L, 2, "a campaign");
+    uint64_t seed = face_count(L, 3, "a seed");
+    bool record = lua_toboolean(L, 4);
+    struct face_cluster *self = push_scripted(L, 1);
+    qrt_status s = qrt_cluster_seed(&self->cluster, scripts_table(self->scripts), spec, seed, record);
+    scripts_interrupt(L, self->scripts);
     return s ? face_fail(L, s, NULL) : 1;
 }
 
@@ -89,14 +129,18 @@ static int cluster_close(lua_State *L) {
     struct face_cluster *self = self_place(L);
     if (!self->cluster) {
         machines_unref(self->machines); /* the constructor failed */
+        scripts_unref(self->scripts);
         self->machines = NULL;
+        self->scripts = NULL;
         return 0;
     }
     qrt_cluster *c = self->cluster;
     qrt_cluster_free(&self->cluster);
     if (!self->cluster) {
         machines_unref(self->machines);
+        scripts_unref(self->scripts);
         self->machines = NULL;
+        self->scripts = NULL;
         return 0;
     }
     uint16_t nodes;
@@ -116,8 +160,9 @@ static int cluster_fork(lua_State *L) {
     qrt_status s = qrt_cluster_fork(c, &self->cluster);
     settle(L);
     if (s) return face_fail(L, s, c);
-    if (from->machines) {
-        self->machines = machines_ref(from->machines);
+    if (from->machines || from->scripts) {
+        self->machines = from->machines ? machines_ref(from->machines) : NULL;
+        self->scripts = from->scripts ? scripts_ref(from->scripts) : NULL;
         lua_getiuservalue(L, 1, 1);
         lua_setiuservalue(L, -2, 1);
     }
@@ -387,6 +432,10 @@ static int cluster_replay_run(lua_State *L) {
     return push_done(L, qrt_cluster_replay_run(self_handle(L)));
 }
 
+static int cluster_seed_report(lua_State *L) {
+    return push_text(L, qrt_cluster_seed_report(self_handle(L)));
+}
+
 static const luaL_Reg methods[] = {
     {"_close", cluster_close},
     {"_closed", cluster_closed},
@@ -417,11 +466,16 @@ static const luaL_Reg methods[] = {
     {"_fingerprint", cluster_fingerprint},
     {"_hash", cluster_hash},
     {"_replay_run", cluster_replay_run},
+    {"_seed_report", cluster_seed_report},
     {NULL, NULL},
 };
 
 void cluster_open(lua_State *L) {
-    static const luaL_Reg functions[] = {{"cluster", cluster_create}, {"replay", cluster_replay}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"cluster", cluster_create},
+                                         {"replay", cluster_replay},
+                                         {"script", cluster_script},
+                                         {"seed", cluster_seed},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     face_type(L, FACE_CLUSTER, methods, cluster_close);
     lua_setfield(L, -2, "Cluster");

@@ -79,6 +79,7 @@ __attribute__((visibility("default"))) int luaopen_quorate_core(lua_State *L) {
     trace_open(L);
     history_open(L);
     campaign_open(L);
+    script_open(L);
     placement_open(L);
     detect_open(L);
     mixture_open(L);

@@ -77,6 +77,16 @@ const qrt_machine *machines_table(const struct machines *m);
 /* Raises what interrupted a machine's function (Ctrl-C), once C has returned. */
 void machines_interrupt(lua_State *L, struct machines *m);
 
+/* --- script.c: protocols as Lua functions --- */
+
+struct scripts;
+struct scripts *scripts_new(lua_State *L, int driver); /* a table: see lua/quorate/node.lua */
+struct scripts *scripts_ref(struct scripts *s);
+void scripts_unref(struct scripts *s);
+const qrt_script *scripts_table(const struct scripts *s);
+void scripts_interrupt(lua_State *L, struct scripts *s); /* as machines_interrupt */
+void script_open(lua_State *L);
+
 /* --- one file a type: pushes nothing, registers its type, adds its constructors to the table on top --- */
 
 void cluster_open(lua_State *L);
@@ -88,6 +98,7 @@ void campaign_open(lua_State *L);
 struct face_cluster {
     qrt_cluster *cluster; /* NULL: closed */
     struct machines *machines;
+    struct scripts *scripts;
 };
 qrt_cluster *cluster_handle(lua_State *L, int index);
 int cluster_push(lua_State *L, qrt_cluster *c, struct machines *m); /* takes both */

@@ -237,6 +237,53 @@ typedef struct qrt_machine {
     void (*restore)(void *context, uint64_t machine, const uint8_t *snapshot, size_t size, qrt_reply *reply);
 } qrt_machine;
 
+/* --- Protocols of your own -------------------------------------------------------------------- */
+
+/* A node of such a protocol, while a callback of it is under way: what it wants done. Effects are bounded (10,000 and
+ * 4 MiB a step, 512 KiB a message); what is asked for beyond that, or makes no sense, crashes the node, as
+ * qrt_ctx_raise does. Sends, answers and decisions wait until what the node persisted before them is durable. */
+typedef struct qrt_ctx qrt_ctx;
+QRT_API void qrt_ctx_send(qrt_ctx *x, uint16_t to, const uint8_t *data, size_t size); /* to 0: all others */
+/* The same without waiting for the disk: for what is right before it is durable, or for a mistake to be shown. */
+QRT_API void qrt_ctx_send_now(qrt_ctx *x, uint16_t to, const uint8_t *data, size_t size);
+QRT_API void qrt_ctx_timer(qrt_ctx *x, const char *name, int64_t delay_ns); /* INT64_MAX: clears it */
+QRT_API void qrt_ctx_persist(qrt_ctx *x, const uint8_t *data, size_t size); /* replaces what was persisted before */
+QRT_API void qrt_ctx_answer(qrt_ctx *x, uint64_t ticket, qrt_status status, uint16_t leader, uint64_t term,
+                            uint64_t index, const uint8_t *data, size_t size); /* ends a proposal made at this node */
+/* Decides those bytes in an instance or transaction; outcome: 0, or of a transaction 1 commit, 2 abort. */
+QRT_API void qrt_ctx_decide(qrt_ctx *x, uint64_t instance, uint64_t ballot, uint8_t outcome, const uint8_t *data,
+                            size_t size);
+/* An event of the trace for a checker or for people, of a kind that protocols emit (term to caught-up, note, ballot,
+ * decide, state; within start also start, which says what came back). Role (peer: who leads), term and commit also set
+ * what qrt_cluster_status and conditions see of the node. */
+QRT_API void qrt_ctx_note(qrt_ctx *x, uint8_t kind, uint8_t detail, uint16_t peer, uint64_t term, uint64_t index,
+                          uint64_t link, uint64_t value);
+QRT_API uint64_t qrt_ctx_random(qrt_ctx *x); /* 64 bits of the node's own stream */
+QRT_API int64_t qrt_ctx_mono(qrt_ctx *x);    /* the node's clocks, ns: this one never jumps */
+QRT_API int64_t qrt_ctx_wall(qrt_ctx *x);
+QRT_API void qrt_ctx_raise(qrt_ctx *x, const char *text); /* the node's code failed: it crashes, and reports the text */
+QRT_API uint64_t qrt_hash(const uint8_t *data, size_t size); /* as events hold hashes of proposed and decided bytes */
+
+/* Called on the thread that runs the cluster, and only there; calling the cluster from a callback is refused. Nodes
+ * must be deterministic: the same calls, the same effects. node: the number that create gave. */
+typedef struct qrt_script {
+    const char *name;
+    const char *judged_by;   /* checkers that judge it, separated by spaces; NULL: "consensus" */
+    const char *fault_model; /* NULL, or JSON with fields as in qrt_protocols: what it promises to stand */
+    void *context;           /* handed to every callback */
+    /* A new node; its number, 0 when it cannot be made. peers: the other members. */
+    uint64_t (*create)(void *context, uint16_t id, const uint16_t *peers, size_t count);
+    void (*destroy)(void *context, uint64_t node);
+    void (*save)(void *context, uint64_t node, qrt_reply *reply); /* its whole state as deterministic bytes */
+    void (*load)(void *context, uint64_t node, const uint8_t *state, size_t size, qrt_reply *reply);
+    void (*describe)(void *context, uint64_t node, qrt_reply *reply); /* its state as a line for people */
+    /* how: qrt_start. stored: what was persisted last and came back, NULL when nothing did. */
+    void (*start)(void *context, uint64_t node, qrt_ctx *x, uint8_t how, const uint8_t *stored, size_t size);
+    void (*message)(void *context, uint64_t node, qrt_ctx *x, uint16_t from, const uint8_t *data, size_t size);
+    void (*timer)(void *context, uint64_t node, qrt_ctx *x, const char *name);
+    void (*propose)(void *context, uint64_t node, qrt_ctx *x, uint64_t ticket, const uint8_t *value, size_t size);
+} qrt_script;
+
 /* --- Clusters --------------------------------------------------------------------------------- */
 
 typedef struct qrt_cluster qrt_cluster;
@@ -249,6 +296,10 @@ typedef struct qrt_option {
  * callbacks and context must outlive the cluster (the struct itself is copied). */
 QRT_API qrt_status qrt_cluster_new(qrt_cluster **out, const char *protocol, const qrt_option *options, size_t count,
                                    const qrt_machine *machine);
+/* The same of a protocol of the caller's own, whose callbacks and context must outlive the cluster (the struct itself is
+ * copied). Simulated clusters only. */
+QRT_API qrt_status qrt_cluster_new_script(qrt_cluster **out, const qrt_script *script, const qrt_option *options,
+                                          size_t count);
 QRT_API void qrt_cluster_free(qrt_cluster **c);
 /* An independent copy of the whole running cluster, as it is between two events. Simulated clusters only. */
 QRT_API qrt_status qrt_cluster_fork(qrt_cluster *c, qrt_cluster **out);
@@ -446,6 +497,13 @@ QRT_API const qrt_campaign_row *qrt_campaign_rows(const qrt_campaign *c, size_t 
  * the cluster there for inspection. QRT_MORE: call qrt_cluster_replay_run again. */
 QRT_API qrt_status qrt_cluster_replay(qrt_cluster **out, const char *run_json);
 QRT_API qrt_status qrt_cluster_replay_run(qrt_cluster *c);
+/* One seed of a campaign over a script, as its spec (without jobs) draws it: the cluster, which qrt_cluster_replay_run
+ * takes to its end. record: keep the trace. */
+QRT_API qrt_status qrt_cluster_seed(qrt_cluster **out, const qrt_script *script, const char *spec_json, uint64_t seed,
+                                    bool record);
+/* How a replay or a seed ended (thread-local text): {"verdict","violated":[names],"properties":[names],"text","time",
+ * "events","faults","nodes","hash"} */
+QRT_API const char *qrt_cluster_seed_report(qrt_cluster *c);
 /* The file's text for a campaign seed: what qrt_cluster_replay takes. thread-local. */
 QRT_API const char *qrt_campaign_run_file(const char *spec_json, uint64_t seed);
 

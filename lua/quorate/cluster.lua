@@ -4,6 +4,7 @@ local client = require "quorate.client"
 local core = require "quorate.core"
 local history = require "quorate.history"
 local machine = require "quorate.machine"
+local node = require "quorate.node"
 local pending = require "quorate.pending"
 local report = require "quorate.report"
 local results = require "quorate.results"
@@ -413,7 +414,7 @@ local cluster = {}
 
 --- A cluster: { protocol = "raft", nodes = 3, seed = 1, runtime = "sim", machine = "kv", .. };
 --- `quorate.options "raft"` lists every option. Unknown ones raise, naming the nearest. `machine` is "kv",
---- "register", "counter", "lock", or your own.
+--- "register", "counter", "lock", or your own. `protocol` may be a table of your own: see quorate.node.
 ---@param given table<string, any>?
 ---@return quorate.Cluster
 function cluster.new(given)
@@ -422,6 +423,14 @@ function cluster.new(given)
       arguments.misuse("options are named: cluster { protocol = \"raft\", nodes = 5 }, not a %s", type(given))
    end
    local driver, name
+   if type(given.protocol) == "table" then
+      if given.machine ~= nil then
+         arguments.misuse("a script decides values itself: it takes no machine")
+      end
+      driver = node.driver(given.protocol)
+      local made, message, what = core.script(driver, option_list(given))
+      return made and adopt(made, driver), message, what
+   end
    if given.machine ~= nil and type(given.machine) ~= "string" then
       driver, name = machine.driver(given.machine)
    end
@@ -429,6 +438,26 @@ function cluster.new(given)
    if not made then
       return nil, message, what
    end
+   return adopt(made, driver)
+end
+
+--- One seed of a campaign over a protocol of your own, to its end: the cluster stands there for inspection.
+---@param driver table of quorate.node
+---@param spec table a campaign's
+---@param seed integer
+---@param record boolean?
+---@return quorate.Cluster?, string?, string?
+function cluster.seed(driver, spec, seed, record)
+   local made, message, name = core.seed(driver, core.json_encode(spec, true), seed, record or false)
+   if not made then
+      return nil, message, name
+   end
+   repeat
+      local done, why, what = made:_replay_run()
+      if done == nil then
+         return nil, why, what
+      end
+   until done
    return adopt(made, driver)
 end
 

@@ -20,6 +20,7 @@ core.home((debug.getinfo(1, "S").source:gsub("init%.lua$", "")))
 local arguments = require "quorate.arguments"
 local campaign = require "quorate.campaign"
 local cluster = require "quorate.cluster"
+local grading = require "quorate.grading"
 local history = require "quorate.history"
 local parts = require "quorate.parts"
 local plan = require "quorate.plan"
@@ -45,6 +46,8 @@ quorate.run_file = campaign.run_file
 quorate.replay = cluster.replay
 quorate.bench = campaign.bench
 quorate.compare = require "quorate.compare"
+quorate.grade = grading.grade
+quorate.twice = grading.twice
 
 -- ring, jump, quorum, detector, detector_load, phi, nfd_quality, mixture
 for name, part in pairs(parts) do

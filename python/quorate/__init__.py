@@ -63,17 +63,21 @@ from quorate.errors import (
     WaitTimeout,
     WrongTypeError,
 )
+from quorate.grading import Grade, Points, grade
 from quorate.history import History, HistoryVerdict
 from quorate.machine import StateMachine
 from quorate.meter import Quality, measure, nfd_quality
 from quorate.mixture import GaussianMixture
+from quorate.node import Node
 from quorate.pending import Pending
 from quorate.plan import Plan
 from quorate.quorum import Quorum, quorum
 from quorate.results import CheckResult, Committed, LoadReport, NodeStatus, Property, Status
 from quorate.ring import Balance, Move, Ring, jump, jump_many, maglev, moves, rendezvous_many
+from quorate.seedrun import Decision, Entered, SeedRun
 from quorate.trace import Trace
 from quorate.transactions import Transaction
+from quorate.twice import Twice, twice
 from quorate.workload import Workload
 
 __version__ = version()
@@ -95,12 +99,15 @@ __all__ = [
     "Comparison",
     "CorruptError",
     "DataError",
+    "Decision",
     "Detector",
+    "Entered",
     "FailedError",
     "ForeignError",
     "ForkedError",
     "FullError",
     "GaussianMixture",
+    "Grade",
     "History",
     "HistoryVerdict",
     "InternalError",
@@ -111,6 +118,7 @@ __all__ = [
     "NfdEDetector",
     "NfdSDetector",
     "NoLeaderError",
+    "Node",
     "NodeDownError",
     "NodeStatus",
     "NotFoundError",
@@ -124,6 +132,7 @@ __all__ = [
     "PhiDetector",
     "PhiExponentialDetector",
     "Plan",
+    "Points",
     "PollingDetector",
     "Property",
     "Quality",
@@ -133,6 +142,7 @@ __all__ = [
     "Ring",
     "Run",
     "ScriptError",
+    "SeedRun",
     "SessionError",
     "StateMachine",
     "Status",
@@ -142,6 +152,7 @@ __all__ = [
     "TooLargeError",
     "Trace",
     "Transaction",
+    "Twice",
     "UnknownOutcome",
     "UnsupportedError",
     "UsageError",
@@ -154,6 +165,7 @@ __all__ = [
     "campaign",
     "compare",
     "fault_model",
+    "grade",
     "jump",
     "jump_many",
     "machines",
@@ -167,5 +179,6 @@ __all__ = [
     "quorum",
     "rendezvous_many",
     "replay",
+    "twice",
     "version",
 ]

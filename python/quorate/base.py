@@ -6,19 +6,22 @@ drawn.
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Mapping
 from typing import Any
 
-from quorate._ffi import NEVER, Handle, ffi, lib, to_ns
+from quorate._ffi import NEVER, Handle, encode, ffi, lib, to_ns
 from quorate.errors import NoLeaderError, RangeError, WrongTypeError
 from quorate.machine import Machines
 from quorate.progress import Progress
+from quorate.scripts import Scripts
 
 
 class ClusterBase:
     """A handle and its clock."""
 
     _handle: Handle
-    _machines: Machines | None
+    _machines: Machines | Scripts | None  # what has callbacks
     _timeout_ns: int
 
     def _call(self, function: Any, *args: Any) -> int:
@@ -86,3 +89,16 @@ def option_text(name: str, value: Any) -> str:
         return repr(float(value))
     message = f"option {name!r} takes text, a number or a truth value, not {type(value).__name__}: {value!r}"
     raise WrongTypeError(message)
+
+
+# By C memory, the C memory that it points to.
+_kept: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+def option_array(given: Mapping[str, Any]) -> Any:
+    """Options as an array of qrt_option; it keeps its texts alive."""
+    texts = [(encode(name), encode(option_text(name, value))) for name, value in given.items()]
+    places = [(ffi.new("char[]", name), ffi.new("char[]", value)) for name, value in texts]
+    array = ffi.new("qrt_option[]", [{"name": name, "value": value} for name, value in places])
+    _kept[array] = places
+    return array

@@ -22,7 +22,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from quorate import catalogue, cli_commands, cli_run
+from quorate import catalogue, cli_commands, cli_run, cli_scripts
 from quorate.errors import DataError, QuorateError, UsageError
 
 Command = Callable[[argparse.Namespace], int]
@@ -125,8 +125,21 @@ def _add_lists(add: Add) -> None:
     add("protocols", cli_commands.protocols, "list the protocols")
     options = add("options", cli_commands.options, "list the options of a protocol's clusters")
     options.add_argument("protocol", metavar="P", nargs="?", default="raft", help="default: raft")
-    bugs = add("bugs", cli_commands.bugs, "list the published mistakes that can be switched on")
-    bugs.add_argument("protocol", metavar="P", nargs="?", help="of one protocol (default: of all)")
+    bugs = add("bugs", cli_scripts.bugs, "list the published mistakes that can be switched on, or prove them")
+    bugs.add_argument("protocol", metavar="P", nargs="?", help="of one protocol, or museum (default: of all)")
+    bugs.add_argument("--prove", action="store_true", help="run each until its property fires")
+    bugs.add_argument("--only", metavar="NAME", action="append", default=[], help="prove that one; repeatable")
+    bugs.add_argument("--seeds", metavar="K", type=int, default=1000, help="at most (default: 1000)")
+    bugs.add_argument("--jobs", metavar="J", type=int, help="threads of a campaign (default: all cores)")
+    grade = add("grade", cli_scripts.grade, "grade a protocol written as a Python class: points a property")
+    grade.add_argument("file", metavar="FILE", help="the Python file; FILE:CLASS where it has several")
+    grade.add_argument("--seeds", metavar="K", type=int, default=400, help="how many seeds (default: 400)")
+    grade.add_argument("--secret", metavar="TEXT", help="draw the seeds from this, and do not name them")
+    grade.add_argument("--nodes", metavar="N", type=int, help="members (default: drawn from 3 to 7)")
+    grade.add_argument("--events", metavar="E", type=int, default=10000, help="a seed at least (default: 10000)")
+    twice = add("twice", cli_scripts.twice, "run a seed of a Python class twice in fresh processes, and compare")
+    twice.add_argument("file", metavar="FILE", help="the Python file; FILE:CLASS where it has several")
+    twice.add_argument("--seed", metavar="S", type=int, default=1, help="default: 1")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

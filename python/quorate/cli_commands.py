@@ -186,7 +186,3 @@ def options(arguments: argparse.Namespace) -> int:
     """Lists a protocol's options."""
     return _list(arguments, "options", catalogue.options(arguments.protocol))
 
-
-def bugs(arguments: argparse.Namespace) -> int:
-    """Lists the mistakes."""
-    return _list(arguments, "bugs", catalogue.bugs(arguments.protocol))

@@ -8,14 +8,16 @@ from typing import Any
 
 from quorate import _report
 from quorate._ffi import NEVER, Handle, encode, ffi, lib, to_ns
-from quorate.base import node_id, option_text
+from quorate.base import node_id, option_array
 from quorate.client import Client
-from quorate.errors import QuorateError, RangeError, WaitTimeout
+from quorate.errors import ArgumentError, QuorateError, RangeError, WaitTimeout
 from quorate.faults import Faults
 from quorate.machine import MachineFactory, Machines
+from quorate.node import Node
 from quorate.pending import Pending, committed
 from quorate.progress import Progress
 from quorate.results import Committed, LoadReport
+from quorate.scripts import Scripts
 from quorate.transactions import Transactions
 from quorate.views import Views
 from quorate.workload import Workload
@@ -33,7 +35,8 @@ class Cluster(Faults, Views, Transactions):
     Simulated (``runtime="sim"``) it lives in virtual time, and protocol, options, seed and script decide
     every event; ``runtime="live"`` runs the same on ZeroMQ threads in real time. `machine` is the replicated
     state machine: "kv", "register", "counter", "lock", or a class of your own (see
-    :class:`quorate.StateMachine`). Every other keyword is an option; ``q.options("raft")`` lists them all.
+    :class:`quorate.StateMachine`). `protocol` may be a class of your own as well (see :class:`quorate.Node`).
+    Every other keyword is an option; ``q.options("raft")`` lists them all.
     Seconds are numbers, or text with a unit: ``delay="2ms"``.
 
     Raises OptionError for an unknown option (naming the nearest), WrongTypeError and RangeError for a bad
@@ -44,7 +47,7 @@ class Cluster(Faults, Views, Transactions):
 
     def __init__(
         self,
-        protocol: str = "raft",
+        protocol: str | type[Node] = "raft",
         *,
         nodes: int = 3,
         seed: int = 1,
@@ -53,25 +56,20 @@ class Cluster(Faults, Views, Transactions):
         **options: Option,
     ) -> None:
         given: dict[str, Any] = {"nodes": nodes, "seed": seed, "runtime": runtime, **options}
-        self._machines = None if isinstance(machine, str) else Machines(machine, _name_of(machine))
-        if isinstance(machine, str):
+        own = None if isinstance(machine, str) else Machines(machine, _name_of(machine))
+        if own is None and machine != "kv":
             given["machine"] = machine
-        texts = [(encode(name), encode(option_text(name, value))) for name, value in given.items()]
-        places = [(ffi.new("char[]", name), ffi.new("char[]", value)) for name, value in texts]
-        array = ffi.new("qrt_option[]", [{"name": name, "value": value} for name, value in places])
-        own = self._machines.struct if self._machines else ffi.NULL
-        self._adopt(
-            Handle.make(
-                "cluster",
-                lib.qrt_cluster_free,
-                lib.qrt_cluster_new,
-                encode(protocol),
-                array,
-                len(places),
-                own,
-                keep=self._machines,
-            )
-        )
+        array = option_array(given)
+        if isinstance(protocol, str):
+            machines = ffi.NULL if own is None else own.struct
+            make = (lib.qrt_cluster_new, encode(protocol), array, len(array), machines)
+        else:
+            if machine != "kv":
+                raise ArgumentError("a script decides values itself: it takes no machine")
+            own = Scripts(protocol)
+            make = (lib.qrt_cluster_new_script, own.struct, array, len(array))
+        self._machines = own
+        self._adopt(Handle.make("cluster", lib.qrt_cluster_free, *make, keep=(own, array)))
 
     def _adopt(self, handle: Handle) -> None:
         self._handle = handle
@@ -82,7 +80,7 @@ class Cluster(Faults, Views, Transactions):
         self._timeout_ns = int(status.options.get("timeout", "5000000000ns").removesuffix("ns"))
 
     @classmethod
-    def _from_handle(cls, handle: Handle, machines: Machines | None = None) -> Cluster:
+    def _from_handle(cls, handle: Handle, machines: Machines | Scripts | None = None) -> Cluster:
         cluster = cls.__new__(cls)
         cluster._machines = machines
         cluster._adopt(handle)

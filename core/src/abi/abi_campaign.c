@@ -1,5 +1,8 @@
 /* Campaigns, replays and drawn plans across the ABI. */
+#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "abi/abi_cluster.h"
 #include "cluster/campaign.h"
@@ -108,6 +111,39 @@ QRT_API qrt_status qrt_cluster_replay_run(qrt_cluster *c) {
                       "the state machine, made it",
                       (unsigned long long)hash, (unsigned long long)recorded);
     return handle_leave(&c->handle, s);
+}
+
+static const char *print_seed(const struct run_result *r) {
+    static const char *const verdicts[] = {"ok", "violated", "unknown", "stuck"};
+    char hash[20];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)r->hash);
+    json_t *judged = json_array(), *violated = json_array(), *words = json_string(r->text);
+    for (size_t i = 0; i < r->property_count; i++) {
+        json_array_append_new(judged, json_string(r->properties[i]));
+        if (r->violated >> i & 1) json_array_append_new(violated, json_string(r->properties[i]));
+    }
+    json_t *root = json_pack("{s:s, s:o, s:o, s:o, s:f, s:I, s:I, s:i, s:s}", "verdict", verdicts[r->verdict],
+                             "violated", violated, "properties", judged, "text", words ? words : json_string(""),
+                             "time", (double)r->violated_at / 1e9, "events", (json_int_t)r->events, "faults",
+                             (json_int_t)r->faults, "nodes", r->nodes, "hash", hash);
+    char *printed = json_dumps(root, 0);
+    buffer_clear(&text);
+    buffer_append(&text, printed, strlen(printed));
+    free(printed);
+    json_decref(root);
+    return buffer_text(&text);
+}
+
+QRT_API const char *qrt_cluster_seed_report(qrt_cluster *c) {
+    if (handle_enter(c ? &c->handle : NULL, HANDLE_CLUSTER)) return NULL;
+    bool ended = c->runner && c->runner->phase == RUN_DONE;
+    if (!ended)
+        error_set(
+            &c->handle.error, QRT_EINVAL,
+            "this cluster has not run to the end of a seed or replay; call qrt_cluster_replay_run until it is done");
+    const char *printed = ended ? print_seed(&c->runner->result) : NULL;
+    handle_leave(&c->handle, QRT_OK);
+    return printed;
 }
 
 QRT_API const char *qrt_plan_draw(const char *protocol, uint16_t nodes, uint64_t seed, int64_t duration_ns) {

@@ -48,6 +48,7 @@ QRT_API void qrt_cluster_free(qrt_cluster **c) {
     else
         cluster_free((*c)->cluster);
     own_machine_unref((*c)->machine);
+    own_script_unref((*c)->script);
     buffer_free(&(*c)->result);
     free(*c);
     *c = NULL;
@@ -69,7 +70,12 @@ QRT_API qrt_status qrt_cluster_fork(qrt_cluster *c, qrt_cluster **out) {
     *out = NULL;
     struct cluster *f = cluster_fork(c->cluster, &c->handle.error);
     if (!f) LEAVE(c, c->handle.error.status);
+    if (own_script_failed(c->script, &c->handle.error)) {
+        cluster_free(f);
+        LEAVE(c, c->handle.error.status);
+    }
     *out = abi_cluster_wrap(f, own_machine_ref(c->machine));
+    (*out)->script = own_script_ref(c->script);
     LEAVE(c, QRT_OK);
 }
 
@@ -129,7 +135,7 @@ QRT_API qrt_status qrt_cluster_fingerprint(qrt_cluster *c, uint64_t *fingerprint
     ENTER(c);
     if (!fingerprint) return missing(c, "fingerprint");
     *fingerprint = c->cluster->class->fingerprint(c->cluster->runtime);
-    LEAVE(c, QRT_OK);
+    LEAVE(c, own_script_failed(c->script, &c->handle.error) ? c->handle.error.status : QRT_OK);
 }
 
 /* ---- proposals and operations ---- */

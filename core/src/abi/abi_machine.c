@@ -18,12 +18,6 @@ struct own_state {
     uint64_t id;
 };
 
-struct qrt_reply {
-    struct buffer *out;
-    bool raised;
-    char text[ERROR_TEXT_MAX];
-};
-
 QRT_API void qrt_reply_put(qrt_reply *r, const uint8_t *data, size_t size) {
     buffer_append(r->out, data, size);
 }

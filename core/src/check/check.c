@@ -19,6 +19,10 @@ struct checkers {
     void *states[CHECKERS]; /* NULL: does not judge this run */
 };
 
+const char *checkers_name(size_t i) {
+    return i < CHECKERS ? registry[i]->name : NULL;
+}
+
 static void properties_list(struct checkers *c) {
     for (size_t i = 0; i < CHECKERS; i++)
         if (c->states[i]) c->property_count += registry[i]->property_count;

@@ -38,6 +38,8 @@ struct agreement_measure {
     int64_t consensus_at;       /* first t from which all are equal until now; -1: not equal now */
 };
 
+const char *checkers_name(size_t i); /* of the registry; NULL past the end */
+
 struct checkers;
 struct checkers *checkers_new(const struct check_config *config);
 void checkers_free(struct checkers *c);

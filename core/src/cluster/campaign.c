@@ -113,8 +113,12 @@ static qrt_status parse_fields(struct campaign *c, json_t *root, struct error *e
 }
 
 /* Names are checked here, once, by setting up the first seed; so that a mistyped bug is an error and no verdict. */
-static qrt_status try_first(struct campaign *c, struct error *e) {
+static qrt_status try_first(struct campaign *c, const struct protocol *own, struct error *e) {
     struct run_spec spec;
+    if (own) {
+        c->request.protocol = own;
+        return QRT_OK;
+    }
     c->request.protocol = protocol_named(*c->protocol ? c->protocol : "raft", e);
     if (!c->request.protocol) return e->status;
     if (!c->request.protocol->model)
@@ -127,7 +131,7 @@ static qrt_status try_first(struct campaign *c, struct error *e) {
     return QRT_OK;
 }
 
-static struct campaign *campaign_parse(struct bytes text, struct error *e) {
+static struct campaign *campaign_parse(struct bytes text, const struct protocol *own, struct error *e) {
     json_error_t je;
     json_t *root = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &je);
     if (!json_is_object(root)) {
@@ -143,14 +147,14 @@ static struct campaign *campaign_parse(struct bytes text, struct error *e) {
     pthread_cond_init(&c->progress, NULL);
     qrt_status s = parse_fields(c, root, e);
     json_decref(root);
-    if (!s) s = try_first(c, e);
+    if (!s) s = try_first(c, own, e);
     if (!s) return c;
     campaign_free(c);
     return NULL;
 }
 
 struct campaign *campaign_new(struct bytes text, struct error *e) {
-    struct campaign *c = campaign_parse(text, e);
+    struct campaign *c = campaign_parse(text, NULL, e);
     if (c) c->rows = mem_zero(c->seeds, sizeof *c->rows);
     return c;
 }
@@ -368,12 +372,21 @@ const qrt_campaign_row *campaign_rows(const struct campaign *c, size_t *count) {
 }
 
 qrt_status campaign_run_file(struct bytes text, uint64_t seed, struct buffer *out, struct error *e) {
-    struct campaign *c = campaign_parse(text, e);
+    struct campaign *c = campaign_parse(text, NULL, e);
     if (!c) return e->status;
     struct run_spec spec;
     spec_draw(&spec, &c->request, seed);
     spec_print(&spec, 0, NULL, 0, out);
     spec_free(&spec);
+    campaign_free(c);
+    return QRT_OK;
+}
+
+qrt_status campaign_draw(struct bytes text, const struct protocol *own, uint64_t seed, struct run_spec *spec,
+                         struct error *e) {
+    struct campaign *c = campaign_parse(text, own, e);
+    if (!c) return e->status;
+    spec_draw(spec, &c->request, seed);
     campaign_free(c);
     return QRT_OK;
 }

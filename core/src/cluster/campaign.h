@@ -18,4 +18,8 @@ const qrt_campaign_row *campaign_rows(const struct campaign *c, size_t *count);
 /* The run file of one seed of such a campaign, without running it. */
 qrt_status campaign_run_file(struct bytes spec_json, uint64_t seed, struct buffer *out, struct error *e);
 
+/* What one seed of such a campaign runs. own: a script's protocol, or NULL for the one that the spec names. */
+qrt_status campaign_draw(struct bytes spec_json, const struct protocol *own, uint64_t seed, struct run_spec *spec,
+                         struct error *e);
+
 #endif

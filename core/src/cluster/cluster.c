@@ -116,7 +116,7 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
                                  const struct machine_class *machine, const struct cluster_extras *extras,
                                  struct error *e) {
     struct cluster *c = mem_zero(1, sizeof *c);
-    c->config.protocol = protocol_named(protocol ? protocol : "", e);
+    c->config.protocol = extras->protocol ? extras->protocol : protocol_named(protocol ? protocol : "", e);
     if (!c->config.protocol) goto fail;
     c->protocol_options = mem_zero(1, c->config.protocol->options_size);
     c->config.protocol_options = c->protocol_options;
@@ -125,6 +125,11 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
     c->class = runtime_find((enum runtime_kind)c->config.options.runtime);
     if (!c->class) {
         error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
+        goto fail;
+    }
+    if (extras->protocol && c->config.options.runtime != RUNTIME_SIM) {
+        error_set(e, QRT_EUNSUPPORTED,
+                  "a script runs on the thread that calls it, so simulated only; use runtime=\"sim\"");
         goto fail;
     }
     if (c->config.options.check) new_checkers(c);
@@ -278,7 +283,7 @@ qrt_status cluster_leader(struct cluster *c, uint16_t *node, struct error *e) {
 static struct proposal *add_proposal(struct cluster *c) {
     c->proposals = mem_grow(c->proposals, &c->proposal_capacity, c->proposal_count + 1, sizeof *c->proposals);
     struct proposal *p = &c->proposals[c->proposal_count++];
-    *p = (struct proposal){.made = c->class->now(c->runtime)};
+    *p = (struct proposal){.made = c->class->now(c->runtime), .tried = -1};
     return p;
 }
 
@@ -288,7 +293,8 @@ static struct bytes bytes_of_proposal(const struct cluster *c, const struct prop
 
 /* Where a proposal without a node goes: to the leader, or to any that takes it; 0: nowhere yet. */
 static uint16_t proposal_target(struct cluster *c) {
-    if (!c->config.protocol->leaderless) return c->class->leader(c->runtime);
+    uint16_t leader = c->class->leader(c->runtime);
+    if (leader || !c->config.protocol->leaderless) return leader;
     for (uint16_t i = 1; i <= c->config.options.nodes; i++) {
         struct node_view v;
         c->class->view(c->runtime, i, &v);
@@ -420,10 +426,14 @@ qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int6
         if (s != QRT_MORE) return s;
         struct proposal *p = proposal_at(c, ticket);
         uint16_t target = p->inner ? 0 : proposal_target(c);
-        if (target && c->class->propose(c->runtime, target, bytes_of_proposal(c, p), &p->inner) == QRT_OK) continue;
+        int64_t now = c->class->now(c->runtime);
+        bool again = target && p->tried == now;
+        p->tried = target ? now : p->tried;
+        if (target && !again && c->class->propose(c->runtime, target, bytes_of_proposal(c, p), &p->inner) == QRT_OK)
+            continue;
         int64_t left = slice_ns ? deadline - wall_ns() : 0;
         if (slice_ns && left <= 0) return QRT_MORE;
-        bool anyone = !p->inner && c->config.protocol->leaderless; /* then some fault must end first */
+        bool anyone = !p->inner && (again || c->config.protocol->leaderless); /* then something must happen first */
         struct condition condition = {p->inner ? CONDITION_TICKET : CONDITION_LEADER, 0, p->inner};
         if (anyone) condition = (struct condition){CONDITION_EVENTS, 0, c->class->trace(c->runtime)->count + 64};
         s = c->class->run(c->runtime, until, &condition, left);

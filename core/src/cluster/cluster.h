@@ -12,6 +12,7 @@ struct proposal {          /* a ticket of the cluster: a proposal on its way to 
     uint16_t node;         /* wanted node; 0: whoever leads */
     uint32_t offset, size; /* of its bytes, in the cluster's arena; operations have none */
     int64_t made;
+    int64_t tried; /* when it was last handed to a node; a node that refuses at once is not asked twice at one time */
 };
 
 struct cluster {
@@ -41,11 +42,13 @@ struct setting {
 /* machine: NULL, or the user's own (copied). */
 struct cluster *cluster_new(const char *protocol, const struct setting *settings, size_t count,
                             const struct machine_class *machine, struct error *e);
-/* The same, with a plan from the first instant on, and a way to put a further sink before the checkers (NULL: none). */
+/* The same, with a plan from the first instant on, a way to put a further sink before the checkers (NULL: none), and a
+ * protocol that is no part of this build: a script's, which outlives the cluster (NULL: the one of that name). */
 struct cluster_extras {
     const struct plan *plan;
     struct trace_sink (*wrap)(void *context, struct trace_sink checkers);
     void *context;
+    const struct protocol *protocol;
 };
 struct cluster *cluster_new_with(const char *protocol, const struct setting *settings, size_t count,
                                  const struct machine_class *machine, const struct cluster_extras *extras,

@@ -34,13 +34,17 @@ static int64_t plan_end(const struct plan *p, int64_t least) {
 }
 
 struct runner *runner_new(struct run_spec *spec, bool keep, struct error *e) {
+    return runner_new_of(spec, NULL, keep, e);
+}
+
+struct runner *runner_new_of(struct run_spec *spec, const struct protocol *own, bool keep, struct error *e) {
     struct runner *r = mem_zero(1, sizeof *r);
     struct setting settings[RUN_SETTINGS_MAX + 1];
     r->spec = *spec;
     *spec = (struct run_spec){0};
     for (size_t i = 0; i < r->spec.settings; i++) settings[i] = (struct setting){r->spec.names[i], r->spec.values[i]};
     settings[r->spec.settings] = (struct setting){"record", keep ? "all" : "none"};
-    struct cluster_extras extras = {&r->spec.plan, wrap, &r->coverage};
+    struct cluster_extras extras = {&r->spec.plan, wrap, &r->coverage, own};
     r->cluster = cluster_new_with(r->spec.protocol, settings, r->spec.settings + 1, NULL, &extras, e);
     if (!r->cluster || cluster_load(r->cluster, &r->spec.workload, e)) {
         runner_free(r, NULL);
@@ -167,13 +171,14 @@ static bool still_led(struct runner *r, const qrt_result *result) {
 static void in_progress(struct runner *r) {
     qrt_result result;
     struct error e;
-    int64_t step = now_of(r) + r->spec.election_timeout / 4;
-    qrt_status s =
-        cluster_await(r->cluster, r->probe, step < r->probe_deadline ? step : r->probe_deadline, 0, &result, &e);
+    int64_t begun = now_of(r), step = begun + r->spec.election_timeout / 4;
+    if (step > r->probe_deadline) step = r->probe_deadline;
+    qrt_status s = cluster_await(r->cluster, r->probe, step, 0, &result, &e);
     if (s == QRT_OK && result.status == QRT_OK) {
         begin_drain(r);
         return;
     }
+    if (now_of(r) == begun) r->cluster->class->run(r->cluster->runtime, step, NULL, 0); /* it failed on the spot */
     if (now_of(r) >= r->probe_deadline) {
         r->result.verdict = RUN_STUCK;
         cluster_no_leader(r->cluster, r->result.text, sizeof r->result.text);

@@ -83,6 +83,8 @@ struct runner {
 
 /* Takes the spec's contents. keep: record the trace (for a replay that will be looked at). */
 struct runner *runner_new(struct run_spec *spec, bool keep, struct error *e);
+/* The same for a script's protocol, which outlives the run. */
+struct runner *runner_new_of(struct run_spec *spec, const struct protocol *own, bool keep, struct error *e);
 /* True when done; else comes back after about slice_ns of wall time (0: runs to the end). */
 bool runner_step(struct runner *r, int64_t slice_ns);
 /* Frees all but the cluster, which is handed out when `cluster` is not NULL. */

@@ -120,6 +120,7 @@ enum effect_kind {
                           bytes: meta; EVENT_CHECKPOINT follows. The effect owns one reference to the blob */
     FX_NOTE = 9,       /* a trace event: the kind in a, the detail in b, peer, term, index, link (c), value (d) */
     FX_LOCAL = 10,     /* bytes to instance a on this node */
+    FX_RAISE = 11,     /* bytes: why. The node's own code has failed, and its incarnation ends here */
 };
 
 enum { FX_BEFORE_DURABLE = 1 };
@@ -178,6 +179,7 @@ struct protocol_config {
     const void *options;              /* the protocol's own options struct, validated */
     uint64_t bugs;                    /* bit set of switched-on mistakes, by position in the protocol's list */
     const struct quorum_rule *quorum; /* of these members; copied; NULL: majority */
+    const void *context;              /* the protocol's own: struct protocol.context */
 };
 
 struct protocol_status { /* cheap to read after every step; what conditions and clients look at */
@@ -221,6 +223,7 @@ struct protocol {
     size_t options_size;
     const struct fault_model *model;
     const struct bug *bugs; /* ends with a NULL name */
+    const void *context;    /* handed to create; NULL but for a script, whose class it is */
     void *(*create)(const struct protocol_config *config);
     void (*destroy)(void *state);
     void *(*clone)(const void *state);

@@ -60,6 +60,18 @@ static void tell(struct host *h, const struct effect *e, struct bytes data) {
     h->port->answer(h->runtime, h, &a);
 }
 
+void driver_raise(struct host *h, const char *text) {
+    host_emit(h, 0, QRT_KIND_RAISE, 0, 0, 0, 0, 0, hash_bytes(text, strlen(text), 0));
+    driver_die(h);
+    h->port->died(h->runtime, h, QRT_ESCRIPT, text);
+}
+
+static void raise_effect(struct host *h, struct bytes text) {
+    char *why = mem_format("%.*s", (int)text.size, (const char *)text.data);
+    driver_raise(h, why);
+    free(why);
+}
+
 static inline void note(struct host *h, const struct instance *in, const struct effect *e) {
     host_emit(h, in->group, (uint8_t)e->a, (uint8_t)e->b, e->peer, e->term, e->index, e->c, e->d);
 }
@@ -75,6 +87,7 @@ static void carry_out_other(struct host *h, struct instance *in, struct effect *
     case FX_RESTORE: service_restore(h, in, e, data); break;
     case FX_LOCAL: local_message(h, in, e, data); break;
     case FX_ANSWER: tell(h, e, data); break;
+    case FX_RAISE: raise_effect(h, data); break;
     default: CHECK(false && "an effect of a known kind");
     }
     if (e->blob) blob_unref(&e->blob);
@@ -207,6 +220,7 @@ void driver_init(struct host *h, struct instance *in) {
         .options = h->config.protocol_options,
         .bugs = h->config.bugs,
         .quorum = h->config.quorum,
+        .context = h->config.protocol->context,
     };
     in->protocol = h->config.protocol;
     in->state = in->protocol->create(&config);

@@ -168,6 +168,8 @@ static inline void driver_die(struct host *h) {
     h->dying = true;
     h->crash_after = 0;
 }
+/* The user's own code on this node failed: the event that says so, and the end of the incarnation. */
+void driver_raise(struct host *h, const char *text);
 /* Counts an effect; false when the armed crash falls here, or the node is dying already. */
 static inline bool driver_alive(struct host *h) {
     if (__builtin_expect(h->effects_done >= h->crash_after, 0)) {

@@ -172,12 +172,6 @@ void service_read_ready(struct host *h, struct instance *in, uint64_t token) {
     finish(in, token, &a);
 }
 
-static void raise_error(struct host *h, const struct error *e) {
-    host_emit(h, 0, QRT_KIND_RAISE, 0, 0, 0, 0, 0, hash_bytes(e->text, strlen(e->text), 0));
-    driver_die(h);
-    h->port->died(h->runtime, h, QRT_ESCRIPT, e->text);
-}
-
 /* A session's command: applied once, answered as often as it is asked. */
 static bool apply_command(struct host *h, struct instance *in, const struct entry *entry, struct answer *a) {
     struct error e;
@@ -186,7 +180,7 @@ static bool apply_command(struct host *h, struct instance *in, const struct entr
     case SESSION_FRESH:
         a->status = in->machine->apply(in->machine_state, entry->index, entry->data, &in->reply, &e);
         if (a->status == QRT_ESCRIPT) {
-            raise_error(h, &e);
+            driver_raise(h, e.text);
             return false;
         }
         a->data = bytes_of(in->reply.data, in->reply.size);
@@ -215,7 +209,7 @@ static bool apply_entry(struct host *h, struct instance *in, const struct entry 
     case ENTRY_OPAQUE:
         a->status = in->machine->apply(in->machine_state, entry->index, entry->data, &in->reply, &e);
         if (a->status == QRT_ESCRIPT) {
-            raise_error(h, &e);
+            driver_raise(h, e.text);
             return false;
         }
         if (a->status == QRT_EINVAL) a->status = QRT_OK; /* no command of this machine: agreed upon all the same */
@@ -249,7 +243,7 @@ static struct blob *take_snapshot(struct host *h, struct instance *in) {
     memcpy(b.data, &sessions_size, 4);
     struct blob *blob = NULL;
     if (in->machine->snapshot(in->machine_state, &b, &e))
-        raise_error(h, &e);
+        driver_raise(h, e.text);
     else
         blob = blob_new(bytes_of(b.data, b.size));
     buffer_free(&b);

@@ -7,37 +7,38 @@
 
 /* clang-format off */
 #define WIRE_MESSAGES(M) \
-    M(1,  ping,             PING) \
-    M(2,  client_request,   CLIENT_REQUEST) \
-    M(3,  client_reply,     CLIENT_REPLY) \
-    M(4,  heartbeat,        HEARTBEAT) \
-    M(10, vote_request,     VOTE_REQUEST) \
-    M(11, vote_reply,       VOTE_REPLY) \
-    M(12, append_request,   APPEND_REQUEST) \
-    M(13, append_reply,     APPEND_REPLY) \
-    M(14, snapshot_chunk,   SNAPSHOT_CHUNK) \
-    M(15, snapshot_reply,   SNAPSHOT_REPLY) \
-    M(16, recover_request,  RECOVER_REQUEST) \
-    M(17, recover_reply,    RECOVER_REPLY) \
-    M(40, commit_begin,     COMMIT_BEGIN) \
-    M(41, commit_prepare,   COMMIT_PREPARE) \
-    M(42, commit_vote,      COMMIT_VOTE) \
-    M(43, commit_decision,  COMMIT_DECISION) \
-    M(44, commit_ack,       COMMIT_ACK) \
-    M(45, commit_inquiry,   COMMIT_INQUIRY) \
-    M(20, paxos_prepare,    PAXOS_PREPARE) \
-    M(21, paxos_promise,    PAXOS_PROMISE) \
-    M(22, paxos_accept,     PAXOS_ACCEPT) \
-    M(23, paxos_accepted,   PAXOS_ACCEPTED) \
-    M(24, paxos_refuse,     PAXOS_REFUSE) \
-    M(25, paxos_learn,      PAXOS_LEARN) \
-    M(26, paxos_ask,        PAXOS_ASK) \
+    M(1, ping, PING) \
+    M(2, client_request, CLIENT_REQUEST) \
+    M(3, client_reply, CLIENT_REPLY) \
+    M(4, heartbeat, HEARTBEAT) \
+    M(10, vote_request, VOTE_REQUEST) \
+    M(11, vote_reply, VOTE_REPLY) \
+    M(12, append_request, APPEND_REQUEST) \
+    M(13, append_reply, APPEND_REPLY) \
+    M(14, snapshot_chunk, SNAPSHOT_CHUNK) \
+    M(15, snapshot_reply, SNAPSHOT_REPLY) \
+    M(16, recover_request, RECOVER_REQUEST) \
+    M(17, recover_reply, RECOVER_REPLY) \
+    M(20, paxos_prepare, PAXOS_PREPARE) \
+    M(21, paxos_promise, PAXOS_PROMISE) \
+    M(22, paxos_accept, PAXOS_ACCEPT) \
+    M(23, paxos_accepted, PAXOS_ACCEPTED) \
+    M(24, paxos_refuse, PAXOS_REFUSE) \
+    M(25, paxos_learn, PAXOS_LEARN) \
+    M(26, paxos_ask, PAXOS_ASK) \
     M(30, replicate_request, REPLICATE_REQUEST) \
-    M(31, replicate_reply,  REPLICATE_REPLY) \
-    M(32, epoch_request,    EPOCH_REQUEST) \
-    M(33, epoch_reply,      EPOCH_REPLY) \
-    M(34, view_request,     VIEW_REQUEST) \
-    M(35, view_reply,       VIEW_REPLY)
+    M(31, replicate_reply, REPLICATE_REPLY) \
+    M(32, epoch_request, EPOCH_REQUEST) \
+    M(33, epoch_reply, EPOCH_REPLY) \
+    M(34, view_request, VIEW_REQUEST) \
+    M(35, view_reply, VIEW_REPLY) \
+    M(40, commit_begin, COMMIT_BEGIN) \
+    M(41, commit_prepare, COMMIT_PREPARE) \
+    M(42, commit_vote, COMMIT_VOTE) \
+    M(43, commit_decision, COMMIT_DECISION) \
+    M(44, commit_ack, COMMIT_ACK) \
+    M(45, commit_inquiry, COMMIT_INQUIRY) \
+    M(60, script, SCRIPT)
 
 /* The null protocol of the benchmarks. */
 #define WIRE_PING_FIXED(F) F(uint64_t, term) F(uint64_t, hops) F(uint64_t, a) F(uint64_t, b) F(uint64_t, c)
@@ -54,6 +55,11 @@
 #define WIRE_HEARTBEAT_FIXED(F) F(uint64_t, number) F(uint64_t, term) F(uint64_t, applied) F(uint64_t, load) F(uint8_t, role) \
     F(uint8_t, asks)
 #define WIRE_HEARTBEAT_BLOBS(B)
+
+/* A message of a script: whatever its author puts into it (protocol/script.h). form: 1, bytes that the script's own
+ * language gave; others are reserved. */
+#define WIRE_SCRIPT_FIXED(F) F(uint8_t, form)
+#define WIRE_SCRIPT_BLOBS(B) B(data)
 
 /* Raft (Ongaro 2014, figure 3.1, with section numbers beside what it adds). pre: a pre-vote, 9.6. */
 #define WIRE_VOTE_REQUEST_FIXED(F) F(uint64_t, term) F(uint64_t, last_index) F(uint64_t, last_term) F(uint8_t, pre)
