@@ -69,9 +69,13 @@ local function judge(run, class, properties)
          put(name, "")
       end
    end
+   local texts = {}
+   for _, p in ipairs(#run.report.violated > 0 and run.cluster:check().properties or {}) do
+      texts[p.name] = p.text
+   end
    for _, name in ipairs(run.report.violated) do
       if found[name] then
-         put(name, run.report.text ~= "" and run.report.text or "violated")
+         put(name, texts[name] and texts[name] ~= "" and texts[name] or "it does not hold")
       end
    end
    put("no-exception", (run.driver.tracebacks[1] or ""):match "^[^\n]*")

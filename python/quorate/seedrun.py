@@ -121,7 +121,9 @@ class SeedRun:
         text. Its name is the function's, with hyphens.
         """
         found = {name: "" for name in self.report["properties"]}
-        found.update({name: self.report["text"] or "violated" for name in self.report["violated"]})
+        if self.report["violated"]:
+            texts = {p.name: p.text for p in self.cluster.check()}
+            found.update({name: texts.get(name) or "it does not hold" for name in self.report["violated"]})
         if self._scripts.kind.on_propose is Node.on_propose:
             found.pop("progress", None)  # nothing can be proposed to it
         found["no-exception"] = self.tracebacks[0].strip().splitlines()[-1] if self.tracebacks else ""
