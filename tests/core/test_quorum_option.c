@@ -69,6 +69,35 @@ static void test_quorum_weighted_goes_by_weight(void **unused) {
     cluster_free(c);
 }
 
+/* Paxos asks 2 of 5 to promise and 4 to accept: with two down nothing is decided, with one down it is. */
+static void test_quorum_flexible_paxos_needs_more_to_accept(void **unused) {
+    (void)unused;
+    struct error e;
+    struct cluster *c = scenario_new_of("paxos", "nodes=5 seed=3 quorum=flexible:2,4 timeout=1");
+    assert_int_equal(scenario_propose(c, "x", &e), QRT_OK);
+    scenario_fault(c, "{\"do\": \"crash\", \"node\": 4}");
+    assert_int_equal(scenario_propose(c, "y", &e), QRT_OK);
+    scenario_fault(c, "{\"do\": \"crash\", \"node\": 5}");
+    assert_int_not_equal(scenario_propose(c, "z", &e), QRT_OK);
+    scenario_fault(c, "{\"do\": \"restart\", \"node\": 5}");
+    scenario_run(c, SECOND);
+    assert_int_equal(scenario_propose(c, "w", &e), QRT_OK);
+    scenario_expect_sound(c, "paxos, flexible:2,4");
+    cluster_free(c);
+}
+
+/* A rule is for those who accept. */
+static void test_quorum_of_paxos_is_of_its_acceptors(void **unused) {
+    (void)unused;
+    struct error e;
+    struct cluster *c = scenario_new_of("paxos", "nodes=5 seed=3 acceptors=3 quorum=weighted:3,1,1");
+    scenario_fault(c, "{\"do\": \"crash\", \"node\": 4}");
+    scenario_fault(c, "{\"do\": \"crash\", \"node\": 5}");
+    assert_int_equal(scenario_propose(c, "node 3 has the weight", &e), QRT_OK);
+    scenario_expect_sound(c, "paxos, weighted acceptors");
+    cluster_free(c);
+}
+
 static void refused(const char *protocol, const char *rule, const char *why) {
     struct error e = {0};
     struct setting settings[] = {{"nodes", "6"}, {"quorum", rule}};
@@ -85,6 +114,7 @@ static void test_quorum_refuses_what_is_not_safe(void **unused) {
     refused("raft", "grid:2x2", "6");
     refused("raft", "weighted:1,1", "6");
     refused("raft", "most", "most");
+    refused("paxos", "flexible:2,2", "meet");
     refused("null", "all", "does not decide by quorums");
 }
 
@@ -116,6 +146,8 @@ int main(void) {
         cmocka_unit_test(test_quorum_flexible_commits_with_few_and_elects_with_many),
         cmocka_unit_test(test_quorum_all_waits_for_everybody),
         cmocka_unit_test(test_quorum_weighted_goes_by_weight),
+        cmocka_unit_test(test_quorum_flexible_paxos_needs_more_to_accept),
+        cmocka_unit_test(test_quorum_of_paxos_is_of_its_acceptors),
         cmocka_unit_test(test_quorum_refuses_what_is_not_safe),
         cmocka_unit_test(test_quorum_numbers_and_votes_follow_the_sets),
     };

@@ -5,8 +5,8 @@
 
 #define ROLE_ACCEPTS 2 /* in the detail of QRT_KIND_STATE */
 
-void ballots_init(struct ballots *b, uint16_t member_count) {
-    *b = (struct ballots){.member_count = member_count};
+void ballots_init(struct ballots *b, uint16_t member_count, ballots_quorum_fn *quorum, const void *rule) {
+    *b = (struct ballots){.member_count = member_count, .quorum = quorum, .rule = rule};
 }
 
 void ballots_free(struct ballots *b) {
@@ -54,9 +54,24 @@ const struct ballot *ballots_find(const struct ballots *b, uint16_t group, uint6
     return NULL;
 }
 
-uint16_t ballots_quorum(const struct ballots *b, uint16_t group) {
-    uint16_t acceptors = group < b->group_count ? b->groups[group].acceptor_count : 0;
-    return (uint16_t)((acceptors ? acceptors : b->member_count) / 2 + 1);
+static bool set_has(const uint64_t *set, unsigned node) {
+    return set[node / 64] >> (node % 64) & 1;
+}
+
+bool ballots_is_quorum(const struct ballots *b, uint16_t group, const struct ballot *at) {
+    static const struct ballots_group all = {0};
+    const struct ballots_group *g = group < b->group_count ? &b->groups[group] : &all;
+    unsigned acceptors = 0, accepted = 0;
+    uint64_t set[2] = {0};
+    if (!at) return false;
+    for (unsigned node = 1; node < BALLOTS_NODES; node++) {
+        if (g->acceptor_count ? !set_has(g->acceptors, node) : node > b->member_count) continue;
+        bool has = set_has(at->accepted_by, node);
+        set[acceptors / 64] |= (uint64_t)has << acceptors % 64;
+        accepted += has;
+        acceptors++;
+    }
+    return b->quorum ? b->quorum(b->rule, set) : accepted > acceptors / 2;
 }
 
 static struct ballot *ballot_of(struct ballots *b, const qrt_event *e) {
@@ -92,14 +107,15 @@ const struct ballot *ballots_event(struct ballots *b, const qrt_event *e) {
     if (!at->has_value) at->value = e->value;
     at->has_value = true;
     if (e->detail == QRT_BALLOT_ACCEPT || !set_add(at->accepted_by, e->node)) return at;
-    if (++at->accepted == ballots_quorum(b, e->group)) at->chosen_at = e->time;
+    at->accepted++;
+    if (at->chosen_at < 0 && ballots_is_quorum(b, e->group, at)) at->chosen_at = e->time;
     return at;
 }
 
 static void print_quorum(const struct ballot *at, struct buffer *out) {
     bool first = true;
     for (unsigned node = 0; node < BALLOTS_NODES; node++) {
-        if (!(at->accepted_by[node / 64] >> (node % 64) & 1)) continue;
+        if (!set_has(at->accepted_by, node)) continue;
         buffer_printf(out, "%s%u", first ? "" : ", ", node);
         first = false;
     }

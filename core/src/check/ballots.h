@@ -12,6 +12,9 @@
 #define BALLOTS_NODES 129                        /* node ids below this */
 #define BALLOTS_INSTANCE_MAX (UINT64_C(1) << 24) /* beyond: not followed */
 
+/* Whether these acceptors (bit i % 64 of word i / 64: the i-th, by id) are a quorum to decide. */
+typedef bool ballots_quorum_fn(const void *rule, const uint64_t acceptors[2]);
+
 struct ballot {
     uint64_t instance, number, value;
     int64_t chosen_at;       /* when a quorum had accepted it; -1: never */
@@ -33,17 +36,20 @@ struct ballots {
     } * groups;
     size_t group_count, group_capacity;
     uint16_t member_count;
+    ballots_quorum_fn *quorum;
+    const void *rule;
 };
 
-void ballots_init(struct ballots *b, uint16_t member_count);
+/* quorum NULL: a majority. rule: borrowed. */
+void ballots_init(struct ballots *b, uint16_t member_count, ballots_quorum_fn *quorum, const void *rule);
 void ballots_free(struct ballots *b);
 void ballots_clone(struct ballots *to, const struct ballots *from);
 /* Takes QRT_KIND_BALLOT and QRT_KIND_STATE; the ballot that a BALLOT event spoke of, NULL when none is kept of it. */
 const struct ballot *ballots_event(struct ballots *b, const qrt_event *e);
 /* NULL: never heard of. */
 const struct ballot *ballots_find(const struct ballots *b, uint16_t group, uint64_t instance, uint64_t number);
-/* How many acceptors a quorum has. */
-uint16_t ballots_quorum(const struct ballots *b, uint16_t group);
+/* NULL: no. */
+bool ballots_is_quorum(const struct ballots *b, uint16_t group, const struct ballot *at);
 size_t ballots_memory(const struct ballots *b);
 /* JSON; see qrt_trace_ballots. */
 void ballots_print(const struct ballots *b, struct buffer *out);

@@ -103,6 +103,7 @@ static qrt_status set_quorum(struct cluster *c, struct error *e) {
     uint32_t nodes = (uint32_t)c->config.options.nodes;
     if (!p->votes && strcmp(text, "majority"))
         return error_set(e, QRT_EUNSUPPORTED, "%s does not decide by quorums: leave quorum=%s out", p->name, text);
+    if (p->voters) nodes = p->voters(c->protocol_options, (uint16_t)nodes);
     qrt_status s = quorum_rule_parse(text, nodes, &c->config.quorum, e);
     return s ? s : quorum_rule_validate(&c->config.quorum, p->quorum_needs, e);
 }

@@ -164,11 +164,15 @@ static void paxos_step(void *state, const struct event *e, struct outbox *out) {
 
 /* Life and death */
 
+static uint16_t count_acceptors(const void *options, uint16_t members) {
+    int64_t wanted = ((const struct paxos_options *)options)->acceptors;
+    return wanted > 0 && wanted < members ? (uint16_t)wanted : members;
+}
+
 static void assign_roles(struct paxos *p) {
-    int64_t acceptors = p->options.acceptors, proposers = p->options.proposers;
-    bool apart = acceptors > 0 && acceptors < p->count;
-    p->first_acceptor = apart ? (uint16_t)(p->count - acceptors) : 0;
-    uint16_t most = apart ? p->first_acceptor : p->count;
+    int64_t proposers = p->options.proposers;
+    p->first_acceptor = (uint16_t)(p->count - count_acceptors(&p->options, p->count));
+    uint16_t most = p->first_acceptor ? p->first_acceptor : p->count;
     p->proposers = proposers > 0 && proposers < most ? (uint16_t)proposers : most;
     p->roles = PAXOS_LEARNER;
     if (p->slot < p->proposers) p->roles |= PAXOS_PROPOSER;
@@ -189,6 +193,10 @@ static void *paxos_create(const struct protocol_config *c) {
     p->slot = (uint16_t)slot;
     p->random = random_stream(c->seed, c->node, RANDOM_PROTOCOL);
     assign_roles(p);
+    if (c->quorum)
+        p->quorum = *c->quorum;
+    else
+        CHECK(quorum_rule_parse("majority", p->count - p->first_acceptor, &p->quorum, &(struct error){0}) == QRT_OK);
     return p;
 }
 
@@ -272,6 +280,8 @@ static const struct fault_model model = {
 const struct protocol protocol_paxos = {
     .name = "paxos",
     .judged_by = "consensus",
+    .votes = true,
+    .voters = count_acceptors,
     .sometimes =
         "ballot-preempted value-adopted crashed-in-step unsynced-lost node-paused partition-dropped message-lost "
         "corrupt-rejected sent-to-dead outcome-unknown",

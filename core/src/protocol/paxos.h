@@ -21,7 +21,7 @@
 
 #include "protocol/instances.h"
 #include "protocol/protocol.h"
-#include "protocol/quorum.h"
+#include "protocol/quorum_rules.h"
 
 #define PAXOS_MEMBERS_MAX 128
 #define PAXOS_VALUE_MAX (512u * 1024u)
@@ -73,7 +73,8 @@ struct paxos {
     uint64_t bugs;
     struct paxos_options options;
     struct random random;
-    struct outbox *out; /* of the step under way */
+    struct outbox *out;        /* of the step under way */
+    struct quorum_rule quorum; /* of the acceptors: promises read, acceptances write (Howard and others 2016) */
     struct instances instances;
     uint64_t written, stored; /* records of this incarnation */
     uint64_t heard;           /* somebody knows all decisions up to here */
@@ -90,9 +91,6 @@ static inline uint64_t paxos_round(uint64_t ballot) {
 }
 static inline bool paxos_accepts(const struct paxos *p) {
     return (p->roles & PAXOS_ACCEPTOR) && !p->recovering;
-}
-static inline size_t paxos_quorum(const struct paxos *p) {
-    return quorum_majority((size_t)(p->count - p->first_acceptor));
 }
 /* A ballot that some proposer of this cluster may have made. */
 bool paxos_ballot_fits(const struct paxos *p, uint64_t ballot);

@@ -26,12 +26,27 @@ static bool has_answered(const struct paxos_proposer *a, int slot) {
     return a->answered[slot / 64] >> (slot % 64) & 1;
 }
 
-/* Whether that makes a quorum, for the first time. */
+static enum quorum_phase phase_of(const struct paxos *p) {
+    return p->proposer.phase == PAXOS_PREPARING ? QUORUM_READ : QUORUM_WRITE;
+}
+
+/* Acceptors number from 0 in a rule. */
+static bool is_quorum(const struct paxos *p) {
+    uint64_t set[QUORUM_WORDS] = {0};
+    for (uint16_t i = p->first_acceptor; i < p->count; i++) {
+        uint16_t k = (uint16_t)(i - p->first_acceptor);
+        set[k / 64] |= (uint64_t)has_answered(&p->proposer, i) << k % 64;
+    }
+    return quorum_rule_met(&p->quorum, phase_of(p), set);
+}
+
+/* Whether that makes a quorum; what comes of it begins another phase, so it is for the first time. */
 static bool count_answer(struct paxos *p, int slot) {
     struct paxos_proposer *a = &p->proposer;
     if (has_answered(a, slot)) return false;
     a->answered[slot / 64] |= UINT64_C(1) << (slot % 64);
-    return ++a->count == paxos_quorum(p);
+    a->count++;
+    return is_quorum(p);
 }
 
 static void clear_answers(struct paxos_proposer *a) {
@@ -43,8 +58,8 @@ static void clear_answers(struct paxos_proposer *a) {
 /* How many of the acceptors but ourselves are asked at first: all, or a thrifty proposer's bare quorum. */
 static size_t asked_at_first(const struct paxos *p) {
     size_t own = paxos_accepts(p), others = (size_t)(p->count - p->first_acceptor) - own;
-    size_t enough = paxos_quorum(p) - own;
-    return p->options.thrifty && enough < others ? enough : others;
+    size_t enough = p->quorum.size[phase_of(p)]; /* 0: sizes do not tell */
+    return p->options.thrifty && enough && enough - own < others ? enough - own : others;
 }
 
 /* `wanted` of the acceptors that have not answered in this phase, drawn at random if those are more. */

@@ -217,6 +217,8 @@ struct protocol {
     const char *sometimes; /* what its campaigns must meet at least once: conditions of check/coverage.h, by name */
     bool votes;            /* it decides by quorums: the option `quorum` applies */
     unsigned quorum_needs; /* enum quorum_need: what its safety needs of them */
+    /* How many of the members decide, the last ones: the nodes of its quorums. NULL: all. */
+    uint16_t (*voters)(const void *options, uint16_t members);
     bool leaderless;       /* every member takes proposals, and there may be no leader at all */
     bool values;           /* it decides values and runs no machine: clients propose, and are told what was decided */
     struct option_table options;
