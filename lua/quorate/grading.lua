@@ -91,7 +91,7 @@ local function sorted_properties(given)
    local names = {}
    for name, judged in pairs(given or {}) do
       if type(name) ~= "string" or type(judged) ~= "function" then
-         arguments.misuse 'properties are named functions: { ["no-loss"] = function(run) .. end }'
+         arguments.misuse "properties are named functions: { conserves = function(run) .. end }"
       end
       names[#names + 1] = name
    end
