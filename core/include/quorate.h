@@ -171,6 +171,7 @@ typedef enum qrt_transaction_state {
     QRT_TRANSACTION_ABORTED = 4,
     QRT_TRANSACTION_BLOCKED = 5,      /* prepared, it asked and found nobody who knew */
     QRT_TRANSACTION_PRECOMMITTED = 6, /* three-phase commit: it knows that all have voted yes */
+    QRT_TRANSACTION_TERMINATING = 7,  /* three-phase commit: it takes the place of a silent coordinator */
 } qrt_transaction_state;
 
 /* details of QRT_KIND_STATE in primary-backup; term: the view's epoch, index: its version */
@@ -365,7 +366,7 @@ typedef struct qrt_participant {
  * "abort", its index the transaction. QRT_ENOTFOUND, QRT_EDOWN: a participant is unknown, or not up. */
 QRT_API qrt_status qrt_cluster_transact(qrt_cluster *c, uint16_t coordinator, const qrt_participant *participants,
                                         size_t count, uint64_t *ticket);
-/* Runs until it is answered or the time has come; when its coordinator dies first, on until every participant has decided.
+/* Runs until it is answered or the time has come; when its coordinator dies first, on until every participant that is up has decided.
  * QRT_MORE: call again. The report says how it stands. */
 QRT_API qrt_status qrt_cluster_transaction_await(qrt_cluster *c, uint64_t ticket, int64_t until_ns);
 /* {"index","coordinator","outcome":"commit"|"abort"|"unknown","why","latency","participants":[{"node","vote","state"}],

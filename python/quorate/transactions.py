@@ -84,7 +84,7 @@ class Transactions(ClusterBase):
         `work` maps each participant to what it is to do (text or bytes), or just lists the participants.
         Those in `refuse` vote no, those in `read_only` leave after their vote. `coordinator` takes it
         (default: the first participant). When the coordinator dies before it answers, the cluster runs on
-        until every participant has decided, or `timeout` is over; the result says who is blocked.
+        until every participant that is up has decided, or `timeout` is over; the result says who is blocked.
 
         Raises NotFoundError for a node that there is none of, NodeDownError for one that is down or paused,
         UnsupportedError when the protocol has no transactions.

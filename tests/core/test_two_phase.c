@@ -13,6 +13,7 @@
 #include "check/atomic.h"
 #include "cluster/campaign.h"
 #include "protocol/transaction.h"
+#include "runtime/sim.h"
 #include "support/scenario.h"
 
 /* What one transaction has cost, read off the trace. */
@@ -418,6 +419,54 @@ static void test_two_phase_rejects_impossible_messages(void **unused) {
     free(options);
 }
 
+/* Another participant asks before this one was asked to vote: it ends the transaction, and its abort is forced before it is
+ * told, so that its vote can never be yes; not after a crash either. */
+static void test_two_phase_who_is_asked_before_it_has_voted_never_votes_yes(void **unused) {
+    (void)unused;
+    const struct protocol *p = protocol_find("2pc");
+    const uint16_t members[] = {1, 2, 3};
+    void *options = mem_zero(1, p->options_size), *state;
+    struct buffer data = {0}, record = {0};
+    struct outbox out = {.node = 3};
+    option_defaults(&p->options, options);
+    struct protocol_config config = {.node = 3, .members = members, .member_count = 3, .seed = 1, .options = options};
+    struct message inquiry = {.kind = WIRE_COMMIT_INQUIRY, .from = 2, .as.commit_inquiry = {transaction_number(1, 5)}};
+    struct message prepare = {.kind = WIRE_COMMIT_PREPARE, .from = 1};
+    prepare.as.commit_prepare.transaction = transaction_number(1, 5);
+    prepare.as.commit_prepare.data = parts_of(&data, 1, 3, 0, 0);
+    for (int life = 0; life < 2; life++) {
+        struct event start = {.kind = EVENT_START}, e = {.kind = EVENT_RECORD};
+        state = p->create(&config);
+        e.as.record.data = bytes_of(record.data, record.size);
+        if (life) p->step(state, &e, &out);
+        start.as.start.how = life ? QRT_START_RECOVERED : QRT_START_FORMAT;
+        p->step(state, &start, &out);
+        e.kind = EVENT_MESSAGE;
+        e.as.message = &inquiry;
+        outbox_clear(&out);
+        if (!life) p->step(state, &e, &out);
+        size_t at = 0;
+        if (!life) { /* the record, and then the answer */
+            while (at < out.count && out.effects[at].kind != FX_SEND) at++;
+            assert_int_equal(out.effects[0].kind, FX_PERSIST);
+            assert_true(at < out.count && out.effects[at].peer == 2);
+            buffer_append(&record, outbox_bytes(&out, &out.effects[0]).data, out.effects[0].size);
+        }
+        e.as.message = &prepare;
+        outbox_clear(&out);
+        p->step(state, &e, &out);
+        assert_int_equal(out.count, 2);
+        assert_int_equal(out.effects[0].a, QRT_KIND_VOTE);
+        assert_int_equal(out.effects[0].b, QRT_VOTE_NO);
+        assert_int_equal(out.effects[1].kind, FX_SEND);
+        p->destroy(state);
+    }
+    outbox_free(&out);
+    buffer_free(&data);
+    buffer_free(&record);
+    free(options);
+}
+
 /* ---- campaigns ---- */
 
 static json_t *campaign_of(const char *spec) {
@@ -481,6 +530,36 @@ static void test_two_phase_forks_alike(void **unused) {
     cluster_free(f);
 }
 
+/* The state's own consistency, after every event of a run with crashes and lost messages. */
+static void test_two_phase_keeps_its_invariants(void **unused) {
+    (void)unused;
+    const char *options[] = {"nodes=5 seed=9 refuse=0.2 form=presumed-nothing",
+                             "nodes=5 seed=9 refuse=0.2 form=presumed-abort",
+                             "nodes=5 seed=9 refuse=0.2 form=participant-initiated",
+                             "nodes=5 seed=9 refuse=0.2 form=participant-initiated manager=2"};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        struct cluster *c = scenario_new_of("2pc", options[i]);
+        struct sim *sim = c->runtime;
+        struct workload w;
+        struct error e = {0};
+        workload_standard(&w, "values");
+        w.operations = 300;
+        assert_int_equal(cluster_load(c, &w, &e), QRT_OK);
+        scenario_plan(c, "[{\"every\": 0.031, \"do\": \"crash\", \"node\": \"random\", \"effect\": 3, \"for\": 0.03},"
+                         " {\"during\": [0, 2], \"do\": \"duplicate\", \"probability\": 0.2, \"spread\": \"5ms\"}]");
+        for (int event = 0; event < 20000; event++) {
+            c->class->step(c->runtime, 1);
+            for (uint16_t node = 1; node <= 5; node++) {
+                struct host *h = &sim->nodes[node].host;
+                if (h->up && !h->instances[0].protocol->invariants(h->instances[0].state, &e)) fail_msg("%s", e.text);
+            }
+        }
+        assert_true(counts_of(c).committed > 50 && counts_of(c).aborted > 5);
+        scenario_expect_sound(c, options[i]);
+        cluster_free(c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_phase_coordinator_initiated_commit_costs_what_the_formula_says),
@@ -495,9 +574,11 @@ int main(void) {
         cmocka_unit_test(test_two_phase_refuses_what_it_cannot_begin),
         cmocka_unit_test(test_transaction_lists_read_back),
         cmocka_unit_test(test_two_phase_rejects_impossible_messages),
+        cmocka_unit_test(test_two_phase_who_is_asked_before_it_has_voted_never_votes_yes),
         cmocka_unit_test(test_two_phase_campaign_is_clean_and_exercises_everything),
         cmocka_unit_test(test_two_phase_mistakes_are_caught_by_atomicity),
         cmocka_unit_test(test_two_phase_forks_alike),
+        cmocka_unit_test(test_two_phase_keeps_its_invariants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

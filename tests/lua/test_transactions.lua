@@ -34,6 +34,18 @@ function TestTransactions:test_blocking_is_named_and_measured()
    lu.assertEquals(c:check().transactions.undecided, 0)
 end
 
+function TestTransactions:test_three_phase_commit_does_not_block()
+   local c <close> = q.cluster { protocol = "3pc", nodes = 3, seed = 1, delay = "1ms", delay_kind = "constant" }
+   c:run(0.01)
+   c:apply(q.plan():at(0.0025, "crash", { node = 1, ["for"] = 3 }))
+   local result = c:transaction({ "a", "b", "c" }, { timeout = 2 })
+   lu.assertEquals(result.outcome, "unknown")
+   lu.assertEquals(result.states[2], result.states[3])
+   lu.assertTrue(next(result.blocked) == nil and c.now < 1)
+   c:run(4)
+   lu.assertTrue(c:check().ok)
+end
+
 function TestTransactions:test_wrong_participants()
    local c <close> = q.cluster { protocol = "2pc", nodes = 3, seed = 1 }
    lu.assertErrorMsgContains("there is no node 9 to take part; nodes are 1 to 3", function()

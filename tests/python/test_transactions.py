@@ -47,6 +47,27 @@ def test_blocking_is_named_and_measured(form: str):
         assert all(not b["lasts"] and b["waits_for"] == 1 for b in verdict.transactions["blocked"])
 
 
+def test_three_phase_commit_does_not_block():
+    """Its participants decide without their coordinator, within a few rounds, and it learns of it."""
+    with q.Cluster("3pc", nodes=3, seed=1, delay="1ms", delay_kind="constant") as c:
+        assert c.transaction([1, 2, 3]).committed
+        c.apply(q.Plan([{"at": 0.0025, "do": "crash", "node": 1, "for": 3}]))
+        began = c.now
+        result = c.transaction([1, 2, 3], timeout=2)
+        assert result.outcome == "unknown" and not result.blocked
+        assert result.states[2] == result.states[3] != "prepared" and c.now - began < 1
+        c.run(4)
+        verdict = c.check()
+        assert verdict.ok and verdict.transactions["undecided"] == verdict.transactions["times_blocked"] == 0
+
+
+def test_three_phase_commit_is_split_by_a_partition():
+    """Outside of its fault model: a seed finds it, and the broken assumption is named."""
+    result = q.campaign("3pc", seeds=30, outside=True, jobs=1)
+    assert result.properties["atomicity"] > 0
+    assert not q.fault_model("3pc")["partition"] and q.fault_model("3pc")["synchrony"]
+
+
 def test_wrong_participants():
     """A node that there is none of, one that is down, one listed for nothing: said before anything begins."""
     with q.Cluster("2pc", nodes=3, seed=1) as c:

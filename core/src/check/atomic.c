@@ -124,7 +124,7 @@ static unsigned long long sequence_of(uint64_t id) {
 
 static bool is_undecided(uint8_t state) {
     return state == QRT_TRANSACTION_PREPARED || state == QRT_TRANSACTION_BLOCKED ||
-           state == QRT_TRANSACTION_PRECOMMITTED;
+           state == QRT_TRANSACTION_PRECOMMITTED || state == QRT_TRANSACTION_TERMINATING;
 }
 
 static void part_enter(struct atomic *a, struct seen_part *p, uint8_t state) {

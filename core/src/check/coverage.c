@@ -48,6 +48,7 @@ static void on_state(struct coverage *c, const qrt_event *e) {
     if (e->node >= sizeof c->roles) return;
     if (e->detail == QRT_BACKUP_REMOVED) coverage_see(c, COVERAGE_BACKUP_REMOVED);
     if (e->detail == QRT_TRANSACTION_BEGUN) c->begun[e->node] = e->index;
+    if (e->detail == QRT_TRANSACTION_TERMINATING) coverage_see(c, COVERAGE_TERMINATION_BEGUN);
     if (e->detail != QRT_TRANSACTION_BLOCKED) return;
     coverage_see(c, COVERAGE_PARTICIPANT_BLOCKED);
     c->blocked[e->node] = e->index;

@@ -20,8 +20,9 @@ enum temper {
     TEMPER_FIGURE_EIGHT, /* the plan tells STORY_FIGURE_EIGHT */
 };
 
-/* Within the timing requirement (broadcast time well below the election timeout), or no election could be won in time. */
-static void draw_network(struct run_spec *spec, struct random *r, enum temper temper) {
+/* Within the timing requirement (broadcast time well below the election timeout), or no election could be won in time.
+ * bounded: delays are, for a protocol that needs that. */
+static void draw_network(struct run_spec *spec, struct random *r, enum temper temper, bool bounded) {
     static const char *const kinds[] = {"constant", "uniform", "exponential", "pareto", "normal"};
     int64_t slowest = spec->election_timeout / 40, sync = random_between(r, 50000, MS);
     if (temper == TEMPER_SMALL_BATCH) {
@@ -29,7 +30,9 @@ static void draw_network(struct run_spec *spec, struct random *r, enum temper te
         sync = random_between(r, spec->election_timeout / 400, spec->election_timeout / 120);
     }
     if (temper == TEMPER_SLOW_DISK) sync = random_between(r, slowest, spec->election_timeout / 12);
-    spec_set(spec, "delay_kind", "%s", kinds[random_below(r, 5)]);
+    uint64_t kind = random_below(r, 5);
+    if (bounded) kind %= 2;
+    spec_set(spec, "delay_kind", "%s", kinds[kind]);
     spec_set(spec, "delay", "%lldns", (long long)random_between(r, MS / 10, slowest));
     spec_set(spec, "jitter", "%lldns", (long long)random_between(r, MS / 20, slowest));
     spec_set(spec, "write", "%lldns", (long long)random_between(r, 5000, 100000));
@@ -131,6 +134,13 @@ static void draw_primary_backup(struct run_spec *spec, struct random *r, enum te
     spec_set(spec, "max_append_bytes", "%lld", (long long)random_between(r, 1, 1500));
 }
 
+/* The bound on a round stands well above what slow disks and links need: that is its model. */
+static void draw_three_phase(struct run_spec *spec, struct random *r, enum temper temper) {
+    double refuse = random_unit(r) * 0.15;
+    spec_set(spec, "refuse", "%.3f", temper == TEMPER_PLAIN ? refuse : refuse / 2);
+    spec_set(spec, "phase_timeout", "%lldns", (long long)random_between(r, 120 * MS, 200 * MS));
+}
+
 /* What else a protocol wants drawn; without a line here its options stay at their defaults. Sets election_timeout, the
  * time in which its run is measured, which need not be an option of it. */
 struct swarm {
@@ -140,12 +150,15 @@ struct swarm {
     void (*finish)(struct run_spec *spec, struct random *r, int64_t end, bool drawn);
 };
 
+/* clang-format off */
 static const struct swarm swarms[] = {
     {"raft", draw_raft, NULL},
     {"paxos", draw_paxos, finish_paxos},
     {"primary-backup", draw_primary_backup, NULL},
     {"2pc", draw_two_phase, NULL},
+    {"3pc", draw_three_phase, NULL},
 };
+/* clang-format on */
 
 static void draw_protocol(struct run_spec *spec, struct random *r, enum temper temper) {
     spec->election_timeout = RUN_TIME_SCALE_NS;
@@ -284,7 +297,7 @@ void spec_draw(struct run_spec *spec, const struct draw_request *request, uint64
     draw_protocol(spec, &r, temper);
     draw_detector(spec);
     if (request->protocol->votes) draw_quorum(spec);
-    draw_network(spec, &r, temper);
+    draw_network(spec, &r, temper, request->protocol->model && request->protocol->model->synchrony);
     if (*request->bug) spec_set(spec, "bug", "%s", request->bug);
     int64_t duration = 30 * spec->election_timeout;
     draw_workload(spec, request->protocol, &r, duration, temper);

@@ -115,12 +115,14 @@ static struct atomic_part part_of(struct cluster *c, const struct view *v, uint1
     return part;
 }
 
-/* Who has left after a read-only vote decides nothing. */
+/* All that are up; who has left after a read-only vote decides nothing. */
 static bool all_decided(struct cluster *c, const struct view *v) {
     for (uint16_t node = 1; node <= c->config.options.nodes; node++) {
         struct atomic_part part = part_of(c, v, node);
-        bool takes_part = members_has(&v->what.participants, node - 1u);
-        if (takes_part && part.vote != QRT_VOTE_READ_ONLY && !part.decision) return false;
+        struct node_view view;
+        if (!members_has(&v->what.participants, node - 1u)) continue;
+        c->class->view(c->runtime, node, &view);
+        if (view.up && part.vote != QRT_VOTE_READ_ONLY && !part.decision) return false;
     }
     return true;
 }
@@ -131,7 +133,7 @@ static unsigned waiting(struct cluster *c, const struct view *v) {
     for (uint16_t node = 1; node <= c->config.options.nodes; node++) {
         uint8_t state = part_of(c, v, node).state;
         count += state == QRT_TRANSACTION_PREPARED || state == QRT_TRANSACTION_BLOCKED ||
-                 state == QRT_TRANSACTION_PRECOMMITTED;
+                 state == QRT_TRANSACTION_PRECOMMITTED || state == QRT_TRANSACTION_TERMINATING;
     }
     return count;
 }
@@ -173,7 +175,7 @@ static const char *vote_name(uint8_t vote) {
 
 static const char *state_name(const struct atomic_part *part) {
     static const char *const names[] = {"none",    "begun",   "prepared",     "committed",
-                                        "aborted", "blocked", "precommitted", "none"};
+                                        "aborted", "blocked", "precommitted", "terminating"};
     if (part->decision) return part->decision == 1 ? "committed" : "aborted";
     return names[part->state & 7];
 }

@@ -11,7 +11,7 @@
  * not exist or is not up; QRT_EUNSUPPORTED: the protocol has no transactions. */
 qrt_status cluster_transact(struct cluster *c, uint16_t coordinator, const qrt_participant *participants, size_t count,
                             uint64_t *ticket, struct error *e);
-/* As cluster_await; an unknown outcome is waited for further, until every participant has decided. */
+/* As cluster_await; an unknown outcome is waited for further, until every participant that is up has decided. */
 qrt_status cluster_transaction_await(struct cluster *c, uint64_t ticket, int64_t until, int64_t slice_ns,
                                      struct error *e);
 /* JSON into c->text; NULL: no such transaction. */

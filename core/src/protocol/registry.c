@@ -8,6 +8,7 @@
     P(paxos)          \
     P(primary_backup) \
     P(two_phase)      \
+    P(three_phase)    \
     P(null)
 
 #define P(name) extern const struct protocol protocol_##name;

@@ -1,7 +1,80 @@
 #include "protocol/transaction.h"
 
+#include <stdlib.h>
+
 #include "base/hash.h"
 #include "base/random.h"
+
+/* ---- finished transactions ---- */
+
+/* Where the entry of that sequence is, or would be. */
+static size_t ledger_at(const struct transaction_ledger *l, uint64_t sequence) {
+    size_t at = l->count, low = 0;
+    if (!at || l->entries[at - 1] >> 1 < sequence) return at; /* the commonest by far: it is the newest */
+    while (low < at) {
+        size_t middle = (low + at) / 2;
+        if (l->entries[middle] >> 1 < sequence)
+            low = middle + 1;
+        else
+            at = middle;
+    }
+    return at;
+}
+
+enum transaction_outcome ledger_outcome(const struct transaction_ledger *l, uint64_t sequence) {
+    size_t at = ledger_at(l, sequence);
+    if (at == l->count || l->entries[at] >> 1 != sequence) return OUTCOME_UNKNOWN;
+    return l->entries[at] & 1 ? OUTCOME_COMMIT : OUTCOME_ABORT;
+}
+
+void ledger_remember(struct transaction_ledger *l, uint64_t sequence, bool commit) {
+    size_t at = ledger_at(l, sequence);
+    if (sequence < l->settled || (at < l->count && l->entries[at] >> 1 == sequence)) return;
+    l->entries = mem_grow(l->entries, &l->capacity, l->count + 1, sizeof *l->entries);
+    memmove(l->entries + at + 1, l->entries + at, (l->count - at) * sizeof *l->entries);
+    l->entries[at] = sequence << 1 | commit;
+    l->count++;
+}
+
+void ledger_settle(struct transaction_ledger *l, uint64_t settled) {
+    if (settled <= l->settled) return;
+    l->settled = settled;
+    size_t forgotten = ledger_at(l, settled);
+    if (!forgotten) return;
+    l->count -= forgotten;
+    memmove(l->entries, l->entries + forgotten, l->count * sizeof *l->entries);
+}
+
+struct transaction_ledger *ledgers_clone(const struct transaction_ledger *from, size_t count) {
+    struct transaction_ledger *ledgers = mem_copy(from, count * sizeof *from);
+    for (size_t i = 0; i < count; i++) {
+        struct transaction_ledger *l = &ledgers[i];
+        l->entries = mem_copy(l->entries, l->count * sizeof *l->entries);
+        l->capacity = l->count;
+    }
+    return ledgers;
+}
+
+void ledgers_free(struct transaction_ledger *ledgers, size_t count) {
+    for (size_t i = 0; i < count; i++) free(ledgers[i].entries);
+    free(ledgers);
+}
+
+uint64_t ledgers_fold(uint64_t hash, const struct transaction_ledger *ledgers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        hash = hash_fold(hash, ledgers[i].settled);
+        if (ledgers[i].count) hash = hash_bytes(ledgers[i].entries, ledgers[i].count * sizeof(uint64_t), hash);
+    }
+    return hash;
+}
+
+bool ledger_is_sound(const struct transaction_ledger *l) {
+    for (size_t i = 0; i < l->count; i++)
+        if (l->entries[i] >> 1 < l->settled || (i && l->entries[i] >> 1 <= l->entries[i - 1] >> 1)) return false;
+    return true;
+}
+
+/* ---- proposals ---- */
 
 static const uint8_t MAGIC[8] = {0x89, 'q', 'r', 't', 't', 'x', 0x1a, 1};
 

@@ -47,6 +47,9 @@ static inline void members_unite(struct member_set *s, const struct member_set *
 static inline bool members_none(const struct member_set *s) {
     return !(s->bits[0] | s->bits[1]);
 }
+static inline bool members_hold(const struct member_set *s, const struct member_set *part) {
+    return !((part->bits[0] & ~s->bits[0]) | (part->bits[1] & ~s->bits[1]));
+}
 static inline unsigned members_count(const struct member_set *s) {
     return (unsigned)(__builtin_popcountll(s->bits[0]) + __builtin_popcountll(s->bits[1]));
 }
@@ -62,6 +65,27 @@ static inline uint16_t transaction_node(uint64_t number) {
 static inline uint64_t transaction_sequence(uint64_t number) {
     return number & TRANSACTION_SEQUENCE_MAX;
 }
+
+/* ---- finished transactions ---- */
+
+enum transaction_outcome { OUTCOME_UNKNOWN = 0, OUTCOME_COMMIT = 1, OUTCOME_ABORT = 2 };
+
+/* What is known of the finished transactions of one node, by ascending sequence. A node that is told of every
+ * acknowledgement says below which sequence all are over (settled), and those are forgotten. */
+struct transaction_ledger {
+    uint64_t settled;
+    uint64_t *entries; /* sequence << 1 | committed */
+    size_t count, capacity;
+};
+
+enum transaction_outcome ledger_outcome(const struct transaction_ledger *l, uint64_t sequence);
+void ledger_remember(struct transaction_ledger *l, uint64_t sequence, bool commit); /* the first word stays */
+void ledger_settle(struct transaction_ledger *l, uint64_t settled);
+/* Of `count` nodes; independent of the original. */
+struct transaction_ledger *ledgers_clone(const struct transaction_ledger *from, size_t count);
+void ledgers_free(struct transaction_ledger *ledgers, size_t count);
+uint64_t ledgers_fold(uint64_t hash, const struct transaction_ledger *ledgers, size_t count);
+bool ledger_is_sound(const struct transaction_ledger *l);
 
 /* ---- proposals ---- */
 

@@ -107,51 +107,15 @@ void two_phase_end(struct two_phase *t, struct two_phase_live *x) {
 
 /* ---- finished transactions ---- */
 
-/* Where the entry of that sequence is, or would be. */
-static size_t ledger_at(const struct two_phase_ledger *l, uint64_t sequence) {
-    size_t at = l->count;
-    if (!at || l->entries[at - 1] >> 1 < sequence) return at; /* the commonest by far: it is the newest */
-    size_t low = 0;
-    while (low < at) {
-        size_t middle = (low + at) / 2;
-        if (l->entries[middle] >> 1 < sequence)
-            low = middle + 1;
-        else
-            at = middle;
-    }
-    return at;
-}
-
-enum two_phase_outcome two_phase_outcome(const struct two_phase *t, uint64_t id) {
+enum transaction_outcome two_phase_outcome(const struct two_phase *t, uint64_t id) {
     int taker = two_phase_place(t, transaction_node(id));
-    if (taker < 0) return OUTCOME_UNKNOWN;
-    const struct two_phase_ledger *l = &t->ledgers[taker];
-    size_t at = ledger_at(l, transaction_sequence(id));
-    if (at == l->count || l->entries[at] >> 1 != transaction_sequence(id)) return OUTCOME_UNKNOWN;
-    return l->entries[at] & 1 ? OUTCOME_COMMIT : OUTCOME_ABORT;
+    return taker < 0 ? OUTCOME_UNKNOWN : ledger_outcome(&t->ledgers[taker], transaction_sequence(id));
 }
 
 void two_phase_remember(struct two_phase *t, uint64_t id, bool commit) {
     int taker = two_phase_place(t, transaction_node(id));
     CHECK(taker >= 0);
-    struct two_phase_ledger *l = &t->ledgers[taker];
-    uint64_t sequence = transaction_sequence(id);
-    size_t at = ledger_at(l, sequence);
-    if (sequence < l->settled || (at < l->count && l->entries[at] >> 1 == sequence)) return;
-    l->entries = mem_grow(l->entries, &l->capacity, l->count + 1, sizeof *l->entries);
-    memmove(l->entries + at + 1, l->entries + at, (l->count - at) * sizeof *l->entries);
-    l->entries[at] = sequence << 1 | commit;
-    l->count++;
-}
-
-void two_phase_settle(struct two_phase *t, uint16_t place, uint64_t settled) {
-    struct two_phase_ledger *l = &t->ledgers[place];
-    if (settled <= l->settled) return;
-    l->settled = settled;
-    size_t forgotten = ledger_at(l, settled);
-    if (!forgotten) return;
-    l->count -= forgotten;
-    memmove(l->entries, l->entries + forgotten, l->count * sizeof *l->entries);
+    ledger_remember(&t->ledgers[taker], transaction_sequence(id), commit);
 }
 
 /* ---- what all parts say ---- */
@@ -193,7 +157,7 @@ static bool recall_prepared(struct two_phase *t, struct reader *in) {
         return false;
     struct two_phase_live *x = two_phase_take(t, id);
     if (!x) return false;
-    if (t->options.form != FORM_PARTICIPANT) two_phase_settle(t, (uint16_t)taker, settled);
+    if (t->options.form != FORM_PARTICIPANT) ledger_settle(&t->ledgers[taker], settled);
     x->prepared = true;
     x->digest = what.digest;
     x->peers = two_phase_peers(t, id, &what);
@@ -334,8 +298,7 @@ static void *two_phase_create(const struct protocol_config *c) {
 
 static void two_phase_destroy(void *state) {
     struct two_phase *t = state;
-    for (uint16_t i = 0; i < t->member_count; i++) free(t->ledgers[i].entries);
-    free(t->ledgers);
+    ledgers_free(t->ledgers, t->member_count);
     free(t->live);
     buffer_free(&t->lazy);
     free(t);
@@ -347,12 +310,7 @@ static void *two_phase_clone(const void *state) {
     t->out = NULL;
     t->live = mem_copy(from->live, from->live_count * sizeof *from->live);
     t->live_capacity = from->live_count;
-    t->ledgers = mem_copy(from->ledgers, from->member_count * sizeof *from->ledgers);
-    for (uint16_t i = 0; i < t->member_count; i++) {
-        struct two_phase_ledger *l = &t->ledgers[i];
-        l->entries = mem_copy(l->entries, l->count * sizeof *l->entries);
-        l->capacity = l->count;
-    }
+    t->ledgers = ledgers_clone(from->ledgers, from->member_count);
     t->lazy = (struct buffer){0};
     buffer_append(&t->lazy, from->lazy.data, from->lazy.size);
     return t;

@@ -57,14 +57,6 @@ struct two_phase_live {
     struct member_set peers;    /* prepared: whom to ask beside the manager */
 };
 
-/* What is known of the finished transactions of one member, by ascending sequence. A member that is told of every
- * acknowledgement says below which sequence all are over (settled), and those are forgotten. */
-struct two_phase_ledger {
-    uint64_t settled;
-    uint64_t *entries; /* sequence << 1 | committed */
-    size_t count, capacity;
-};
-
 struct two_phase {
     uint16_t node, group, place, member_count;
     uint16_t members[TRANSACTION_MEMBERS_MAX];
@@ -74,7 +66,7 @@ struct two_phase {
     uint64_t next, reserved; /* the next sequence; those up to `reserved` are this node's by a durable record */
     struct two_phase_live *live;
     size_t live_count, live_capacity;   /* places ever used */
-    struct two_phase_ledger *ledgers;   /* by member */
+    struct transaction_ledger *ledgers; /* by member */
     struct buffer lazy;                 /* log entries that nothing waits for: they travel with the next forced write */
     uint64_t begun, committed, aborted; /* here, in this life */
     bool gap;                           /* recovery met a record that it could not read */
@@ -100,10 +92,8 @@ struct two_phase_live *two_phase_find(struct two_phase *t, uint64_t id);
 struct two_phase_live *two_phase_take(struct two_phase *t, uint64_t id); /* a new one; NULL: too many */
 void two_phase_end(struct two_phase *t, struct two_phase_live *x);
 void two_phase_timer(struct two_phase *t, const struct two_phase_live *x, int64_t delay_ns);
-enum two_phase_outcome { OUTCOME_UNKNOWN = 0, OUTCOME_COMMIT = 1, OUTCOME_ABORT = 2 };
-enum two_phase_outcome two_phase_outcome(const struct two_phase *t, uint64_t id);
+enum transaction_outcome two_phase_outcome(const struct two_phase *t, uint64_t id);
 void two_phase_remember(struct two_phase *t, uint64_t id, bool commit);
-void two_phase_settle(struct two_phase *t, uint16_t place, uint64_t settled);
 /* The log. What is noted is written with the next force, whose cookie is (id, term = the entry's kind). */
 enum two_phase_entry { ENTRY_RESERVED = 1, ENTRY_PREPARED = 2, ENTRY_DECIDED = 3, ENTRY_OVER = 4 };
 void two_phase_log_reserved(struct two_phase *t, uint64_t upto);

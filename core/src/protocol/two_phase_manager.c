@@ -187,7 +187,7 @@ void two_phase_on_begin(struct two_phase *t, const struct message *m) {
         two_phase_reject(t, m);
         return;
     }
-    enum two_phase_outcome known = two_phase_outcome(t, id);
+    enum transaction_outcome known = two_phase_outcome(t, id);
     if (known) two_phase_tell(t, m->from, id, known == OUTCOME_COMMIT, false);
     if (known || two_phase_find(t, id)) return;
     struct two_phase_live *x = two_phase_take(t, id);

@@ -74,8 +74,8 @@ void two_phase_on_prepare(struct two_phase *t, const struct message *m, unsigned
         two_phase_reject(t, m);
         return;
     }
-    if (t->options.form != FORM_PARTICIPANT) two_phase_settle(t, (uint16_t)place, p->settled);
-    enum two_phase_outcome known = two_phase_outcome(t, id);
+    if (t->options.form != FORM_PARTICIPANT) ledger_settle(&t->ledgers[place], p->settled);
+    enum transaction_outcome known = two_phase_outcome(t, id);
     if (known == OUTCOME_ABORT) two_phase_vote(t, id, QRT_VOTE_NO); /* for another that asked */
     if (known || two_phase_find(t, id)) return;                     /* a second copy */
     int taker = two_phase_place(t, transaction_node(id));
@@ -117,7 +117,7 @@ static void conclude(struct two_phase *t, struct two_phase_live *x, bool commit,
 
 /* Told again, or of what it never prepared: its acknowledgement was lost, or it had none to give. */
 static void told_again(struct two_phase *t, const struct message *m, uint64_t id, bool commit) {
-    enum two_phase_outcome known = two_phase_outcome(t, id);
+    enum transaction_outcome known = two_phase_outcome(t, id);
     int taker = two_phase_place(t, transaction_node(id));
     bool forgotten = transaction_sequence(id) < t->ledgers[taker].settled;
     if (m->from != two_phase_manager(t, id) || !two_phase_acknowledged(t, commit)) return;
@@ -167,7 +167,7 @@ void two_phase_participant_timer(struct two_phase *t, struct two_phase_live *x) 
 static void peer_asked(struct two_phase *t, const struct message *m) {
     uint64_t id = m->as.commit_inquiry.transaction;
     int taker = two_phase_place(t, transaction_node(id));
-    enum two_phase_outcome known = two_phase_outcome(t, id);
+    enum transaction_outcome known = two_phase_outcome(t, id);
     if (!known) {
         if (two_phase_find(t, id) || transaction_sequence(id) < t->ledgers[taker].settled) return;
         abort_alone(t, id, true);

@@ -105,11 +105,7 @@ uint64_t two_phase_fingerprint(const void *state) {
     f = hash_fold(hash_fold(f, t->next), t->reserved);
     for (size_t i = 0; i < t->live_count; i++)
         if (t->live[i].used) f = fold_live(f, &t->live[i], i);
-    for (uint16_t i = 0; i < t->member_count; i++) {
-        const struct two_phase_ledger *l = &t->ledgers[i];
-        f = hash_fold(f, l->settled);
-        f = hash_bytes(l->entries, l->count * sizeof *l->entries, f);
-    }
+    f = ledgers_fold(f, t->ledgers, t->member_count);
     f = hash_bytes(t->lazy.data, t->lazy.size, f);
     return hash_fold(hash_fold(hash_fold(f, t->begun), t->committed), t->aborted);
 }
@@ -139,13 +135,7 @@ bool two_phase_invariants(const void *state, struct error *e) {
     HOLDS(!t->out);
     for (size_t i = 0; i < t->live_count; i++)
         if (t->live[i].used && !live_invariants(t, &t->live[i], e)) return false;
-    for (uint16_t i = 0; i < t->member_count; i++) {
-        const struct two_phase_ledger *l = &t->ledgers[i];
-        for (size_t k = 0; k < l->count; k++) {
-            HOLDS(l->entries[k] >> 1 >= l->settled);
-            HOLDS(!k || l->entries[k] >> 1 > l->entries[k - 1] >> 1);
-        }
-    }
+    for (uint16_t i = 0; i < t->member_count; i++) HOLDS(ledger_is_sound(&t->ledgers[i]));
     return true;
 }
 #undef HOLDS

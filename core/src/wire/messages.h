@@ -38,6 +38,10 @@
     M(43, commit_decision, COMMIT_DECISION) \
     M(44, commit_ack, COMMIT_ACK) \
     M(45, commit_inquiry, COMMIT_INQUIRY) \
+    M(46, commit_precommit, COMMIT_PRECOMMIT) \
+    M(47, commit_precommit_ack, COMMIT_PRECOMMIT_ACK) \
+    M(48, commit_state_request, COMMIT_STATE_REQUEST) \
+    M(49, commit_state_reply, COMMIT_STATE_REPLY) \
     M(60, script, SCRIPT)
 
 /* The null protocol of the benchmarks. */
@@ -105,6 +109,15 @@
 #define WIRE_COMMIT_ACK_BLOBS(B)
 #define WIRE_COMMIT_INQUIRY_FIXED(F) F(uint64_t, transaction)
 #define WIRE_COMMIT_INQUIRY_BLOBS(B)
+/* Three-phase commit. state: enum three_phase_own; recovering: the sender has crashed since it voted. */
+#define WIRE_COMMIT_PRECOMMIT_FIXED(F) F(uint64_t, transaction)
+#define WIRE_COMMIT_PRECOMMIT_BLOBS(B)
+#define WIRE_COMMIT_PRECOMMIT_ACK_FIXED(F) F(uint64_t, transaction)
+#define WIRE_COMMIT_PRECOMMIT_ACK_BLOBS(B)
+#define WIRE_COMMIT_STATE_REQUEST_FIXED(F) F(uint64_t, transaction) F(uint8_t, recovering)
+#define WIRE_COMMIT_STATE_REQUEST_BLOBS(B)
+#define WIRE_COMMIT_STATE_REPLY_FIXED(F) F(uint64_t, transaction) F(uint8_t, state) F(uint8_t, recovering)
+#define WIRE_COMMIT_STATE_REPLY_BLOBS(B)
 /* Single-decree Paxos (Lamport 2001, section 2.2), one instance for each decree. The names are those of its phases: 1a,
  * 1b, 2a, 2b. accepted: the ballot in which the acceptor accepted the value, 0 none. promised: what stands in the way. */
 #define WIRE_PAXOS_PREPARE_FIXED(F) F(uint64_t, instance) F(uint64_t, ballot)
