@@ -8,6 +8,9 @@
     P(paxos)          \
     P(primary_backup) \
     P(two_phase)      \
+    P(timestamp)      \
+    P(bully)          \
+    P(ring)           \
     P(null)
 
 #define P(name) extern const struct protocol protocol_##name;
