@@ -511,7 +511,7 @@ static void play(struct world *w) {
 
 static struct world *world_new(uint64_t seed, enum mistake mistake) {
     static const uint16_t members[] = {1, 2, 3, 4, 5};
-    struct check_config config = {.members = members, .member_count = NODES, .fixed_members = true};
+    struct check_config config = {.members = members, .member_count = NODES, .fixed_members = true, .judged_by = "raft"};
     struct world *w = mem_zero(1, sizeof *w);
     w->random = random_stream(seed, 1, RANDOM_PROTOCOL);
     w->mistake = mistake;
@@ -636,7 +636,7 @@ static void commit_once(struct trace_sink *sink, uint64_t i, uint64_t hash, uint
 static void test_cost_is_flat(void **state) {
     (void)state;
     static const uint16_t members[] = {1, 2, 3};
-    struct check_config config = {.members = members, .member_count = 3, .fixed_members = true};
+    struct check_config config = {.members = members, .member_count = 3, .fixed_members = true, .judged_by = "raft"};
     struct checkers *c = checkers_new(&config);
     struct trace_sink sink = checkers_sink(c);
     uint64_t number = 0, hash = 0, index = 0;

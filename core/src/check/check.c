@@ -9,7 +9,8 @@
 #include "base/memory.h"
 #include "check/checker.h"
 
-static const struct checker *const registry[] = {&raft_checker, &atomic_checker, &consensus_checker, &primary_checker};
+static const struct checker *const registry[] = {&raft_checker,    &atomic_checker,   &consensus_checker,
+                                                 &primary_checker, &election_checker, &leaders_checker};
 enum { CHECKERS = sizeof registry / sizeof *registry, RAFT = 0 };
 
 struct checkers {

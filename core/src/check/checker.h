@@ -49,5 +49,8 @@ extern const struct checker consensus_checker;
 
 /* Primary-backup's, for every protocol in which a primary acknowledges a log. */
 extern const struct checker primary_checker;
+/* What every election promises; and what only those do that may rely on a bound of delays. */
+extern const struct checker election_checker;
+extern const struct checker leaders_checker;
 
 #endif

@@ -16,6 +16,11 @@ static void on_leader(struct coverage *c, uint16_t node) {
     c->led[node] = true;
 }
 
+static void on_candidate(struct coverage *c, uint16_t node) {
+    for (size_t i = 0; i < sizeof c->roles; i++)
+        if (i != node && c->roles[i] == QRT_ROLE_CANDIDATE) coverage_see(c, COVERAGE_ELECTION_CONCURRENT);
+}
+
 static void on_truncate(struct coverage *c, const qrt_event *e) {
     coverage_see(c, COVERAGE_LOG_TRUNCATED);
     if (e->node < sizeof c->led && c->led[e->node]) coverage_see(c, COVERAGE_OLD_PRIMARY_RESYNCHRONISED);
@@ -27,6 +32,7 @@ static void on_role(struct coverage *c, const qrt_event *e) {
     c->roles[e->node] = e->detail;
     if (e->detail == QRT_ROLE_LEADER && e->term > 1) coverage_see(c, COVERAGE_LEADER_REPLACED);
     if (e->detail == QRT_ROLE_LEADER) on_leader(c, e->node);
+    if (e->detail == QRT_ROLE_CANDIDATE) on_candidate(c, e->node);
     if (before == QRT_ROLE_LEADER && e->detail == QRT_ROLE_FOLLOWER) coverage_see(c, COVERAGE_LEADER_DEPOSED);
     bool again = before == e->detail && (before == QRT_ROLE_CANDIDATE || before == QRT_ROLE_PRE_CANDIDATE);
     if (again || (before == QRT_ROLE_CANDIDATE && e->detail == QRT_ROLE_PRE_CANDIDATE))

@@ -37,7 +37,8 @@
     X(SWITCH_OVER, "switch-over", "another node became the leader than the one before") \
     X(BACKUP_REMOVED, "backup-removed", "a silent backup was removed from the view") \
     X(OLD_PRIMARY_RESYNCHRONISED, "old-primary-resynchronised", "a former primary gave up entries that nobody had acknowledged") \
-    X(TERMINATION_BEGUN, "termination-begun", "a participant took the place of a silent coordinator")
+    X(TERMINATION_BEGUN, "termination-begun", "a participant took the place of a silent coordinator") \
+    X(ELECTION_CONCURRENT, "election-concurrent", "a node stood for election while another one did")
 /* clang-format on */
 
 enum coverage_condition {

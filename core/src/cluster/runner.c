@@ -89,6 +89,11 @@ static void do_now(struct runner *r, uint8_t verb, uint16_t node) {
     plan_free(&p);
 }
 
+/* What keeps a node from taking part, inside the fault model. */
+static uint8_t stopping_verb(const struct runner *r) {
+    return r->cluster->config.protocol->model->tolerates_pause ? FAULT_PAUSE : FAULT_CRASH;
+}
+
 /* The core: a quorum of nodes that may vote (of those that come back with their data), by the seed's choice. The rest
  * is frozen. Nobody else is needed for progress, whoever else there is. */
 static void heal_core(struct runner *r) {
@@ -122,7 +127,7 @@ static void heal_core(struct runner *r) {
             }
         }
     for (uint16_t i = 0; i < n; i++)
-        if (order[i]) do_now(r, FAULT_PAUSE, order[i]);
+        if (order[i]) do_now(r, stopping_verb(r), order[i]);
 }
 
 static void begin_progress(struct runner *r) {
@@ -134,7 +139,8 @@ static void begin_progress(struct runner *r) {
 }
 
 static void begin_drain(struct runner *r) {
-    for (uint16_t i = 1; i <= r->result.nodes; i++) do_now(r, FAULT_RESUME, i);
+    uint8_t back = stopping_verb(r) == FAULT_CRASH ? FAULT_RESTART : FAULT_RESUME;
+    for (uint16_t i = 1; i <= r->result.nodes; i++) do_now(r, back, i);
     r->cluster->class->stop_clients(r->cluster->runtime);
     r->phase = RUN_DRAIN;
     r->deadline = now_of(r) + r->spec.workload.timeout_ns + 20 * r->spec.election_timeout;

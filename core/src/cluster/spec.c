@@ -56,6 +56,10 @@ void spec_print(const struct run_spec *spec, uint64_t hash, const char *const *v
         json_pack("{s:s, s:i, s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o}", "quorate", qrt_version(), "format", 1,
                   "protocol", spec->protocol, "seed", seed ? seed : "1", "events_min", (json_int_t)spec->events_min,
                   "hash", hex, "violated", names, "options", options, "workload", workload, "plan", plan);
+    if (!spec_get(spec, "election_timeout")) { /* then no option says what the run is measured in */
+        snprintf(hex, sizeof hex, "%lldns", (long long)spec->election_timeout);
+        json_object_set_new(root, "time_scale", json_string(hex));
+    }
     char *text = json_dumps(root, JSON_INDENT(1));
     buffer_append(out, text, strlen(text));
     buffer_free(&part);
@@ -81,6 +85,16 @@ static qrt_status parse_options(struct run_spec *spec, json_t *options, struct e
     if (count < 1 || count > FAULT_NODES_MAX)
         return error_set(e, QRT_ERANGE, "the run file has %s nodes; a cluster has 1 to %d", nodes, FAULT_NODES_MAX);
     return timeout ? option_parse_duration(timeout, &spec->election_timeout, e) : QRT_OK;
+}
+
+/* Of a protocol without an option election_timeout: the time in which its run is measured. */
+static qrt_status parse_scale(struct run_spec *spec, json_t *scale, struct error *e) {
+    if (!scale || spec_get(spec, "election_timeout")) return QRT_OK;
+    const char *text = json_string_value(scale);
+    qrt_status s = text ? option_parse_duration(text, &spec->election_timeout, e) : QRT_EPARSE;
+    if (s || spec->election_timeout < 1000 || spec->election_timeout > INT64_C(3600) * 1000000000)
+        return error_set(e, QRT_ERANGE, "the run file's time_scale is a time from a microsecond to an hour, like 150ms");
+    return QRT_OK;
 }
 
 static qrt_status parse_part(json_t *part, const char *what, struct run_spec *spec, struct error *e) {
@@ -112,6 +126,7 @@ qrt_status spec_parse(struct run_spec *spec, struct bytes text, struct error *e)
     else if (!json_is_integer(events) || json_integer_value(events) < 0 || json_integer_value(events) > EVENTS_MAX)
         s = error_set(e, QRT_ERANGE, "the run file's events_min is a whole number from 0 to %d", EVENTS_MAX);
     if (!s) s = parse_options(spec, json_object_get(root, "options"), e);
+    if (!s) s = parse_scale(spec, json_object_get(root, "time_scale"), e);
     workload_standard(&spec->workload, "kv");
     if (!s) s = parse_part(json_object_get(root, "workload"), "workload", spec, e);
     if (!s) s = parse_part(json_object_get(root, "plan"), "plan", spec, e);

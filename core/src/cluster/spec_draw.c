@@ -31,7 +31,10 @@ static void draw_network(struct run_spec *spec, struct random *r, enum temper te
     }
     if (temper == TEMPER_SLOW_DISK) sync = random_between(r, slowest, spec->election_timeout / 12);
     uint64_t kind = random_below(r, 5);
-    if (bounded) kind %= 2;
+    if (bounded) {
+        kind %= 2;
+        slowest = spec->election_timeout / 200;
+    }
     spec_set(spec, "delay_kind", "%s", kinds[kind]);
     spec_set(spec, "delay", "%lldns", (long long)random_between(r, MS / 10, slowest));
     spec_set(spec, "jitter", "%lldns", (long long)random_between(r, MS / 20, slowest));
@@ -141,6 +144,17 @@ static void draw_three_phase(struct run_spec *spec, struct random *r, enum tempe
     spec_set(spec, "phase_timeout", "%lldns", (long long)random_between(r, 120 * MS, 200 * MS));
 }
 
+/* reply_timeout: five times a message there and back, where delays are bounded. */
+static void draw_election(struct run_spec *spec, struct random *r, enum temper temper) {
+    static const char *const arrangements[] = {"ascending", "descending", "shuffled"};
+    (void)temper;
+    spec->election_timeout = random_between(r, 60 * MS, 250 * MS);
+    spec_set(spec, "reply_timeout", "%lldns", (long long)(spec->election_timeout / 10));
+    if (strcmp(spec->protocol, "ring")) return;
+    spec_set(spec, "arrangement", "%s", arrangements[random_below(r, 3)]);
+    spec_set(spec, "shuffle", "%lld", (long long)random_between(r, 1, 1000));
+}
+
 /* What else a protocol wants drawn; without a line here its options stay at their defaults. Sets election_timeout, the
  * time in which its run is measured, which need not be an option of it. */
 struct swarm {
@@ -155,6 +169,9 @@ static const struct swarm swarms[] = {
     {"raft", draw_raft, NULL},
     {"paxos", draw_paxos, finish_paxos},
     {"primary-backup", draw_primary_backup, NULL},
+    {"timestamp", draw_election, NULL},
+    {"bully", draw_election, NULL},
+    {"ring", draw_election, NULL},
     {"2pc", draw_two_phase, NULL},
     {"3pc", draw_three_phase, NULL},
 };

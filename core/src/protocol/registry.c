@@ -9,6 +9,9 @@
     P(primary_backup) \
     P(two_phase)      \
     P(three_phase)    \
+    P(timestamp)      \
+    P(bully)          \
+    P(ring)           \
     P(null)
 
 #define P(name) extern const struct protocol protocol_##name;

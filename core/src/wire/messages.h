@@ -32,6 +32,10 @@
     M(33, epoch_reply, EPOCH_REPLY) \
     M(34, view_request, VIEW_REQUEST) \
     M(35, view_reply, VIEW_REPLY) \
+    M(36, timestamp_election, TIMESTAMP_ELECTION) \
+    M(37, bully, BULLY) \
+    M(38, ring, RING) \
+    M(39, ring_confirmed, RING_CONFIRMED) \
     M(40, commit_begin, COMMIT_BEGIN) \
     M(41, commit_prepare, COMMIT_PREPARE) \
     M(42, commit_vote, COMMIT_VOTE) \
@@ -157,6 +161,18 @@
 #define WIRE_VIEW_REQUEST_BLOBS(B)
 #define WIRE_VIEW_REPLY_FIXED(F) F(uint64_t, epoch) F(uint64_t, version)
 #define WIRE_VIEW_REPLY_BLOBS(B)
+
+/* Elections; the stages are each protocol's own. timestamp: of a reply, ns of the sender's wall clock at its start; leader:
+ * of a result. epoch: of bully and ring the highest that the sender has heard of, or that of the leader announced.
+ * number: what the neighbour on the ring confirms; hops: how many nodes the id has left behind, with this sender. */
+#define WIRE_TIMESTAMP_ELECTION_FIXED(F) F(uint64_t, epoch) F(uint64_t, timestamp) F(uint16_t, leader) F(uint8_t, stage)
+#define WIRE_TIMESTAMP_ELECTION_BLOBS(B)
+#define WIRE_BULLY_FIXED(F) F(uint64_t, epoch) F(uint8_t, stage)
+#define WIRE_BULLY_BLOBS(B)
+#define WIRE_RING_FIXED(F) F(uint64_t, number) F(uint64_t, epoch) F(uint16_t, candidate) F(uint16_t, hops) F(uint8_t, stage)
+#define WIRE_RING_BLOBS(B)
+#define WIRE_RING_CONFIRMED_FIXED(F) F(uint64_t, number)
+#define WIRE_RING_CONFIRMED_BLOBS(B)
 /* clang-format on */
 
 #endif
