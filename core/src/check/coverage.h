@@ -36,7 +36,8 @@
     X(VALUE_ADOPTED, "value-adopted", "a proposer had to take over a value accepted in an earlier ballot") \
     X(SWITCH_OVER, "switch-over", "another node became the leader than the one before") \
     X(BACKUP_REMOVED, "backup-removed", "a silent backup was removed from the view") \
-    X(OLD_PRIMARY_RESYNCHRONISED, "old-primary-resynchronised", "a former primary gave up entries that nobody had acknowledged")
+    X(OLD_PRIMARY_RESYNCHRONISED, "old-primary-resynchronised", "a former primary gave up entries that nobody had acknowledged") \
+    X(NODE_RETURNED, "node-returned", "a crashed node came back")
 /* clang-format on */
 
 enum coverage_condition {

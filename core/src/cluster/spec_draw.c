@@ -1,6 +1,7 @@
 /* A run drawn from a seed (swarm: Groce et al. 2012): the configuration first, so that seeds differ in kind and not only
  * in luck. Each draw is a statement of its own: C leaves the order of arguments and initialisers to the compiler. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cluster/runner.h"
@@ -20,8 +21,9 @@ enum temper {
     TEMPER_FIGURE_EIGHT, /* the plan tells STORY_FIGURE_EIGHT */
 };
 
-/* Within the timing requirement (broadcast time well below the election timeout), or no election could be won in time. */
-static void draw_network(struct run_spec *spec, struct random *r, enum temper temper) {
+/* bounded: a delay has a bound, twice a fortieth of the election timeout.
+ * Within the timing requirement (broadcast time well below the election timeout), or no election could be won in time. */
+static void draw_network(struct run_spec *spec, struct random *r, enum temper temper, bool bounded) {
     static const char *const kinds[] = {"constant", "uniform", "exponential", "pareto", "normal"};
     int64_t slowest = spec->election_timeout / 40, sync = random_between(r, 50000, MS);
     if (temper == TEMPER_SMALL_BATCH) {
@@ -29,7 +31,7 @@ static void draw_network(struct run_spec *spec, struct random *r, enum temper te
         sync = random_between(r, spec->election_timeout / 400, spec->election_timeout / 120);
     }
     if (temper == TEMPER_SLOW_DISK) sync = random_between(r, slowest, spec->election_timeout / 12);
-    spec_set(spec, "delay_kind", "%s", kinds[random_below(r, 5)]);
+    spec_set(spec, "delay_kind", "%s", kinds[random_below(r, bounded ? 2 : 5)]);
     spec_set(spec, "delay", "%lldns", (long long)random_between(r, MS / 10, slowest));
     spec_set(spec, "jitter", "%lldns", (long long)random_between(r, MS / 20, slowest));
     spec_set(spec, "write", "%lldns", (long long)random_between(r, 5000, 100000));
@@ -131,6 +133,14 @@ static void draw_primary_backup(struct run_spec *spec, struct random *r, enum te
     spec_set(spec, "max_append_bytes", "%lld", (long long)random_between(r, 1, 1500));
 }
 
+static void draw_floodset(struct run_spec *spec, struct random *r, enum temper temper) {
+    (void)temper;
+    spec->election_timeout = random_between(r, 60 * MS, 250 * MS);
+    int64_t most = spec->nodes > 4 ? 3 : spec->nodes - 1;
+    spec_set(spec, "faults", "%lld", (long long)random_between(r, 1, most));
+    spec_set(spec, "bound", "%lldns", (long long)(spec->election_timeout / 20)); /* see draw_network */
+}
+
 /* What else a protocol wants drawn; without a line here its options stay at their defaults. Sets election_timeout, the
  * time in which its run is measured, which need not be an option of it. */
 struct swarm {
@@ -145,6 +155,7 @@ static const struct swarm swarms[] = {
     {"paxos", draw_paxos, finish_paxos},
     {"primary-backup", draw_primary_backup, NULL},
     {"2pc", draw_two_phase, NULL},
+    {"floodset", draw_floodset, NULL},
 };
 
 static void draw_protocol(struct run_spec *spec, struct random *r, enum temper temper) {
@@ -248,6 +259,11 @@ static void draw_plan(struct run_spec *spec, const struct draw_request *request,
     profile.wipes = wiping && ((m->crash_wipes && !spec_get(spec, "quorum")) || request->outside);
     profile.unguarded = request->outside;
     profile.loses_unsynced = m->loses_unsynced || request->outside;
+    const char *faults = spec_get(spec, "faults");
+    if (m->synchrony && faults && !request->outside) { /* who comes back counts until it has listened */
+        profile.lanes = (uint16_t)atoi(faults);
+        profile.settle_ns = spec->election_timeout;
+    }
     struct random stream = random_stream(spec->seed, 0, RANDOM_PLAN);
     plan_draw(&spec->plan, &profile, &stream);
 }
@@ -284,7 +300,7 @@ void spec_draw(struct run_spec *spec, const struct draw_request *request, uint64
     draw_protocol(spec, &r, temper);
     draw_detector(spec);
     if (request->protocol->votes) draw_quorum(spec);
-    draw_network(spec, &r, temper);
+    draw_network(spec, &r, temper, request->protocol->model->synchrony);
     if (*request->bug) spec_set(spec, "bug", "%s", request->bug);
     int64_t duration = 30 * spec->election_timeout;
     draw_workload(spec, request->protocol, &r, duration, temper);

@@ -6,6 +6,7 @@
 #define PROTOCOLS(P)  \
     P(raft)           \
     P(paxos)          \
+    P(floodset)       \
     P(primary_backup) \
     P(two_phase)      \
     P(null)
