@@ -12,7 +12,7 @@ import pytest
 import quorate as q
 
 ROOT = Path(__file__).resolve().parents[2]
-PROTOCOLS = ["paxos", "floodset"]
+PROTOCOLS = ["paxos", "floodset", "benor"]
 
 
 def lua_environment() -> dict[str, str]:

@@ -54,6 +54,7 @@ static void on_state(struct coverage *c, const qrt_event *e) {
 }
 
 static void on_decide(struct coverage *c, const qrt_event *e) {
+    if (e->term > 1) coverage_see(c, COVERAGE_ROUND_REPEATED);
     if (e->node >= sizeof c->roles) return;
     if (e->detail == 1) coverage_see(c, COVERAGE_TRANSACTION_COMMITTED);
     if (e->detail == 2) coverage_see(c, COVERAGE_TRANSACTION_ABORTED);

@@ -37,7 +37,8 @@
     X(SWITCH_OVER, "switch-over", "another node became the leader than the one before") \
     X(BACKUP_REMOVED, "backup-removed", "a silent backup was removed from the view") \
     X(OLD_PRIMARY_RESYNCHRONISED, "old-primary-resynchronised", "a former primary gave up entries that nobody had acknowledged") \
-    X(NODE_RETURNED, "node-returned", "a crashed node came back")
+    X(NODE_RETURNED, "node-returned", "a crashed node came back") \
+    X(ROUND_REPEATED, "round-repeated", "a decision took more than one round")
 /* clang-format on */
 
 enum coverage_condition {

@@ -141,6 +141,14 @@ static void draw_floodset(struct run_spec *spec, struct random *r, enum temper t
     spec_set(spec, "bound", "%lldns", (long long)(spec->election_timeout / 20)); /* see draw_network */
 }
 
+static void draw_benor(struct run_spec *spec, struct random *r, enum temper temper) {
+    (void)temper;
+    spec->election_timeout = random_between(r, 60 * MS, 250 * MS);
+    int64_t unit = spec->election_timeout / 100;
+    spec_set(spec, "repeat", "%lldns", (long long)random_between(r, 3 * unit, 20 * unit));
+    spec_set(spec, "learn_interval", "%lldns", (long long)random_between(r, 10 * unit, 200 * unit));
+}
+
 /* What else a protocol wants drawn; without a line here its options stay at their defaults. Sets election_timeout, the
  * time in which its run is measured, which need not be an option of it. */
 struct swarm {
@@ -151,11 +159,8 @@ struct swarm {
 };
 
 static const struct swarm swarms[] = {
-    {"raft", draw_raft, NULL},
-    {"paxos", draw_paxos, finish_paxos},
-    {"primary-backup", draw_primary_backup, NULL},
-    {"2pc", draw_two_phase, NULL},
-    {"floodset", draw_floodset, NULL},
+    {"raft", draw_raft, NULL},     {"paxos", draw_paxos, finish_paxos}, {"primary-backup", draw_primary_backup, NULL},
+    {"2pc", draw_two_phase, NULL}, {"floodset", draw_floodset, NULL},   {"benor", draw_benor, NULL},
 };
 
 static void draw_protocol(struct run_spec *spec, struct random *r, enum temper temper) {

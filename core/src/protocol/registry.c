@@ -7,6 +7,7 @@
     P(raft)           \
     P(paxos)          \
     P(floodset)       \
+    P(benor)          \
     P(primary_backup) \
     P(two_phase)      \
     P(null)

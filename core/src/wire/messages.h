@@ -34,6 +34,7 @@
     M(26, paxos_ask,        PAXOS_ASK) \
     M(27, flood,            FLOOD) \
     M(28, flood_state,      FLOOD_STATE) \
+    M(29, benor,            BENOR) \
     M(30, replicate_request, REPLICATE_REQUEST) \
     M(31, replicate_reply,  REPLICATE_REPLY) \
     M(32, epoch_request,    EPOCH_REQUEST) \
@@ -126,6 +127,12 @@
 #define WIRE_FLOOD_BLOBS(B) B(value)
 #define WIRE_FLOOD_STATE_FIXED(F) F(uint64_t, begun) F(uint8_t, asks)
 #define WIRE_FLOOD_STATE_BLOBS(B)
+
+/* Ben-Or (1983). what: 1 a report, 2 a suggestion (has 0: of nothing), 3 a decision, 4 an ask for one. asks: 1 when it is
+ * said again because the sender wants to hear the receiver's. known: the sender knows all decisions up to here. */
+#define WIRE_BENOR_FIXED(F) F(uint64_t, instance) F(uint64_t, known) F(uint32_t, round) F(uint8_t, what) \
+    F(uint8_t, asks) F(uint8_t, has)
+#define WIRE_BENOR_BLOBS(B) B(value)
 
 /* Primary-backup. round: for reads, echoed by the answer. success: match is the last index known to agree; refusal of
  * previous_index `refused`: match is where the primary may try next, hint_epoch the epoch that stands there. */
