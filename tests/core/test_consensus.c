@@ -158,7 +158,7 @@ static void test_consensus_ballots_are_listed(void **unused) {
     struct ballots b;
     struct buffer out = {0};
     qrt_event e = {.kind = QRT_KIND_BALLOT, .node = 2, .detail = QRT_BALLOT_ACCEPTED, .term = 0x30001, .index = 4};
-    ballots_init(&b, 3);
+    ballots_init(&b, 3, NULL, NULL);
     e.value = 0xab;
     ballots_event(&b, &e);
     assert_int_equal(ballots_find(&b, 0, 4, 0x30001)->chosen_at, -1);

@@ -15,6 +15,7 @@ struct qrt_trace {
     void *memory;       /* all columns, one block */
     struct trace trace; /* shares its blocks with the cluster's; for lines and diagrams */
     uint16_t nodes;
+    struct quorum_rule quorum;
     uint64_t first_bad; /* the first violation; UINT64_MAX: none */
     struct buffer svg, ballots;
 };
@@ -80,6 +81,7 @@ QRT_API qrt_status qrt_cluster_trace(qrt_cluster *c, qrt_trace **out) {
     t->columns.first = first;
     fill(t, n);
     t->nodes = (uint16_t)c->cluster->config.options.nodes;
+    t->quorum = c->cluster->config.quorum;
     t->first_bad = first_violation(c->cluster);
     *out = t;
     return handle_leave(&c->handle, QRT_OK);
@@ -155,10 +157,14 @@ QRT_API const char *qrt_trace_svg(qrt_trace *t, uint64_t around) {
     return buffer_text(&t->svg);
 }
 
+static bool holds_quorum(const void *rule, const uint64_t members[2]) {
+    return quorum_rule_met(rule, QUORUM_WRITE, members);
+}
+
 QRT_API const char *qrt_trace_ballots(qrt_trace *t) {
     if (handle_enter(t ? &t->handle : NULL, HANDLE_TRACE)) return NULL;
     struct ballots b;
-    ballots_init(&b, t->nodes);
+    ballots_init(&b, t->nodes, holds_quorum, &t->quorum);
     for (size_t i = 0; i < t->columns.count; i++) ballots_event(&b, trace_at(&t->trace, t->columns.first + i));
     buffer_clear(&t->ballots);
     ballots_print(&b, &t->ballots);

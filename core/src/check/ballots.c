@@ -5,8 +5,9 @@
 
 #define ROLE_ACCEPTS 2 /* in the detail of QRT_KIND_STATE */
 
-void ballots_init(struct ballots *b, uint16_t member_count) {
-    *b = (struct ballots){.member_count = member_count};
+void ballots_init(struct ballots *b, uint16_t member_count, bool (*quorum)(const void *rule, const uint64_t members[2]),
+                  const void *rule) {
+    *b = (struct ballots){.member_count = member_count, .quorum = quorum, .rule = rule};
 }
 
 void ballots_free(struct ballots *b) {
@@ -54,9 +55,11 @@ const struct ballot *ballots_find(const struct ballots *b, uint16_t group, uint6
     return NULL;
 }
 
-uint16_t ballots_quorum(const struct ballots *b, uint16_t group) {
-    uint16_t acceptors = group < b->group_count ? b->groups[group].acceptor_count : 0;
-    return (uint16_t)((acceptors ? acceptors : b->member_count) / 2 + 1);
+static bool is_quorum(const struct ballots *b, const struct ballot *at) {
+    uint16_t acceptors = b->groups[at->group].acceptor_count;
+    bool apart = acceptors && acceptors < b->member_count;
+    if (!apart && b->quorum) return b->quorum(b->rule, at->accepted_by);
+    return at->accepted > (apart ? acceptors : b->member_count) / 2;
 }
 
 static struct ballot *ballot_of(struct ballots *b, const qrt_event *e) {
@@ -71,8 +74,9 @@ static struct ballot *ballot_of(struct ballots *b, const qrt_event *e) {
 }
 
 static bool set_add(uint64_t *set, uint16_t node) {
-    bool fresh = !(set[node / 64] >> (node % 64) & 1);
-    set[node / 64] |= UINT64_C(1) << (node % 64);
+    uint16_t i = (uint16_t)(node - 1);
+    bool fresh = !(set[i / 64] >> (i % 64) & 1);
+    set[i / 64] |= UINT64_C(1) << (i % 64);
     return fresh;
 }
 
@@ -83,7 +87,8 @@ static void on_state(struct ballots *b, const qrt_event *e) {
 }
 
 const struct ballot *ballots_event(struct ballots *b, const qrt_event *e) {
-    if (e->node >= BALLOTS_NODES || e->index >= BALLOTS_INSTANCE_MAX || b->count >= UINT32_MAX) return NULL;
+    if (e->node < 1 || e->node >= BALLOTS_NODES || e->index >= BALLOTS_INSTANCE_MAX || b->count >= UINT32_MAX)
+        return NULL;
     if (e->kind == QRT_KIND_STATE) on_state(b, e);
     if (e->kind != QRT_KIND_BALLOT || !e->index) return NULL;
     if (e->detail != QRT_BALLOT_ACCEPT && e->detail != QRT_BALLOT_ACCEPTED) return NULL;
@@ -92,15 +97,16 @@ const struct ballot *ballots_event(struct ballots *b, const qrt_event *e) {
     if (!at->has_value) at->value = e->value;
     at->has_value = true;
     if (e->detail == QRT_BALLOT_ACCEPT || !set_add(at->accepted_by, e->node)) return at;
-    if (++at->accepted == ballots_quorum(b, e->group)) at->chosen_at = e->time;
+    at->accepted++;
+    if (at->chosen_at < 0 && is_quorum(b, at)) at->chosen_at = e->time;
     return at;
 }
 
 static void print_quorum(const struct ballot *at, struct buffer *out) {
     bool first = true;
-    for (unsigned node = 0; node < BALLOTS_NODES; node++) {
-        if (!(at->accepted_by[node / 64] >> (node % 64) & 1)) continue;
-        buffer_printf(out, "%s%u", first ? "" : ", ", node);
+    for (unsigned i = 0; i + 1 < BALLOTS_NODES; i++) {
+        if (!(at->accepted_by[i / 64] >> (i % 64) & 1)) continue;
+        buffer_printf(out, "%s%u", first ? "" : ", ", i + 1);
         first = false;
     }
 }

@@ -57,6 +57,8 @@ struct consensus {
     size_t decision_count, decision_capacity;
     uint32_t incarnations[BALLOTS_NODES];
     struct ballots ballots;
+    void *rule; /* of rule_size bytes */
+    size_t rule_size;
     uint64_t memory;
 };
 
@@ -119,13 +121,11 @@ static void on_ballot(struct consensus *c, struct judge *j, const qrt_event *e) 
 
 static void judge_quorum(const struct consensus *c, struct judge *j, const qrt_event *e) {
     const struct ballot *b = ballots_find(&c->ballots, e->group, e->index, e->term);
-    uint16_t needed = ballots_quorum(&c->ballots, e->group), accepted = b ? b->accepted : 0;
-    if (accepted < needed)
-        judge_violate(
-            j, BALLOT_QUORUM,
-            "n%u decides instance %llu by round %llu of n%u, which %u acceptors have accepted; %u are a quorum",
-            e->node, (unsigned long long)e->index, (unsigned long long)(e->term >> 16), (unsigned)(e->term & 0xffff),
-            accepted, needed);
+    if (!b || b->chosen_at < 0)
+        judge_violate(j, BALLOT_QUORUM,
+                      "n%u decides instance %llu by round %llu of n%u, which %u acceptors have accepted: no quorum",
+                      e->node, (unsigned long long)e->index, (unsigned long long)(e->term >> 16),
+                      (unsigned)(e->term & 0xffff), b ? b->accepted : 0u);
     else if (b->value != e->value)
         judge_violate(j, BALLOT_QUORUM, "n%u decides in instance %llu another value than its ballot carried", e->node,
                       (unsigned long long)e->index);
@@ -192,7 +192,9 @@ static void consensus_event(void *state, struct judge *j, const qrt_event *e) {
 
 static void *consensus_create(const struct check_config *config) {
     struct consensus *c = mem_zero(1, sizeof *c);
-    ballots_init(&c->ballots, config->member_count);
+    c->rule = mem_copy(config->rule, config->rule_size);
+    c->rule_size = config->rule_size;
+    ballots_init(&c->ballots, config->member_count, config->quorum, c->rule);
     c->memory = config->memory ? config->memory : MEMORY_DEFAULT;
     return c;
 }
@@ -204,6 +206,7 @@ static void consensus_destroy(void *state) {
         free(c->groups[i].proposed);
     }
     ballots_free(&c->ballots);
+    free(c->rule);
     free(c->groups);
     free(c->decisions);
     free(c);
@@ -213,6 +216,8 @@ static void *consensus_clone(const void *state) {
     const struct consensus *from = state;
     struct consensus *c = mem_copy(from, sizeof *from);
     ballots_clone(&c->ballots, &from->ballots);
+    c->rule = mem_copy(from->rule, from->rule_size);
+    c->ballots.rule = c->rule;
     c->groups = mem_copy(from->groups, from->group_count * sizeof *from->groups);
     c->group_capacity = from->group_count;
     for (size_t i = 0; i < c->group_count; i++) {

@@ -188,6 +188,10 @@ static void *paxos_create(const struct protocol_config *c) {
     CHECK(slot >= 0);
     p->slot = (uint16_t)slot;
     p->random = random_stream(c->seed, c->node, RANDOM_PROTOCOL);
+    if (c->quorum)
+        p->quorum = *c->quorum;
+    else
+        CHECK(quorum_rule_parse("majority", c->member_count, &p->quorum, &(struct error){0}) == QRT_OK);
     assign_roles(p);
     return p;
 }
@@ -277,6 +281,7 @@ const struct protocol protocol_paxos = {
         "corrupt-rejected sent-to-dead outcome-unknown",
     .leaderless = true,
     .values = true,
+    .votes = true,
     .summary = "single decrees by ballots: proposers, acceptors, learners (Lamport 1998, 2001)",
     .options = {"paxos", option_specs},
     .options_size = sizeof(struct paxos_options),

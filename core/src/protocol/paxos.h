@@ -66,10 +66,11 @@ struct paxos {
     uint16_t node, group, slot;
     uint16_t count, members[PAXOS_MEMBERS_MAX]; /* ascending */
     uint16_t first_acceptor, proposers;         /* slots: [first_acceptor, count) accept, [0, proposers) propose */
-    uint8_t roles;                              /* enum paxos_role */
-    bool started, recovering;                   /* invariant 5 */
-    bool damaged;                               /* recovery met a record that it cannot read */
-    bool asking;                                /* an answer to a question of ours is on its way, or lost */
+    struct quorum_rule quorum; /* promises read, acceptances write; where acceptors stand apart: a majority of them */
+    uint8_t roles;             /* enum paxos_role */
+    bool started, recovering;  /* invariant 5 */
+    bool damaged;              /* recovery met a record that it cannot read */
+    bool asking;               /* an answer to a question of ours is on its way, or lost */
     uint64_t bugs;
     struct paxos_options options;
     struct random random;
@@ -90,9 +91,6 @@ static inline uint64_t paxos_round(uint64_t ballot) {
 }
 static inline bool paxos_accepts(const struct paxos *p) {
     return (p->roles & PAXOS_ACCEPTOR) && !p->recovering;
-}
-static inline size_t paxos_quorum(const struct paxos *p) {
-    return quorum_majority((size_t)(p->count - p->first_acceptor));
 }
 /* A ballot that some proposer of this cluster may have made. */
 bool paxos_ballot_fits(const struct paxos *p, uint64_t ballot);

@@ -26,12 +26,24 @@ static bool has_answered(const struct paxos_proposer *a, int slot) {
     return a->answered[slot / 64] >> (slot % 64) & 1;
 }
 
-/* Whether that makes a quorum, for the first time. */
+static size_t majority_of_acceptors(const struct paxos *p) {
+    return quorum_majority((size_t)(p->count - p->first_acceptor));
+}
+
+/* Any quorum of promises meets any quorum of acceptances; more is not needed (Howard and others 2016). */
+static bool is_quorum(const struct paxos *p) {
+    enum quorum_phase phase = p->proposer.phase == PAXOS_PREPARING ? QUORUM_READ : QUORUM_WRITE;
+    if (p->first_acceptor) return p->proposer.count >= majority_of_acceptors(p);
+    return quorum_rule_met(&p->quorum, phase, p->proposer.answered);
+}
+
+/* Whether that makes a quorum: the phase is over then. */
 static bool count_answer(struct paxos *p, int slot) {
     struct paxos_proposer *a = &p->proposer;
     if (has_answered(a, slot)) return false;
     a->answered[slot / 64] |= UINT64_C(1) << (slot % 64);
-    return ++a->count == paxos_quorum(p);
+    a->count++;
+    return is_quorum(p);
 }
 
 static void clear_answers(struct paxos_proposer *a) {
@@ -42,9 +54,12 @@ static void clear_answers(struct paxos_proposer *a) {
 
 /* How many of the acceptors but ourselves are asked at first: all, or a thrifty proposer's bare quorum. */
 static size_t asked_at_first(const struct paxos *p) {
+    if (!p->options.thrifty) return p->count;
     size_t own = paxos_accepts(p), others = (size_t)(p->count - p->first_acceptor) - own;
-    size_t enough = paxos_quorum(p) - own;
-    return p->options.thrifty && enough < others ? enough : others;
+    struct quorum_report least = quorum_rule_report(&p->quorum);
+    size_t needed = p->proposer.phase == PAXOS_PREPARING ? least.read : least.write;
+    if (p->first_acceptor) needed = majority_of_acceptors(p);
+    return needed - own < others ? needed - own : others;
 }
 
 /* `wanted` of the acceptors that have not answered in this phase, drawn at random if those are more. */
