@@ -9,6 +9,8 @@
 #include "cluster/runner.h"
 
 #define EVENTS_MAX 1000000000 /* as a campaign's */
+#define SCALE_MIN_NS 1000000
+#define SCALE_MAX_NS INT64_C(3600000000000)
 
 void spec_free(struct run_spec *spec) {
     plan_free(&spec->plan);
@@ -41,7 +43,7 @@ static json_t *parsed(struct buffer *b) {
 void spec_print(const struct run_spec *spec, uint64_t hash, const char *const *violated, size_t count,
                 struct buffer *out) {
     struct buffer part = {0};
-    char hex[20];
+    char hex[20], scale[32];
     json_t *options = json_object(), *names = json_array();
     for (size_t i = 0; i < spec->settings; i++)
         json_object_set_new(options, spec->names[i], json_string(spec->values[i]));
@@ -51,11 +53,12 @@ void spec_print(const struct run_spec *spec, uint64_t hash, const char *const *v
     plan_print(&spec->plan, &part);
     json_t *plan = parsed(&part);
     snprintf(hex, sizeof hex, "%016llx", (unsigned long long)hash);
+    snprintf(scale, sizeof scale, "%lldns", (long long)spec->election_timeout);
     const char *seed = spec_get(spec, "seed");
-    json_t *root =
-        json_pack("{s:s, s:i, s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o}", "quorate", qrt_version(), "format", 1,
-                  "protocol", spec->protocol, "seed", seed ? seed : "1", "events_min", (json_int_t)spec->events_min,
-                  "hash", hex, "violated", names, "options", options, "workload", workload, "plan", plan);
+    json_t *root = json_pack("{s:s, s:i, s:s, s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:o}", "quorate", qrt_version(),
+                             "format", 1, "protocol", spec->protocol, "seed", seed ? seed : "1", "events_min",
+                             (json_int_t)spec->events_min, "time_scale", scale, "hash", hex, "violated", names,
+                             "options", options, "workload", workload, "plan", plan);
     char *text = json_dumps(root, JSON_INDENT(1));
     buffer_append(out, text, strlen(text));
     buffer_free(&part);
@@ -81,6 +84,16 @@ static qrt_status parse_options(struct run_spec *spec, json_t *options, struct e
     if (count < 1 || count > FAULT_NODES_MAX)
         return error_set(e, QRT_ERANGE, "the run file has %s nodes; a cluster has 1 to %d", nodes, FAULT_NODES_MAX);
     return timeout ? option_parse_duration(timeout, &spec->election_timeout, e) : QRT_OK;
+}
+
+/* What the run is measured in, where it is not an option of the protocol. */
+static qrt_status parse_scale(struct run_spec *spec, const json_t *scale, struct error *e) {
+    if (!scale) return QRT_OK;
+    if (!json_is_string(scale) || option_parse_duration(json_string_value(scale), &spec->election_timeout, e))
+        return error_set(e, QRT_EPARSE, "the run file's time_scale is a text with a unit, such as \"150ms\"");
+    if (spec->election_timeout < SCALE_MIN_NS || spec->election_timeout > SCALE_MAX_NS)
+        return error_set(e, QRT_ERANGE, "the run file's time_scale lies between 1ms and 1h");
+    return QRT_OK;
 }
 
 static qrt_status parse_part(json_t *part, const char *what, struct run_spec *spec, struct error *e) {
@@ -112,6 +125,7 @@ qrt_status spec_parse(struct run_spec *spec, struct bytes text, struct error *e)
     else if (!json_is_integer(events) || json_integer_value(events) < 0 || json_integer_value(events) > EVENTS_MAX)
         s = error_set(e, QRT_ERANGE, "the run file's events_min is a whole number from 0 to %d", EVENTS_MAX);
     if (!s) s = parse_options(spec, json_object_get(root, "options"), e);
+    if (!s) s = parse_scale(spec, json_object_get(root, "time_scale"), e);
     workload_standard(&spec->workload, "kv");
     if (!s) s = parse_part(json_object_get(root, "workload"), "workload", spec, e);
     if (!s) s = parse_part(json_object_get(root, "plan"), "plan", spec, e);
