@@ -241,6 +241,26 @@ static void test_paxos_a_thrifty_proposer_asks_a_quorum(void **unused) {
     cluster_free(c);
 }
 
+/* Flexible quorums (Howard and others 2016): with four promises, two acceptances of five decide. */
+static void test_paxos_flexible_quorums(void **unused) {
+    (void)unused;
+    struct steps *s = steps_new("paxos", 1, 5, NULL, 0);
+    struct paxos *p = s->state;
+    assert_int_equal(quorum_rule_parse("flexible:4,2", 5, &p->quorum, &(struct error){0}), QRT_OK);
+    steps_propose(s, 9, "a");
+    promise(s, 2, BALLOT(1, 1), 0, "");
+    promise(s, 3, BALLOT(1, 1), 0, "");
+    promise(s, 4, BALLOT(1, 1), 0, "");
+    assert_int_equal(steps_count_sent(s, WIRE_PAXOS_ACCEPT), 0); /* its own is not durable yet */
+    promise(s, 5, BALLOT(1, 1), 0, "");
+    assert_int_equal(steps_count_sent(s, WIRE_PAXOS_ACCEPT), 4);
+    accepted(s, 4, BALLOT(1, 1));
+    assert_int_equal(steps_count_noted(s, QRT_KIND_DECIDE), 0);
+    accepted(s, 3, BALLOT(1, 1));
+    assert_int_equal(steps_count_noted(s, QRT_KIND_DECIDE), 1);
+    steps_free(s);
+}
+
 /* Rivals at every node: in each instance all of them are told the same value, which one of them proposed. */
 static void rivals_agree(const char *options, uint16_t first, uint16_t last) {
     struct cluster *c = steps_cluster("paxos", options);
@@ -271,6 +291,8 @@ static void test_paxos_rivals_are_told_one_value(void **unused) {
     (void)unused;
     rivals_agree("nodes=5 seed=1", 1, 5);
     rivals_agree("nodes=7 acceptors=3 seed=2", 1, 4);
+    rivals_agree("nodes=5 quorum=flexible:4,2 thrifty=true seed=4", 1, 5);
+    rivals_agree("nodes=6 quorum=grid:2x3 seed=5", 1, 6);
     rivals_agree("nodes=6 acceptors=3 proposers=2 thrifty=true seed=3", 1, 2);
 }
 
@@ -349,6 +371,7 @@ int main(void) {
         cmocka_unit_test(test_paxos_rejects_what_no_peer_can_mean),
         cmocka_unit_test(test_paxos_message_counts),
         cmocka_unit_test(test_paxos_a_thrifty_proposer_asks_a_quorum),
+        cmocka_unit_test(test_paxos_flexible_quorums),
         cmocka_unit_test(test_paxos_rivals_are_told_one_value),
         cmocka_unit_test(test_paxos_an_acceptor_apart_takes_no_proposals),
         cmocka_unit_test(test_paxos_clones_are_independent),

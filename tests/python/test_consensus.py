@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import quorate as q
+from quorate.campaigns import run_file
 
 ROOT = Path(__file__).resolve().parents[2]
-PROTOCOLS = ["paxos"]
+PROTOCOLS = ["paxos", "floodset", "benor"]
 
 
 def lua_environment() -> dict[str, str]:
@@ -79,6 +80,16 @@ def test_campaign(protocol: str):
     result = q.campaign(protocol, 60)
     assert result.ok, result
     assert all(result.sometimes.values()), result.sometimes
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_run_file_replays_to_the_same_hash(protocol: str):
+    """A run's file holds all that it was: drawn from the seed or read from the file, its trace is the same."""
+    rows = q.campaign(protocol, range(3, 5)).rows
+    for row in rows:
+        file = run_file({"protocol": protocol}, int(row["seed"]))
+        with q.replay(file) as c:
+            assert int(c.hash, 16) == int(row["hash"])
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

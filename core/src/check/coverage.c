@@ -61,6 +61,7 @@ static void on_state(struct coverage *c, const qrt_event *e) {
 }
 
 static void on_decide(struct coverage *c, const qrt_event *e) {
+    if (e->term > 1) coverage_see(c, COVERAGE_ROUND_REPEATED);
     if (e->node >= sizeof c->roles) return;
     if (e->detail == 1) coverage_see(c, COVERAGE_TRANSACTION_COMMITTED);
     if (e->detail == 2) coverage_see(c, COVERAGE_TRANSACTION_ABORTED);
@@ -87,6 +88,9 @@ static void coverage_event(void *context, const qrt_event *e, uint64_t number) {
     case QRT_KIND_CRASH: on_crash(c, e); break;
     case QRT_KIND_DROP: on_drop(c, e); break;
     case QRT_KIND_BALLOT: on_ballot(c, e); break;
+    case QRT_KIND_START:
+        if (e->detail != QRT_START_FORMAT) coverage_see(c, COVERAGE_NODE_RETURNED);
+        break;
     case QRT_KIND_REJECT:
         if (e->detail == QRT_DROP_CORRUPT) coverage_see(c, COVERAGE_CORRUPT_REJECTED);
         break;
@@ -112,7 +116,7 @@ struct trace_sink coverage_sink(struct coverage *c) {
     uint64_t own = 1u << QRT_KIND_ROLE | 1u << QRT_KIND_CRASH | 1u << QRT_KIND_DROP | 1u << QRT_KIND_REJECT |
                    1u << QRT_KIND_TRUNCATE | 1u << QRT_KIND_CHECKPOINT | 1u << QRT_KIND_RESTORE |
                    1u << QRT_KIND_CAUGHT_UP | 1u << QRT_KIND_PAUSE | 1u << QRT_KIND_RETURN | 1u << QRT_KIND_VOTE |
-                   1u << QRT_KIND_DECIDE | 1u << QRT_KIND_STATE | 1u << QRT_KIND_BALLOT;
+                   1u << QRT_KIND_DECIDE | 1u << QRT_KIND_STATE | 1u << QRT_KIND_BALLOT | 1u << QRT_KIND_START;
     return (struct trace_sink){own | c->next.kinds, coverage_event, c};
 }
 

@@ -38,7 +38,9 @@
     X(BACKUP_REMOVED, "backup-removed", "a silent backup was removed from the view") \
     X(OLD_PRIMARY_RESYNCHRONISED, "old-primary-resynchronised", "a former primary gave up entries that nobody had acknowledged") \
     X(TERMINATION_BEGUN, "termination-begun", "a participant took the place of a silent coordinator") \
-    X(ELECTION_CONCURRENT, "election-concurrent", "a node stood for election while another one did")
+    X(ELECTION_CONCURRENT, "election-concurrent", "a node stood for election while another one did") \
+    X(NODE_RETURNED, "node-returned", "a crashed node came back") \
+    X(ROUND_REPEATED, "round-repeated", "a decision took more than one round")
 /* clang-format on */
 
 enum coverage_condition {

@@ -97,7 +97,8 @@ static uint8_t stopping_verb(const struct runner *r) {
 /* The core: a quorum of nodes that may vote (of those that come back with their data), by the seed's choice. The rest
  * is frozen. Nobody else is needed for progress, whoever else there is. */
 static void heal_core(struct runner *r) {
-    bool all = !strcmp(r->cluster->config.protocol->model->crashes, "0"); /* it makes progress with everybody only */
+    const struct fault_model *model = r->cluster->config.protocol->model;
+    bool all = !strcmp(model->crashes, "0") || !model->tolerates_pause; /* it needs everybody, or stands no freezing */
     struct quorum_report quorum = quorum_rule_report(&r->cluster->config.quorum);
     uint16_t n = r->result.nodes, core = 0, wanted = quorum.read > quorum.write ? quorum.read : quorum.write;
     if (all) wanted = n;

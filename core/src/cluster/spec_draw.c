@@ -1,6 +1,7 @@
 /* A run drawn from a seed (swarm: Groce et al. 2012): the configuration first, so that seeds differ in kind and not only
  * in luck. Each draw is a statement of its own: C leaves the order of arguments and initialisers to the compiler. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cluster/runner.h"
@@ -155,6 +156,29 @@ static void draw_election(struct run_spec *spec, struct random *r, enum temper t
     spec_set(spec, "shuffle", "%lld", (long long)random_between(r, 1, 1000));
 }
 
+static void draw_floodset(struct run_spec *spec, struct random *r, enum temper temper) {
+    (void)temper;
+    spec->election_timeout = random_between(r, 60 * MS, 250 * MS);
+    int64_t most = spec->nodes > 4 ? 3 : spec->nodes - 1;
+    spec_set(spec, "faults", "%lld", (long long)random_between(r, 1, most));
+    spec_set(spec, "bound", "%lldns", (long long)(spec->election_timeout / 20)); /* see draw_network */
+}
+
+static void draw_benor(struct run_spec *spec, struct random *r, enum temper temper) {
+    (void)temper;
+    spec->election_timeout = random_between(r, 60 * MS, 250 * MS);
+    int64_t unit = spec->election_timeout / 100;
+    spec_set(spec, "repeat", "%lldns", (long long)random_between(r, 3 * unit, 20 * unit));
+    spec_set(spec, "learn_interval", "%lldns", (long long)random_between(r, 10 * unit, 200 * unit));
+}
+
+/* Coins take their time: with a bare majority up, one round in eight decides at worst, so progress is measured over more
+ * rounds than a deterministic protocol needs. */
+static void finish_benor(struct run_spec *spec, struct random *r, int64_t end, bool drawn) {
+    (void)r, (void)end, (void)drawn;
+    spec->election_timeout *= 4;
+}
+
 /* What else a protocol wants drawn; without a line here its options stay at their defaults. Sets election_timeout, the
  * time in which its run is measured, which need not be an option of it. */
 struct swarm {
@@ -174,6 +198,8 @@ static const struct swarm swarms[] = {
     {"ring", draw_election, NULL},
     {"2pc", draw_two_phase, NULL},
     {"3pc", draw_three_phase, NULL},
+    {"floodset", draw_floodset, NULL},
+    {"benor", draw_benor, finish_benor},
 };
 /* clang-format on */
 
@@ -278,6 +304,11 @@ static void draw_plan(struct run_spec *spec, const struct draw_request *request,
     profile.wipes = wiping && ((m->crash_wipes && !spec_get(spec, "quorum")) || request->outside);
     profile.unguarded = request->outside;
     profile.loses_unsynced = m->loses_unsynced || request->outside;
+    const char *faults = spec_get(spec, "faults");
+    if (m->synchrony && faults && !request->outside) { /* who comes back counts until it has listened */
+        profile.lanes = (uint16_t)atoi(faults);
+        profile.settle_ns = spec->election_timeout;
+    }
     struct random stream = random_stream(spec->seed, 0, RANDOM_PLAN);
     plan_draw(&spec->plan, &profile, &stream);
 }

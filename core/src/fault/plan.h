@@ -154,6 +154,10 @@ struct plan_profile {
     uint32_t verbs;                      /* bit per enum fault_verb */
     bool wipes, loses_unsynced, effects; /* effects: crashes between effects */
     bool unguarded;                      /* wipes may hit more than a minority */
+    /* In a synchronous model: crashes only, of at most `lanes` nodes at a time, each of which counts until it has been back
+     * for settle_ns. 0: whatever the motifs draw. */
+    uint16_t lanes;
+    int64_t settle_ns;
     uint8_t story; /* enum plan_story: what the plan begins with, as often as there is room for it */
 };
 /* The last directives of a drawn plan are a heal, a resume of all and a restart of all at end_ns, whatever

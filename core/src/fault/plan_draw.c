@@ -413,6 +413,29 @@ static void draw_slow(struct drawing *w) {
     put(w, d);
 }
 
+/* In a synchronous model. */
+
+/* One after the other, each back for a while before the next goes down; half of them in the middle of a step, which is in the
+ * middle of a broadcast. */
+static void draw_lane(struct drawing *w, uint32_t room) {
+    const struct plan_profile *p = w->profile;
+    int64_t at = p->start_ns + draw_length(w, 0, 20);
+    for (uint32_t i = 0; i < room && at < p->end_ns - p->scale_ns; i++) {
+        int64_t outage = draw_length(w, 2, 30);
+        struct directive d = crash_of(w, FAULT_NODE, at, outage);
+        d.node = draw_node(w);
+        put(w, d);
+        at += outage + p->settle_ns + draw_length(w, 1, 20);
+        at = quantum_floor(w, at) + w->quantum;
+    }
+}
+
+static void draw_lanes(struct drawing *w) {
+    uint16_t lanes = w->profile->lanes;
+    for (uint16_t i = 0; i < lanes; i++) draw_lane(w, w->left / (lanes - i) + 1);
+    w->left = 0;
+}
+
 /* Choosing. */
 
 #define VERB(v) (1u << (v))
@@ -498,6 +521,7 @@ void plan_draw(struct plan *p, const struct plan_profile *profile, struct random
     if (profile->nodes < 2) w.mask &= ~VERB(FAULT_PARTITION);
     w.left = (uint32_t)random_between(random, profile->faults_min, most);
     if (profile->story && (w.mask & STORIES) == STORIES && profile->nodes >= 3) draw_stories(&w);
+    if (profile->lanes) draw_lanes(&w);
     while (w.left && w.mask) {
         if (random_chance(random, 0.12))
             draw_burst(&w);

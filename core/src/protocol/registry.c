@@ -6,6 +6,8 @@
 #define PROTOCOLS(P)  \
     P(raft)           \
     P(paxos)          \
+    P(floodset)       \
+    P(benor)          \
     P(primary_backup) \
     P(two_phase)      \
     P(three_phase)    \

@@ -26,6 +26,9 @@
     M(24, paxos_refuse, PAXOS_REFUSE) \
     M(25, paxos_learn, PAXOS_LEARN) \
     M(26, paxos_ask, PAXOS_ASK) \
+    M(27, flood, FLOOD) \
+    M(28, flood_state, FLOOD_STATE) \
+    M(29, benor, BENOR) \
     M(30, replicate_request, REPLICATE_REQUEST) \
     M(31, replicate_reply, REPLICATE_REPLY) \
     M(32, epoch_request, EPOCH_REQUEST) \
@@ -140,6 +143,19 @@
 #define WIRE_PAXOS_LEARN_BLOBS(B) B(value)
 #define WIRE_PAXOS_ASK_FIXED(F) F(uint64_t, instance)
 #define WIRE_PAXOS_ASK_BLOBS(B)
+
+/* FloodSet (Lynch 1996, section 6.2): the least value that the sender knows (knows 1), or that it knows none. A node that
+ * has come back asks (asks 1) which instance was the last to begin, and is told (begun). */
+#define WIRE_FLOOD_FIXED(F) F(uint64_t, instance) F(uint32_t, round) F(uint8_t, knows)
+#define WIRE_FLOOD_BLOBS(B) B(value)
+#define WIRE_FLOOD_STATE_FIXED(F) F(uint64_t, begun) F(uint8_t, asks)
+#define WIRE_FLOOD_STATE_BLOBS(B)
+
+/* Ben-Or (1983). what: 1 a report, 2 a suggestion (has 0: of nothing), 3 a decision, 4 an ask for one. asks: 1 when it is
+ * said again because the sender wants to hear the receiver's. known: the sender knows all decisions up to here. */
+#define WIRE_BENOR_FIXED(F) F(uint64_t, instance) F(uint64_t, known) F(uint32_t, round) F(uint8_t, what) \
+    F(uint8_t, asks) F(uint8_t, has)
+#define WIRE_BENOR_BLOBS(B) B(value)
 
 /* Primary-backup. round: for reads, echoed by the answer. success: match is the last index known to agree; refusal of
  * previous_index `refused`: match is where the primary may try next, hint_epoch the epoch that stands there. */
