@@ -1,6 +1,7 @@
-/* How live nodes begin, die and come back: disks, clocks, incarnations. A crash abandons the node's host; of its disk
- * stays what its fate says. Bytes that were not synced were never handed to the kernel's care: a flush writes and syncs in
- * one, so a folder loses exactly what was still in the node's buffers. */
+/* How live nodes begin, die and come back: disks, clocks, incarnations. A thread's crash abandons the node's host; of its
+ * disk stays what its fate says. Bytes that were not synced were never handed to the kernel's care: a thread's flush writes
+ * and syncs in one, and a process holds its writes until the sync (disk_held.c), so a folder loses exactly what was still
+ * in the node's buffers. */
 #include "runtime/live/live.h"
 
 #include <errno.h>
@@ -39,7 +40,8 @@ static struct disk *disk_new(struct live *l, uint16_t node, struct error *e) {
         return disk_sim_new(&instant, (uint64_t)l->config.options.seed, node);
     }
     snprintf(path, sizeof path, "%s/n%u", l->config.options.data, node);
-    return disk_posix_new(path, e);
+    struct disk *folder = disk_posix_new(path, e);
+    return folder && l->agent ? disk_held_new(folder) : folder;
 }
 
 static void see_file(void *context, const char *name, uint64_t size) {
@@ -250,6 +252,7 @@ void node_publish(struct live_node *n) {
     if (n->wiped) n->wiped = !host_caught_up(&n->host);
     robust_lock(&n->shown->mutex);
     v.pid = n->shown->view.pid;
+    v.refused = atomic_load(&n->actor.live->refused);
     bool news = v.up != n->shown->view.up || v.status.role != n->shown->view.status.role ||
                 v.status.term != n->shown->view.status.term;
     n->shown->view = v;

@@ -74,6 +74,10 @@ static struct process *process_of(struct live *l, uint16_t node) {
     return &l->keeper->processes[node];
 }
 
+const struct share *process_share(const struct live *l, uint16_t node) {
+    return l->keeper->processes[node].share;
+}
+
 /* ---- starting (the keeper's thread) ---- */
 
 static int start_program(const struct keeper *k, pid_t *pid, char *const argv[], const int give[4]) {

@@ -67,6 +67,9 @@ struct mailbox {
     bool closed; /* by the other side, or by nonsense from it */
 };
 
+/* live_process.c: what a node was given, while it runs or not */
+const struct share *process_share(const struct live *l, uint16_t node);
+
 /* live_control.c */
 bool letter_send(int fd, struct letter *head, struct bytes data); /* waits for room; false: nobody is there */
 /* The next letter that has come whole; data lives until the next call. */

@@ -21,6 +21,7 @@
 #define RECONNECT_MAX_MS 100
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 #define WATCH_ENDPOINT "inproc://doorman-watch"
+#define WIRE_FROM 12                 /* where a frame has its sender */
 #define AHEAD_NS INT64_C(1000000000) /* a frame from further in the future than that is no peer's */
 
 /* ---- making them ---- */
@@ -132,14 +133,19 @@ static bool next_message(struct actor *a, zmq_msg_t *m, int *parts) {
     return true;
 }
 
-static bool entitled(const struct actor *a, const struct envelope *head, zmq_msg_t *m, uint16_t *sender) {
+/* The envelope's sender is the key's, and so is the frame's, unless its seal says that it was damaged on the way. */
+static bool entitled(const struct actor *a, const struct envelope *head, struct bytes frame, zmq_msg_t *m,
+                     uint16_t *sender) {
     bool client = head->from > QRT_CLIENT;
+    uint16_t inside;
     *sender = client ? 0 : head->from;
     if (a->live->gates.curve) *sender = sender_of(m);
     if (*sender > live_node_count(a->live) || *sender == a->id) return false;
     if (client ? *sender != 0 : *sender != head->from || head->from == 0) return false;
     if (a->id ? head->to != a->id : head->to <= QRT_CLIENT) return false;
-    return head->sent >= 0 && head->sent <= live_now(a->live) + AHEAD_NS;
+    if (head->sent < 0 || head->sent > live_now(a->live) + AHEAD_NS) return false;
+    memcpy(&inside, frame.data + WIRE_FROM, sizeof inside);
+    return inside == head->from || !wire_is_sealed(frame, a->live->cluster_id);
 }
 
 static void actor_reject(struct actor *a, uint16_t sender) {
@@ -156,7 +162,7 @@ static void actor_reject(struct actor *a, uint16_t sender) {
                    0};
     trace_emit(&a->trace, &e);
     journal_close(&a->journal);
-    if (a->id) a->live->nodes[a->id].host.counts.rejected++;
+    if (a->id) a->live->nodes[a->id].host.counts.rejected++; /* shown with the next input's */
 }
 
 size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self) {
@@ -174,11 +180,12 @@ size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arr
         bool sound = parts == (apart ? 2 : 1) && size >= sizeof head + (apart ? WIRE_HEADER : 0);
         CHECK(sound || apart); /* nobody but our own actors can reach an inproc socket */
         if (sound) memcpy(&head, data, sizeof head);
-        if (apart && !(sound && entitled(a, &head, &m, &sender))) {
+        struct bytes frame = sound ? bytes_of(data + sizeof head, size - sizeof head) : (struct bytes){0};
+        if (apart && !(sound && entitled(a, &head, frame, &m, &sender))) {
             actor_reject(a, sender);
             continue;
         }
-        struct arrival arrival = {head.from, head.to, head.sent, bytes_of(data + sizeof head, size - sizeof head)};
+        struct arrival arrival = {head.from, head.to, head.sent, frame};
         each(self, &arrival);
     }
     zmq_msg_close(&m);
