@@ -473,13 +473,8 @@ static void restart(struct live *l, uint16_t node, struct order *o) {
     struct process *p = process_of(l, node);
     struct error e = {0};
     struct order start = {.kind = ORDER_START, .time = o->time};
-    pthread_mutex_lock(&p->mutex);
-    bool alive = p->alive;
-    pthread_mutex_unlock(&p->mutex);
-    if (alive) { /* a crash that still waits for its effect is called off */
-        ask(p, o);
-        return;
-    }
+    ask(p, o); /* a crash that still waits for its effect is called off */
+    if (o->status != QRT_EDOWN) return;
     o->status = process_new(l, node, o->time, &e);
     if (o->status) {
         start.status = o->status;
