@@ -27,12 +27,8 @@ static void say(const struct error *e) {
 static const char *transport = "inproc";
 
 static struct cluster *cluster_with(const struct setting *more, size_t count) {
-    struct setting settings[16] = {{"runtime", "live"},
-                                   {"transport", transport},
-                                   {"nodes", "3"},
-                                   {"seed", "7"},
-                                   {"election_timeout", "150ms"},
-                                   {"heartbeat_interval", "30ms"}};
+    struct setting settings[16] = {{"runtime", "live"}, {"transport", transport},      {"nodes", "3"},
+                                   {"seed", "7"},       {"election_timeout", "150ms"}, {"heartbeat_interval", "30ms"}};
     struct error e = {0};
     for (size_t i = 0; i < count; i++) settings[6 + i] = more[i];
     struct cluster *c = cluster_new("raft", settings, 6 + count, NULL, &e);
@@ -343,8 +339,7 @@ static void test_live_folder_outlives_its_cluster(void **state) {
     wait_for(c, "applied >= 4");
     check_is_ok(c);
     struct error e = {0};
-    struct setting again[] = {
-        {"runtime", "live"}, {"transport", transport}, {"disk", "folder"}, {"data", folder}};
+    struct setting again[] = {{"runtime", "live"}, {"transport", transport}, {"disk", "folder"}, {"data", folder}};
     assert_null(cluster_new("raft", again, 4, NULL, &e)); /* it is in use */
     assert_int_not_equal(e.status, QRT_OK);
     cluster_free(c);
@@ -429,7 +424,8 @@ struct outcome {
 
 /* The script of both runtimes. */
 static void play(const char *runtime, struct outcome *o) {
-    struct cluster *c = cluster_with(&(struct setting){"runtime", runtime}, 1);
+    const char *over = strcmp(runtime, "live") ? "inproc" : transport;
+    struct cluster *c = cluster_with((struct setting[]){{"runtime", runtime}, {"transport", over}}, 2);
     struct error e = {0};
     uint16_t old = wait_leader(c);
     assert_int_equal(propose(c, "x = 1"), QRT_OK);

@@ -173,6 +173,16 @@ static uint16_t peer_of(uint16_t to) {
     return to > QRT_CLIENT ? 0 : to;
 }
 
+/* A process that is down is not there to drop what comes for it, as a thread does. */
+static bool peer_is_down(struct live *l, uint16_t peer) {
+    if (l->agent || !peer) return l->agent && agent_sees_down(l, peer);
+    struct shown *shown = l->nodes[peer].shown;
+    robust_lock(&shown->mutex);
+    bool up = shown->view.up;
+    pthread_mutex_unlock(&shown->mutex);
+    return !up;
+}
+
 static void queue_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
                           uint32_t size) {
     zmq_msg_t m;
@@ -188,7 +198,8 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
     QUEUE_RELEASE(receiver);
     if (zmq_msg_send(&m, a->out[peer], ZMQ_DONTWAIT) >= 0) return;
     zmq_msg_close(&m);
-    actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
+    uint8_t why = live_apart(a->live) && peer_is_down(a->live, peer) ? QRT_DROP_DOWN : QRT_DROP_FULL;
+    actor_drop(a, head->from, head->to, why, wire_id(frame));
 }
 
 static void delay_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,

@@ -31,7 +31,7 @@ static struct live_node *node_of(struct live *l) {
 /* ---- letters ---- */
 
 static void tell(struct live *l, struct letter *head, struct bytes data) {
-    if (!letter_send(l->agent->mail.fd, head, data)) _exit(0); /* nobody is there any more */
+    if (!letter_send(l->agent->mail.fd, head, data, 0)) _exit(0); /* nobody is there any more */
 }
 
 struct order *agent_order(struct live *l, struct actor *a) {
@@ -102,6 +102,10 @@ _Noreturn void agent_die(struct live_node *n) {
 void agent_stop(struct live_node *n) {
     struct pollfd wait = {n->actor.live->agent->mail.fd, POLLIN, 0};
     if (poll(&wait, 1, 0) == 0) raise(SIGSTOP);
+}
+
+bool agent_sees_down(const struct live *l, uint16_t peer) {
+    return atomic_load_explicit(&l->agent->share->down[peer], memory_order_relaxed);
 }
 
 static void count_sends(void *context, const qrt_event *e, uint64_t number) {

@@ -1,5 +1,6 @@
 /* Letters between a node's process and its owner: a fixed head, then data, over a stream socket. Writers wait for room
  * (the owner's keeper always reads); readers take what is there. */
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -9,13 +10,14 @@
 
 #define READ_AT_ONCE 65536
 
-bool letter_send(int fd, struct letter *head, struct bytes data) {
+bool letter_send(int fd, struct letter *head, struct bytes data, pid_t wake) {
     head->size = data.size;
     struct iovec parts[2] = {{head, sizeof *head}, {(void *)(uintptr_t)data.data, data.size}};
     struct msghdr m = {.msg_iov = parts, .msg_iovlen = data.size ? 2 : 1};
     while (m.msg_iovlen) {
         ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EAGAIN && wake) kill(wake, SIGCONT); /* stopped, with its queue full */
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (n < 0) return false;
         for (size_t left = (size_t)n; m.msg_iovlen && left >= m.msg_iov->iov_len; m.msg_iovlen--)
             left -= m.msg_iov++->iov_len, n = (ssize_t)left;

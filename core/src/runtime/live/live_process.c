@@ -78,6 +78,11 @@ const struct share *process_share(const struct live *l, uint16_t node) {
     return l->keeper->processes[node].share;
 }
 
+static void tell_down(struct live *l, uint16_t node, bool down) {
+    for (uint16_t i = 1; i <= live_node_count(l); i++)
+        atomic_store_explicit(&process_of(l, i)->share->down[node], down, memory_order_relaxed);
+}
+
 /* ---- starting (the keeper's thread) ---- */
 
 static int start_program(const struct keeper *k, pid_t *pid, char *const argv[], const int give[4]) {
@@ -133,6 +138,7 @@ static void start_process(struct keeper *k, uint16_t node, struct error *e) {
     }
     ends[0] = place_high(ends[0]);
     ends[1] = place_high(ends[1]);
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){0, 10000}, sizeof(struct timeval));
     s->incarnation++;
     atomic_store(&s->begun, false);
     s->in_step = false;
@@ -157,6 +163,7 @@ static void start_process(struct keeper *k, uint16_t node, struct error *e) {
     p->cause = 0;
     p->told = 0;
     p->alive = true;
+    tell_down(k->live, node, false);
     pthread_mutex_unlock(&p->mutex);
 }
 
@@ -225,6 +232,7 @@ static void bury(struct keeper *k, uint16_t node) {
     bool guarded = p->guarded;
     pthread_mutex_unlock(&p->mutex);
     if (guarded) fate = live_fate_guarded(l, node, fate);
+    tell_down(l, node, true);
     if (crashed) write_crash(l, node, fate);
     show_down(l, node, crashed, fate, status);
     mailbox_free(&p->mail);
@@ -350,6 +358,7 @@ static bool order_send(struct process *p, struct order *o, bool answered) {
     pthread_mutex_lock(&p->writing);
     pthread_mutex_lock(&p->mutex);
     bool alive = p->alive;
+    pid_t pid = p->pid;
     int fd = alive ? fcntl(p->mail.fd, F_DUPFD_CLOEXEC, 10) : -1; /* it may be buried meanwhile */
     if (alive && answered) {
         head.number = o->number = ++p->numbers;
@@ -359,7 +368,7 @@ static bool order_send(struct process *p, struct order *o, bool answered) {
     }
     pthread_mutex_unlock(&p->mutex);
     if (fd >= 0) {
-        letter_send(fd, &head, bytes_of(o->data.data, o->data.size));
+        letter_send(fd, &head, bytes_of(o->data.data, o->data.size), pid);
         close(fd);
     }
     pthread_mutex_unlock(&p->writing);
@@ -585,6 +594,7 @@ static qrt_status prepare(struct live *l, struct error *e) {
     l->gates.curve = l->config.options.curve;
     qrt_status status = place_program(k->program, sizeof k->program, e);
     if (!status) status = place_folder(l, e);
+    if (!status) status = place_absolute(l->config.options.data, sizeof l->config.options.data, e);
     if (!status && l->gates.curve) status = gates_keys(&l->gates, n, secrets, e);
     for (uint16_t i = 0; i <= n && !status; i++)
         if ((k->processes[i].listener = place_listen(l, i, e)) < 0) status = e->status;

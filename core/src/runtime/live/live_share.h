@@ -27,9 +27,10 @@ struct share {
     struct gates gates;
     /* lives */
     uint32_t incarnation;
-    atomic_bool begun;          /* its start is in the trace */
-    atomic_uint_fast64_t sends; /* of all incarnations: message ids go on behind it */
-    bool in_step;               /* it ended itself, behind that many effects */
+    atomic_bool down[FAULT_NODES_MAX + 1]; /* who is, as far as the owner knows */
+    atomic_bool begun;                     /* its start is in the trace */
+    atomic_uint_fast64_t sends;            /* of all incarnations: message ids go on behind it */
+    bool in_step;                          /* it ended itself, behind that many effects */
     uint64_t effects;
     qrt_status death;
     char death_text[ERROR_TEXT_MAX];
@@ -71,7 +72,8 @@ struct mailbox {
 const struct share *process_share(const struct live *l, uint16_t node);
 
 /* live_control.c */
-bool letter_send(int fd, struct letter *head, struct bytes data); /* waits for room; false: nobody is there */
+/* Waits for room, and wakes that process (0: none) meanwhile; false: nobody is there. */
+bool letter_send(int fd, struct letter *head, struct bytes data, pid_t wake);
 /* The next letter that has come whole; data lives until the next call. */
 bool letter_next(struct mailbox *m, struct letter *head, struct bytes *data);
 void mailbox_free(struct mailbox *m);
@@ -79,8 +81,9 @@ void mailbox_free(struct mailbox *m);
 /* live_place.c: files, descriptors, programs */
 qrt_status place_program(char *path, size_t size, struct error *e);
 qrt_status place_folder(struct live *l, struct error *e);
-int place_listen(struct live *l, uint16_t id, struct error *e); /* fills l->gates.endpoints[id]; -1: failed */
-int place_high(int fd);                                         /* the same file, out of the way of 0..9; closes fd */
+qrt_status place_absolute(char *path, size_t size, struct error *e); /* a path that a later chdir does not change */
+int place_listen(struct live *l, uint16_t id, struct error *e);      /* fills l->gates.endpoints[id]; -1: failed */
+int place_high(int fd); /* the same file, out of the way of 0..9; closes fd */
 void place_remove(const char *folder);
 /* Main functions of the node program; they return its exit code. */
 int janitor_main(const char *folder, int owner);
