@@ -1,4 +1,4 @@
-"""The soak: nodes as processes are killed again and again (kill -9) under load, and at the end everything is judged.
+"""The soak: processes are killed again and again (kill -9) under load, and at the end everything is judged.
 
 Rounds take turns: one random node, then a random majority at once. The processes are killed from outside, as
 an operator or the kernel would, and started again on what their folders hold. Each round is over when a

@@ -1,4 +1,4 @@
-"""Nodes as processes: the same script and verdicts over ipc and tcp; nothing is left behind, however it ends."""
+"""Nodes as processes: the same script, the same verdicts, and nothing is left behind, however it ends."""
 
 from __future__ import annotations
 

@@ -345,7 +345,7 @@ static void wake_keeper(struct keeper *k) {
 
 /* ---- orders (any other thread) ---- */
 
-/* Sends it and puts it where its answer finds it; false: the process is down. */
+/* Sends it, with its data, and puts it where its answer finds it; false: the process is down. */
 static bool order_send(struct process *p, struct order *o, bool answered) {
     struct letter head = {.kind = o->kind,
                           .detail = o->detail,
@@ -355,6 +355,8 @@ static bool order_send(struct process *p, struct order *o, bool answered) {
                           .offset = o->offset,
                           .drift = o->drift,
                           .ticket = o->ticket};
+    struct buffer data = o->data; /* what comes back takes its place */
+    o->data = (struct buffer){0};
     pthread_mutex_lock(&p->writing);
     pthread_mutex_lock(&p->mutex);
     bool alive = p->alive;
@@ -368,10 +370,11 @@ static bool order_send(struct process *p, struct order *o, bool answered) {
     }
     pthread_mutex_unlock(&p->mutex);
     if (fd >= 0) {
-        letter_send(fd, &head, bytes_of(o->data.data, o->data.size), pid);
+        letter_send(fd, &head, bytes_of(data.data, data.size), pid);
         close(fd);
     }
     pthread_mutex_unlock(&p->writing);
+    buffer_free(&data);
     if (!alive) o->status = QRT_EDOWN;
     return alive;
 }
