@@ -423,6 +423,7 @@ struct order *agent_order(struct live *l, struct actor *a); /* reads what the ow
 void agent_end(struct live *l, struct order *o);
 void agent_answer(struct live *l, const struct answer *a, int64_t time);
 void agent_ring(struct live *l);
+void agent_flush(struct live *l); /* what the last three said goes out, at the end of a burst */
 bool agent_sees_down(const struct live *l, uint16_t peer);
 _Noreturn void agent_die(struct live_node *n); /* at an armed effect, or because its disk failed */
 void agent_stop(struct live_node *n);          /* paused, with no order left: until the owner wants something */

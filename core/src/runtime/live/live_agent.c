@@ -17,10 +17,12 @@
 #include "runtime/live/live_share.h"
 
 enum { LETTERS = 3, MEMORY = 4, LISTENER = 5, PIPE = 6 };
+enum { OUT_MAX = 65536 }; /* bytes of letters that wait for the end of a burst */
 
 struct agent {
     struct share *share;
     struct mailbox mail;
+    struct buffer out;        /* letters of the burst under way */
     struct fault_action last; /* what the fault engine's copy was told of */
 };
 
@@ -30,8 +32,18 @@ static struct live_node *node_of(struct live *l) {
 
 /* ---- letters ---- */
 
+void agent_flush(struct live *l) {
+    struct buffer *out = &l->agent->out;
+    if (out->size && !bytes_send(l->agent->mail.fd, bytes_of(out->data, out->size), 0)) _exit(0); /* nobody is there */
+    buffer_clear(out);
+}
+
 static void tell(struct live *l, struct letter *head, struct bytes data) {
-    if (!letter_send(l->agent->mail.fd, head, data, 0)) _exit(0); /* nobody is there any more */
+    struct buffer *out = &l->agent->out;
+    head->size = data.size;
+    buffer_append(out, head, sizeof *head);
+    if (data.size) buffer_append(out, data.data, data.size);
+    if (out->size > OUT_MAX) agent_flush(l);
 }
 
 struct order *agent_order(struct live *l, struct actor *a) {
@@ -59,7 +71,9 @@ struct order *agent_order(struct live *l, struct actor *a) {
 void agent_end(struct live *l, struct order *o) {
     struct letter head = {.kind = LETTER_DONE, .number = o->number, .status = o->status};
     bool wanted = o->kind == ORDER_INSPECT || o->kind == ORDER_START;
-    if (o->number) tell(l, &head, bytes_of(o->data.data, wanted ? o->data.size : 0));
+    if (!o->number) return;
+    tell(l, &head, bytes_of(o->data.data, wanted ? o->data.size : 0));
+    agent_flush(l);
 }
 
 void agent_answer(struct live *l, const struct answer *a, int64_t time) {
@@ -81,6 +95,7 @@ void agent_ring(struct live *l) {
 static void on_crowded(void *live) {
     struct letter head = {.kind = LETTER_CROWDED};
     tell(live, &head, (struct bytes){0});
+    agent_flush(live);
 }
 
 /* ---- what a thread need not do ---- */
@@ -91,6 +106,7 @@ void agent_faults(struct live *l, struct bytes log) {
 
 _Noreturn void agent_die(struct live_node *n) {
     struct share *s = n->actor.live->agent->share;
+    agent_flush(n->actor.live); /* what was answered was answered */
     s->effects = n->host.effects_done;
     s->death = n->death;
     snprintf(s->death_text, sizeof s->death_text, "%s", n->death_text);

@@ -10,22 +10,30 @@
 
 #define READ_AT_ONCE 65536
 
-bool letter_send(int fd, struct letter *head, struct bytes data, pid_t wake) {
-    head->size = data.size;
-    struct iovec parts[2] = {{head, sizeof *head}, {(void *)(uintptr_t)data.data, data.size}};
-    struct msghdr m = {.msg_iov = parts, .msg_iovlen = data.size ? 2 : 1};
+static bool parts_send(int fd, struct iovec *parts, size_t count, pid_t wake) {
+    struct msghdr m = {.msg_iov = parts, .msg_iovlen = count};
     while (m.msg_iovlen) {
         ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN && wake) kill(wake, SIGCONT); /* stopped, with its queue full */
         if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (n < 0) return false;
-        for (size_t left = (size_t)n; m.msg_iovlen && left >= m.msg_iov->iov_len; m.msg_iovlen--)
-            left -= m.msg_iov++->iov_len, n = (ssize_t)left;
+        size_t left = (size_t)n;
+        for (; m.msg_iovlen && left >= m.msg_iov->iov_len; m.msg_iovlen--) left -= m.msg_iov++->iov_len;
         if (!m.msg_iovlen) break;
-        m.msg_iov->iov_base = (uint8_t *)m.msg_iov->iov_base + n;
-        m.msg_iov->iov_len -= (size_t)n;
+        m.msg_iov->iov_base = (uint8_t *)m.msg_iov->iov_base + left;
+        m.msg_iov->iov_len -= left;
     }
     return true;
+}
+
+bool bytes_send(int fd, struct bytes data, pid_t wake) {
+    return parts_send(fd, &(struct iovec){(void *)(uintptr_t)data.data, data.size}, 1, wake);
+}
+
+bool letter_send(int fd, struct letter *head, struct bytes data, pid_t wake) {
+    head->size = data.size;
+    struct iovec parts[2] = {{head, sizeof *head}, {(void *)(uintptr_t)data.data, data.size}};
+    return parts_send(fd, parts, data.size ? 2 : 1, wake);
 }
 
 static bool whole(const struct mailbox *m, struct letter *head) {

@@ -238,10 +238,9 @@ void *node_main(void *node) {
             busy |= ring_timers(n);
             flush(n);
         }
-        if (busy)
-            node_publish(n);
-        else
-            actor_sleep(&n->actor, !n->paused);
+        if (busy) node_publish(n);
+        if (n->actor.live->agent) agent_flush(n->actor.live);
+        if (!busy) actor_sleep(&n->actor, !n->paused);
     }
     return NULL;
 }

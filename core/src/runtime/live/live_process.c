@@ -9,7 +9,7 @@
  * inputs; an order to it wakes it, is carried out, and it stops again. restart is a new process over the old folder.
  *
  * Invariants
- *  1. The keeper never waits for a node or for another thread, so a node's letters are always read.
+ *  1. The keeper never waits for a living node, nor for a thread that does, so a node's letters are always read.
  *  2. A process's `mutex` guards alive, pid and pending; it is held for no letter and no wait but its own condition's.
  *  3. While a process is alive its journal has no other writer; the crash is written when it has been reaped. */
 #include <fcntl.h>
@@ -37,7 +37,7 @@ extern char **environ;
 struct process {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    pthread_mutex_t writing; /* one letter at a time */
+    pthread_mutex_t writing; /* one letter at a time; taken before mutex */
     bool alive;
     pid_t pid;
     struct order *pending; /* sent, and not yet answered */
@@ -155,6 +155,7 @@ static void start_process(struct keeper *k, uint16_t node, struct error *e) {
         error_set(e, QRT_EIO, "%s cannot be started: %s", k->program, strerror(failure));
         return;
     }
+    pthread_mutex_lock(&p->writing);
     pthread_mutex_lock(&p->mutex);
     p->mail = (struct mailbox){.fd = ends[0]};
     p->pid = pid;
@@ -165,6 +166,7 @@ static void start_process(struct keeper *k, uint16_t node, struct error *e) {
     p->alive = true;
     tell_down(k->live, node, false);
     pthread_mutex_unlock(&p->mutex);
+    pthread_mutex_unlock(&p->writing);
 }
 
 /* ---- ending (the keeper's thread) ---- */
@@ -235,7 +237,6 @@ static void bury(struct keeper *k, uint16_t node) {
     tell_down(l, node, true);
     if (crashed) write_crash(l, node, fate);
     show_down(l, node, crashed, fate, status);
-    mailbox_free(&p->mail);
     pthread_mutex_lock(&p->mutex);
     p->alive = false;
     p->pid = 0;
@@ -243,6 +244,9 @@ static void bury(struct keeper *k, uint16_t node) {
     p->pending = NULL;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->mutex);
+    pthread_mutex_lock(&p->writing); /* whoever writes to the dead comes back at once */
+    mailbox_free(&p->mail);
+    pthread_mutex_unlock(&p->writing);
     live_ring(l);
 }
 
@@ -361,7 +365,6 @@ static bool order_send(struct process *p, struct order *o, bool answered) {
     pthread_mutex_lock(&p->mutex);
     bool alive = p->alive;
     pid_t pid = p->pid;
-    int fd = alive ? fcntl(p->mail.fd, F_DUPFD_CLOEXEC, 10) : -1; /* it may be buried meanwhile */
     if (alive && answered) {
         head.number = o->number = ++p->numbers;
         o->done = false;
@@ -369,10 +372,7 @@ static bool order_send(struct process *p, struct order *o, bool answered) {
         p->pending = o;
     }
     pthread_mutex_unlock(&p->mutex);
-    if (fd >= 0) {
-        letter_send(fd, &head, bytes_of(data.data, data.size), pid);
-        close(fd);
-    }
+    if (alive) letter_send(p->mail.fd, &head, bytes_of(data.data, data.size), pid);
     pthread_mutex_unlock(&p->writing);
     buffer_free(&data);
     if (!alive) o->status = QRT_EDOWN;

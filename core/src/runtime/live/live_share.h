@@ -74,6 +74,7 @@ const struct share *process_share(const struct live *l, uint16_t node);
 /* live_control.c */
 /* Waits for room, and wakes that process (0: none) meanwhile; false: nobody is there. */
 bool letter_send(int fd, struct letter *head, struct bytes data, pid_t wake);
+bool bytes_send(int fd, struct bytes data, pid_t wake); /* the same for letters that stand one behind the other */
 /* The next letter that has come whole; data lives until the next call. */
 bool letter_next(struct mailbox *m, struct letter *head, struct bytes *data);
 void mailbox_free(struct mailbox *m);
