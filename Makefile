@@ -124,10 +124,10 @@ sanitize: system
 	$(call other_build,gcc,sanitize,-DQUORATE_TESTS=ON -DQUORATE_SANITIZE=address$(,)undefined)
 	ctest --test-dir $(BUILD)/sanitize --output-on-failure -j $(JOBS)
 
-# Debian's libzmq is not built with ThreadSanitizer; without the option it gives one false report.
+# Debian's libzmq is not built with ThreadSanitizer; without these options it gives false reports.
 tsan: system
 	$(call other_build,clang,tsan,-DQUORATE_TESTS=ON -DQUORATE_SANITIZE=thread)
-	TSAN_OPTIONS='ignore_noninstrumented_modules=1 halt_on_error=1' \
+	TSAN_OPTIONS='ignore_noninstrumented_modules=1 halt_on_error=1 suppressions=$(CURDIR)/tests/tsan.suppressions' \
 	  setarch -R ctest --test-dir $(BUILD)/tsan --output-on-failure --no-tests=ignore -L live
 
 FUZZ_SECONDS ?= 60

@@ -181,6 +181,8 @@ end
 ---@field received integer
 ---@field rejected integer
 ---@field persisted integer
+---@field pid integer? of the node's own process, with transport "ipc" or "tcp"
+---@field refused integer? connections of strangers
 ---@field why_down string
 ---@field suspects integer[] whom its failure detector suspects
 

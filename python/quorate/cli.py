@@ -72,6 +72,12 @@ def _add_runs(add: Add) -> None:
     demo.add_argument("--seed", type=int, default=7, help="of everything random (default: 7)")
     demo.add_argument("--text", metavar="FILE", help="the text to load (default: the project's own licence)")
     demo.add_argument("--picture", metavar="FILE", help="write the space-time diagram of an election as SVG")
+    soak = add("soak", cli_run.soak, "kill the processes of a live cluster under load, again and again")
+    soak.add_argument("--rounds", metavar="R", type=int, default=100, help="how many (default: 100)")
+    soak.add_argument("--transport", choices=("ipc", "tcp"), default="tcp", help="default: tcp")
+    soak.add_argument("--nodes", metavar="N", type=int, default=5, help="processes (default: 5)")
+    soak.add_argument("--clients", metavar="C", type=int, default=8, help="that load it (default: 8)")
+    soak.add_argument("--seed", metavar="S", type=int, default=1, help="of who is killed (default: 1)")
     run = add("run", cli_run.run, "run a Python or Lua script")
     run.add_argument("script", metavar="SCRIPT", help="a file that ends in .py or .lua")
     run.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="handed to the script")
@@ -117,7 +123,7 @@ def _add_judges(add: Add) -> None:
     compare.add_argument("--plan", metavar="F", help="a plan of faults (JSON; default: none)")
     bench = add("bench", cli_commands.bench, "measure the library against bare loops that it carries along")
     bench.add_argument(
-        "name", metavar="NAME", nargs="?", default="sim", help="sim, store, or one result's name"
+        "name", metavar="NAME", nargs="?", default="sim", help="sim, store, live, or one result's name"
     )
 
 

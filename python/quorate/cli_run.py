@@ -20,6 +20,7 @@ from quorate import _report
 from quorate.cli_commands import EXIT, check_data, show, tell, worst
 from quorate.demo import load_text, play
 from quorate.errors import ArgumentError, NotFoundError
+from quorate.soak import soak as run_soak
 
 FAILED = 4  # the script raised
 LUA = "5.4"
@@ -130,3 +131,14 @@ def demo(arguments: argparse.Namespace) -> int:
     data = {**check_data(story.result), "whole": story.whole, "sha256": story.sha256}
     show(arguments, data, story.result)
     return EXIT[story.result.verdict] if story.whole else EXIT["violated"]
+
+
+def soak(arguments: argparse.Namespace) -> int:
+    """Kills processes under load; 1 when an acknowledged write is lost or a property violated."""
+    given = (arguments.transport, arguments.nodes, arguments.clients, arguments.seed)
+    transport, nodes, clients, seed = given
+    done = run_soak(arguments.rounds, transport=transport, nodes=nodes, clients=clients, seed=seed)
+    data = {**check_data(done.result), "rounds": done.rounds, "kills": done.kills, "lost": done.lost}
+    data.update(seconds=done.seconds, outages=done.outages, operations=done.load.operations)
+    show(arguments, data, done)
+    return EXIT[done.result.verdict] if not done.lost else EXIT["violated"]

@@ -33,7 +33,8 @@ class Cluster(Faults, Views, Transactions):
     ...     c.propose("x = 1")
 
     Simulated (``runtime="sim"``) it lives in virtual time, and protocol, options, seed and script decide
-    every event; ``runtime="live"`` runs the same on ZeroMQ threads in real time. `machine` is the replicated
+    every event; ``runtime="live"`` runs the same on ZeroMQ in real time, each node a thread, or a process of
+    its own with ``transport="ipc"`` or ``"tcp"``. `machine` is the replicated
     state machine: "kv", "register", "counter", "lock", or a class of your own (see
     :class:`quorate.StateMachine`). `protocol` may be a class of your own as well (see :class:`quorate.Node`).
     Every other keyword is an option; ``q.options("raft")`` lists them all.

@@ -195,6 +195,8 @@ class NodeStatus:
     received: int = 0
     rejected: int = 0
     persisted: int = 0
+    pid: int = 0  # of the node's own process, with transport "ipc" or "tcp"
+    refused: int = 0  # connections of strangers
     why_down: str = ""
     suspects: tuple[int, ...] = ()
 

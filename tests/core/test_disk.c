@@ -362,6 +362,30 @@ static void test_disk_posix_reports_a_full_disk(void **state) {
     store_free(&s);
 }
 
+/* Whoever dies loses what it had not synced, as if the power had failed; what it reads meanwhile is what it wrote. */
+static void test_disk_held_loses_what_is_unsynced(void **state) {
+    (void)state;
+    for (int synced = 0; synced < 2; synced++) {
+        struct disk *d = disk_held_new(posix_ok());
+        assert_int_equal(d->class->create(d, "log", 4 * SECTOR, NULL), QRT_OK);
+        fill(d, "log", 0, 'a');
+        assert_int_equal(d->class->sync(d, "log", NULL), QRT_OK);
+        fill(d, "log", 1, 'b');
+        if (synced) assert_int_equal(d->class->sync(d, "log", NULL), QRT_OK);
+        d->class->free(d);
+        d = posix_ok();
+        assert_int_equal(sector_value(d, "log", 0), 'a');
+        assert_int_equal(sector_value(d, "log", 1), synced ? 'b' : 0);
+        d->class->free(d);
+    }
+    struct disk *d = disk_held_new(posix_ok());
+    fill(d, "log", 2, 'c');
+    assert_int_equal(sector_value(d, "log", 2), 'c');
+    assert_int_equal(d->class->write(d, "none", 0, bytes_text("x"), NULL), QRT_OK);
+    assert_int_equal(d->class->sync(d, "none", NULL), QRT_ENOTFOUND);
+    d->class->free(d);
+}
+
 #define POSIX_TEST(f) cmocka_unit_test_setup_teardown(f, folder_make, folder_remove)
 
 int main(void) {
@@ -376,6 +400,7 @@ int main(void) {
         POSIX_TEST(test_disk_posix_store_comes_back),
         POSIX_TEST(test_disk_posix_store_survives_kill),
         POSIX_TEST(test_disk_posix_reports_a_full_disk),
+        POSIX_TEST(test_disk_held_loses_what_is_unsynced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

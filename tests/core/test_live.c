@@ -1,5 +1,6 @@
-/* The live runtime: the simulator's host and protocols on threads and ZeroMQ, in real time. Every wait is for a condition,
- * with a bound; what a run is judged by are the same checkers that judge simulated ones. */
+/* The live runtime: the simulator's host and protocols on threads or processes and ZeroMQ, in real time: each test runs over
+ * every transport. Every wait is for a condition, with a bound; what a run is judged by are the same checkers that judge
+ * simulated ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,15 +24,14 @@ static void say(const struct error *e) {
     if (e->status) print_error("%s\n", e->text);
 }
 
+static const char *transport = "inproc";
+
 static struct cluster *cluster_with(const struct setting *more, size_t count) {
-    struct setting settings[16] = {{"runtime", "live"},
-                                   {"nodes", "3"},
-                                   {"seed", "7"},
-                                   {"election_timeout", "150ms"},
-                                   {"heartbeat_interval", "30ms"}};
+    struct setting settings[16] = {{"runtime", "live"}, {"transport", transport},      {"nodes", "3"},
+                                   {"seed", "7"},       {"election_timeout", "150ms"}, {"heartbeat_interval", "30ms"}};
     struct error e = {0};
-    for (size_t i = 0; i < count; i++) settings[5 + i] = more[i];
-    struct cluster *c = cluster_new("raft", settings, 5 + count, NULL, &e);
+    for (size_t i = 0; i < count; i++) settings[6 + i] = more[i];
+    struct cluster *c = cluster_new("raft", settings, 6 + count, NULL, &e);
     say(&e);
     assert_non_null(c);
     return c;
@@ -339,8 +339,8 @@ static void test_live_folder_outlives_its_cluster(void **state) {
     wait_for(c, "applied >= 4");
     check_is_ok(c);
     struct error e = {0};
-    struct setting again[] = {{"runtime", "live"}, {"disk", "folder"}, {"data", folder}};
-    assert_null(cluster_new("raft", again, 3, NULL, &e)); /* it is in use */
+    struct setting again[] = {{"runtime", "live"}, {"transport", transport}, {"disk", "folder"}, {"data", folder}};
+    assert_null(cluster_new("raft", again, 4, NULL, &e)); /* it is in use */
     assert_int_not_equal(e.status, QRT_OK);
     cluster_free(c);
     remove_tree(folder);
@@ -424,7 +424,8 @@ struct outcome {
 
 /* The script of both runtimes. */
 static void play(const char *runtime, struct outcome *o) {
-    struct cluster *c = cluster_with(&(struct setting){"runtime", runtime}, 1);
+    const char *over = strcmp(runtime, "live") ? "inproc" : transport;
+    struct cluster *c = cluster_with((struct setting[]){{"runtime", runtime}, {"transport", over}}, 2);
     struct error e = {0};
     uint16_t old = wait_leader(c);
     assert_int_equal(propose(c, "x = 1"), QRT_OK);
@@ -466,5 +467,11 @@ int main(void) {
         cmocka_unit_test(test_live_leaves_nothing_behind), cmocka_unit_test(test_live_refuses_with_reasons),
         cmocka_unit_test(test_live_inspects_nodes),        cmocka_unit_test(test_live_verdicts_are_the_simulators),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const char *const transports[] = {"inproc", "ipc", "tcp"};
+    int failed = 0;
+    for (size_t i = 0; i < 3; i++) {
+        transport = transports[i];
+        failed += cmocka_run_group_tests_name(transport, tests, NULL, NULL);
+    }
+    return failed;
 }

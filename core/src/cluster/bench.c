@@ -12,12 +12,16 @@
 
 #include "base/check.h"
 #include "runtime/sim.h"
+#ifdef QRT_HAVE_LIVE
+#include "runtime/live/live_bare.h"
+#endif
 #include "store/store_bench.h"
 
 #define ROUNDS 5 /* pairs of baseline and subject; medians of these */
 #define SCHEDULE_EVENTS 1000000u
 #define RAFT_COMMITS 200000u
 #define FLAT_COMMITS 1000000u
+#define LIVE_WARM 300u
 #define STORE_RECORDS 4096u /* a round; so that larger groups take no longer */
 
 struct sample {             /* one round */
@@ -147,6 +151,74 @@ static qrt_status run_store(const struct bench_case *k, struct sample *s, struct
     return QRT_OK;
 }
 
+/* ---- processes ---- */
+
+#ifdef QRT_HAVE_LIVE
+static struct cluster *live_cluster(bool curve, struct error *e) {
+    struct setting settings[] = {
+        {"runtime", "live"},     {"transport", "tcp"},      {"nodes", "3"},
+        {"disk", "memory"},      {"record", "none"},        {"check", "false"},
+        {"machine", "register"}, {"election_timeout", "2"}, {"curve", curve ? "true" : "false"}};
+    return cluster_new("raft", settings, sizeof settings / sizeof *settings, NULL, e);
+}
+
+/* As drive, in real time: each answer is waited for in turn. */
+static bool drive_live(struct cluster *c, uint16_t leader, uint32_t window, uint32_t commits) {
+    const uint8_t value[128] = "benchmark value";
+    uint64_t oldest = 0, newest = 0;
+    uint32_t sent = 0;
+    for (; sent < window; sent++) {
+        if (c->class->propose(c->runtime, leader, bytes_of(value, sizeof value), &newest)) return false;
+        if (!oldest) oldest = newest;
+    }
+    for (uint32_t done = 0; done < commits; done++, oldest++) {
+        struct condition answered = {CONDITION_TICKET, 0, oldest};
+        struct ticket t;
+        struct bytes data;
+        if (c->class->run(c->runtime, c->class->now(c->runtime) + 10000000000, &answered, 0) ||
+            !c->class->ticket(c->runtime, oldest, &t, &data) || t.status)
+            return false;
+        if (sent++ < commits && c->class->propose(c->runtime, leader, bytes_of(value, sizeof value), &newest))
+            return false;
+    }
+    return true;
+}
+
+/* Commits a second of a fresh cluster; 0 with an error. */
+static double live_commits(const struct bench_case *k, bool curve, struct error *e) {
+    struct cluster *c = live_cluster(curve, e);
+    if (!c) return 0;
+    uint16_t leader = 0;
+    int64_t began = 0, ended = 0;
+    if (!cluster_run(c, 20000000000, "leader", 0, e)) leader = c->class->leader(c->runtime);
+    bool whole = leader && drive_live(c, leader, k->window, LIVE_WARM + k->window);
+    began = wall_ns();
+    whole = whole && drive_live(c, leader, k->window, k->commits);
+    ended = wall_ns();
+    if (!whole && !e->status) error_set(e, QRT_EUNKNOWN, "the leader changed while it was measured: try again");
+    cluster_free(c);
+    return whole ? per_second(k->commits, ended - began) : 0;
+}
+
+/* size 1: CURVE, against the same without it. */
+static qrt_status run_live(const struct bench_case *k, struct sample *s, struct error *e) {
+    int64_t ns = 0;
+    if (k->size) {
+        s->baseline = live_commits(k, false, e);
+    } else if (!live_bare_rounds(k->window, k->commits, &ns, e)) {
+        s->baseline = per_second(k->commits, ns);
+    }
+    if (!e->status) s->value = live_commits(k, k->size, e);
+    return e->status;
+}
+#else
+static qrt_status run_live(const struct bench_case *k, struct sample *s, struct error *e) {
+    (void)k;
+    (void)s;
+    return error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
+}
+#endif
+
 /* ---- the cases ---- */
 
 /* clang-format off */
@@ -162,6 +234,10 @@ static const struct bench_case cases[] = {
     {"store", "store/group-16",    "records/s",  16,  0, 0, false, 0, run_store, ""},
     {"store", "store/group-64",    "records/s",  64,  0, 0, false, 0, run_store, ""},
     {"store", "store/group-256",   "records/s",  256, 0, 0, false, 0, run_store, ""},
+    {"live", "live/tcp-w1",        "commits/s",  0, 3, 1,  false, 4000,  run_live, "processes over tcp without CURVE; against quorum rounds of bare ZeroMQ"},
+    {"live", "live/tcp-w64",       "commits/s",  0, 3, 64, false, 40000, run_live, "processes over tcp without CURVE; against quorum rounds of bare ZeroMQ"},
+    {"live", "live/curve-w1",      "commits/s",  1, 3, 1,  false, 4000,  run_live, "processes over tcp with CURVE; against the same without it"},
+    {"live", "live/curve-w64",     "commits/s",  1, 3, 64, false, 40000, run_live, "processes over tcp with CURVE; against the same without it"},
 };
 /* clang-format on */
 #define CASES (sizeof cases / sizeof *cases)
@@ -178,16 +254,17 @@ static void keep_memory(void) {
 struct bench *bench_new(const char *name, struct error *e) {
     keep_memory();
     struct bench *b = mem_zero(1, sizeof *b);
-    const char *known[CASES + 2] = {"sim", "store"};
+    const char *known[CASES + 3] = {"sim", "store", "live"};
     for (size_t i = 0; i < CASES; i++) {
-        known[i + 2] = cases[i].name;
+        known[i + 3] = cases[i].name;
         if (!strcmp(cases[i].name, name) || !strcmp(cases[i].group, name)) b->cases[b->count++] = &cases[i];
     }
     b->results = json_array();
     if (b->count) return b;
-    const char *nearest = option_nearest(name, known, CASES + 2);
+    const char *nearest = option_nearest(name, known, CASES + 3);
     error_set(e, QRT_ENOTFOUND, "there is no benchmark '%s'%s%s%s", name,
-              nearest ? "; did you mean '" : "; there are sim and store", nearest ? nearest : "", nearest ? "'?" : "");
+              nearest ? "; did you mean '" : "; there are sim, store and live", nearest ? nearest : "",
+              nearest ? "'?" : "");
     bench_free(b);
     return NULL;
 }
@@ -222,7 +299,7 @@ qrt_status bench_run(struct bench *b, struct error *e) {
         extra[i] = s.extra;
     }
     char note[160] = "";
-    if (*k->says && k->window)
+    if (*k->says && k->window && k->run != run_live)
         snprintf(note, sizeof note, "%.2f %s", median(extra), k->says);
     else
         snprintf(note, sizeof note, "%s", k->says);

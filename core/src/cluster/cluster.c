@@ -92,6 +92,10 @@ static qrt_status set_options(struct cluster *c, const struct setting *settings,
         qrt_status s = option_set(tables, places, tables[1].specs ? 2 : 1, settings[i].name, settings[i].value, e);
         if (s) return s;
     }
+    if (c->config.options.transport && c->config.options.runtime != RUNTIME_LIVE)
+        return error_set(e, QRT_EINVAL,
+                         "transport=ipc and transport=tcp make the nodes of a live cluster processes: they need "
+                         "runtime=live");
     if (c->config.options.disk == DISK_FOLDER && !*c->config.options.data)
         return error_set(e, QRT_EINVAL, "disk=folder needs data=, the folder to put the nodes' data into");
     return QRT_OK;

@@ -163,6 +163,10 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
     for (uint16_t i = 1; i <= 128; i++)
         if (v.suspects[(i - 1) / 64] >> (i - 1) % 64 & 1) json_array_append_new(suspects, json_integer(i));
     json_object_set_new(o, "suspects", suspects);
+    if (c->config.options.transport) {
+        json_object_set_new(o, "pid", json_integer(v.pid));
+        json_object_set_new(o, "refused", json_integer((json_int_t)v.refused));
+    }
     json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));
     return o;
 }

@@ -8,6 +8,8 @@ static const struct option_spec specs[] = {
     {"nodes",   OPTION_INTEGER, AT(nodes),   1, FAULT_NODES_MAX, "3", NULL, "how many nodes the cluster has"},
     {"seed",    OPTION_INTEGER, AT(seed),    0, 18446744073709551615.0, "1", NULL, "everything random in a run comes from it"},
     {"runtime", OPTION_CHOICE,  AT(runtime), 0, 0, "sim", "sim|live", "simulated in virtual time, or live in real time"},
+    {"transport", OPTION_CHOICE, AT(transport), 0, 0, "inproc", "inproc|ipc|tcp", "live: nodes are threads (inproc), or processes over Unix sockets (ipc) or TCP on this host"},
+    {"curve",   OPTION_BOOL,    AT(curve),   0, 0, "true", NULL, "live, ipc and tcp: encrypt, and admit only the keys made for this run"},
     {"machine", OPTION_TEXT,    AT(machine), 0, 0, "kv", NULL, "the replicated state machine: kv, register, counter, lock, or one of your own"},
     {"profile", OPTION_CHOICE,  AT(profile), 0, 0, "lan", "lan|wan", "network figures used where delay and jitter are 0: lan 0.25 ms + 0.1 ms, wan 30 ms + 10 ms"},
     {"delay",   OPTION_DURATION, AT(delay),  0, HOUR, "0", NULL, "one-way delay of a link: its least, or its mean; 0: the profile's"},

@@ -7,16 +7,17 @@
 #include "fault/plan.h"
 
 enum runtime_kind { RUNTIME_SIM = 0, RUNTIME_LIVE = 1 };
+enum transport_kind { TRANSPORT_INPROC = 0, TRANSPORT_IPC = 1, TRANSPORT_TCP = 2 };
 enum record_kind { RECORD_ALL = 0, RECORD_LAST = 1, RECORD_NONE = 2 };
 enum disk_kind { DISK_SIM = 0, DISK_MEMORY = 1, DISK_FOLDER = 2 };
 
 struct cluster_options {
     int64_t nodes, seed;
-    int32_t runtime, profile, record, disk, delay_kind;
+    int32_t runtime, transport, profile, record, disk, delay_kind;
     char machine[OPTION_TEXT_MAX], data[OPTION_TEXT_MAX], bug[OPTION_TEXT_MAX];
     int64_t record_last, sessions;
     int64_t delay, jitter, write, sync, disk_jitter, timeout, client_retry;
-    bool check;
+    bool curve, check;
     char quorum[OPTION_TEXT_MAX];
     int32_t detector;
     int64_t detector_interval, detector_timeout;

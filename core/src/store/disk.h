@@ -1,5 +1,6 @@
 /* The small disk interface under the store: files by name in one folder, append or overwrite at an offset,
- * sync. Two implementations under the same store code: POSIX (disk_posix.c) and simulated (disk_sim.c).
+ * sync. Two implementations under the same store code: POSIX (disk_posix.c, behind disk_held.c in a
+ * process that may be killed) and simulated (disk_sim.c).
  *
  * All calls are synchronous in effect; what a simulated disk takes in time is returned as a latency in ns,
  * which the runtime turns into a delayed completion. What is written is durable only after sync of that file
@@ -40,6 +41,9 @@ struct disk_class {
 
 /* Creates the folder with mode 0700 where it is missing; takes an exclusive lock on it. */
 struct disk *disk_posix_new(const char *folder, struct error *e);
+
+/* Takes `below`, and gives it no write before a sync: whoever is killed loses what it had not synced. */
+struct disk *disk_held_new(struct disk *below);
 
 struct disk_sim_options {
     int64_t write_ns, sync_ns, jitter_ns; /* mean latencies of the profile; jitter uniform in [0, jitter) */

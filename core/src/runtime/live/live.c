@@ -18,6 +18,10 @@ int64_t live_now(const struct live *l) {
 }
 
 void live_ring(struct live *l) {
+    if (l->agent) {
+        agent_ring(l);
+        return;
+    }
     pthread_mutex_lock(&l->bell_mutex);
     l->rings++;
     pthread_cond_signal(&l->bell);
@@ -33,7 +37,9 @@ static qrt_status check_config(const struct runtime_config *config, struct error
                          "threads of their own, "
                          "and Python or Lua code is called on none but yours");
     if (getrlimit(RLIMIT_NOFILE, &limit)) return QRT_OK;
-    uint64_t need = (n + 1) * (n + 2) + (config->options.disk == DISK_FOLDER ? 8 * n : 0) + SPARE_DESCRIPTORS;
+    bool apart = config->options.transport != TRANSPORT_INPROC;
+    uint64_t need =
+        (apart ? 8 * n : (n + 1) * (n + 2)) + (config->options.disk == DISK_FOLDER ? 8 * n : 0) + SPARE_DESCRIPTORS;
     if (limit.rlim_cur == RLIM_INFINITY || need <= limit.rlim_cur) return QRT_OK;
     return error_set(
         e, QRT_ERANGE,
@@ -54,7 +60,7 @@ static struct live *live_empty(const struct runtime_config *config, struct trace
     const struct cluster_options *o = &config->options;
     l->config = *config;
     l->config.plan = NULL;
-    l->cluster_id = (uint64_t)o->seed ^ 0x51554f52;
+    l->cluster_id = live_cluster_id(o);
     l->epoch = live_now(l);
     l->nodes = mem_zero((size_t)o->nodes + 1, sizeof *l->nodes);
     for (uint16_t i = 0; i < o->nodes; i++) l->members[i] = (uint16_t)(i + 1);
@@ -62,7 +68,7 @@ static struct live *live_empty(const struct runtime_config *config, struct trace
                           : o->record == RECORD_LAST ? (uint64_t)o->record_last
                                                      : 0);
     l->trace.sink = sink;
-    journal_init(&l->director.journal);
+    journal_init(&l->director.journal, NULL, NULL);
     pthread_mutex_init(&l->director.mutex, NULL);
     pthread_mutex_init(&l->fault_mutex, NULL);
     pthread_mutex_init(&l->wipe_mutex, NULL);
@@ -70,53 +76,65 @@ static struct live *live_empty(const struct runtime_config *config, struct trace
     pthread_mutex_init(&l->bell_mutex, NULL);
     condition_init(&l->director.changed);
     condition_init(&l->bell);
-    l->faults = faults_new(config->plan, (uint64_t)o->seed, (uint16_t)o->nodes);
+    clients_init(&l->clients);
+    l->faults = faults_new(NULL, (uint64_t)o->seed, (uint16_t)o->nodes);
+    live_fault_add(l, config->plan, 0);
     atomic_store(&l->calm, faults_calm(l->faults));
     return l;
 }
 
+static qrt_status open_actor(struct live *l, struct actor *a, uint16_t id, struct error *e) {
+    qrt_status status = actor_init(a, l, id, NULL, NULL, -1, e);
+    return status ? status : actor_bind(a, -1, e);
+}
+
 static qrt_status open_sockets(struct live *l, struct error *e) {
     uint16_t n = live_node_count(l);
-    int sockets = (n + 1) * (n + 1) + 16;
-    l->context = zmq_ctx_new();
-    if (!l->context || zmq_ctx_set(l->context, ZMQ_IO_THREADS, 0) ||
-        (sockets > 1000 && zmq_ctx_set(l->context, ZMQ_MAX_SOCKETS, sockets)))
-        return error_set(e, QRT_EIO, "ZeroMQ gives no context: %s", zmq_strerror(zmq_errno()));
-    clients_init(&l->clients);
-    qrt_status status = actor_init(&l->clients.actor, l, 0, e);
+    qrt_status status = live_context(l, (n + 1) * (n + 1) + 16, e);
+    if (!status) status = open_actor(l, &l->clients.actor, 0, e);
     for (uint16_t i = 1; i <= n && !status; i++) {
-        status = actor_init(&l->nodes[i].actor, l, i, e);
+        status = open_actor(l, &l->nodes[i].actor, i, e);
         node_init(&l->nodes[i]);
     }
     for (uint16_t i = 1; i <= n && !status; i++) status = actor_connect(&l->nodes[i].actor, e);
     return status ? status : actor_connect(&l->clients.actor, e);
 }
 
-static qrt_status start_thread(pthread_t *thread, bool *running, void *(*body)(void *), void *self, const char *name,
-                               struct error *e) {
+/* Signals are for the threads that the process had before: Ctrl-C must find Python's. */
+qrt_status live_thread(pthread_t *thread, bool *running, void *(*body)(void *), void *self, const char *name,
+                       struct error *e) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     int number = pthread_create(thread, NULL, body, self);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (number) return error_set(e, QRT_EIO, "the system gives no thread for %s: %s", name, strerror(number));
     *running = true;
     pthread_setname_np(*thread, name);
     return QRT_OK;
 }
 
-/* Signals are for the threads that the process had before: Ctrl-C must find Python's. */
 static qrt_status start_threads(struct live *l, struct error *e) {
-    sigset_t all, before;
     char name[16];
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     struct actor *c = &l->clients.actor;
-    qrt_status status = start_thread(&c->thread, &c->running, clients_main, &l->clients, "qrt-clients", e);
-    for (uint16_t i = 1; i <= live_node_count(l) && !status; i++) {
+    qrt_status status = live_thread(&c->thread, &c->running, clients_main, &l->clients, "qrt-clients", e);
+    for (uint16_t i = 1; i <= live_node_count(l) && !status && !l->keeper; i++) {
         struct actor *a = &l->nodes[i].actor;
         snprintf(name, sizeof name, "qrt-n%u", i);
-        status = start_thread(&a->thread, &a->running, node_main, &l->nodes[i], name, e);
+        status = live_thread(&a->thread, &a->running, node_main, &l->nodes[i], name, e);
     }
     struct director *d = &l->director;
-    if (!status) status = start_thread(&d->thread, &d->running, director_main, l, "qrt-director", e);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!status) status = live_thread(&d->thread, &d->running, director_main, l, "qrt-director", e);
+    return status;
+}
+
+static qrt_status start_nodes(struct live *l, struct error *e) {
+    qrt_status status = open_sockets(l, e);
+    if (!status) status = live_disks(l, e);
+    for (uint16_t i = 1; i <= live_node_count(l) && !status; i++) {
+        status = node_start(&l->nodes[i], e);
+        if (!status) node_publish(&l->nodes[i]);
+    }
     return status;
 }
 
@@ -125,12 +143,7 @@ void *live_new(const struct runtime_config *config, struct trace_sink sink, stru
     if (!e) e = &ignored;
     if (check_config(config, e)) return NULL;
     struct live *l = live_empty(config, sink);
-    qrt_status status = open_sockets(l, e);
-    if (!status) status = live_disks(l, e);
-    for (uint16_t i = 1; i <= live_node_count(l) && !status; i++) {
-        status = node_start(&l->nodes[i], e);
-        if (!status) node_publish(&l->nodes[i]);
-    }
+    qrt_status status = live_apart(l) ? keeper_start(l, e) : start_nodes(l, e);
     if (!status) status = start_threads(l, e);
     if (!status) return l;
     live_free(l);
@@ -163,6 +176,8 @@ void live_free(void *runtime) {
     struct live *l = runtime;
     stop_threads(l);
     clients_free(&l->clients);
+    doorman_stop(l);
+    keeper_stop(l);
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         if (!l->nodes[i].host.port) store_free(&l->nodes[i].host.store); /* opened, never started */
         node_free(&l->nodes[i]);
@@ -178,6 +193,7 @@ void live_free(void *runtime) {
     pthread_cond_destroy(&l->bell);
     faults_free(l->faults);
     tickets_free(&l->tickets);
+    buffer_free(&l->fault_log);
     buffer_free(&l->answer);
     trace_free(&l->trace);
     history_free(&l->history);

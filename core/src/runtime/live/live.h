@@ -1,10 +1,14 @@
-/* The live runtime: a thread a node, real time, ZeroMQ inproc; host, driver, service and protocols are the simulator's.
+/* The live runtime: a thread or a process a node, real time, ZeroMQ; host, driver, service, protocols are the simulator's.
  *
  *   the handle's thread --order--> node thread 1..n (a host each)  --frames over PUSH/PULL--> node threads, clients
  *          |             --order--> clients' thread (all actors)   --frames-->                node threads
  *          |                              |
  *          |<------ journals, published views, tickets, history --'
  *   director's thread --order--> node threads     (what a plan does at its time)
+ *
+ * With transport inproc all of these are threads of one process. With ipc and tcp each node is a process of its own that runs
+ * the same node code (live_agent.c); the keeper's thread (live_process.c) stands for it here: orders go over a control
+ * socket, and journal, view and clock lie in memory that both have mapped (live_share.h).
  *
  * An actor is a thread with an inbox, a socket to each peer, orders, alarms, delayed frames and a journal of its events.
  * Trace time is CLOCK_MONOTONIC since the start, drawn forward where needed so that a receive always stands behind its
@@ -19,6 +23,7 @@
 #ifndef RUNTIME_LIVE_H
 #define RUNTIME_LIVE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -30,22 +35,71 @@
 #define LIVE_HIGH_WATER 256 /* messages, on each side of a link */
 #define LIVE_BURST 128      /* inputs between two flushes: one group commit */
 
+#if defined(__SANITIZE_THREAD__)
+#define QUEUE_TRACED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define QUEUE_TRACED 1
+#endif
+#endif
+
+#ifdef QUEUE_TRACED
+/* ThreadSanitizer cannot see into libzmq's queues; this tells it what they guarantee. */
+void __tsan_acquire(void *place);
+void __tsan_release(void *place);
+#define QUEUE_RELEASE(place) __tsan_release(place)
+#define QUEUE_ACQUIRE(place) __tsan_acquire(place)
+#else
+#define QUEUE_RELEASE(place) ((void)(place))
+#define QUEUE_ACQUIRE(place) ((void)(place))
+#endif
+
 /* ---- journals ---- */
 
-struct journal {
+/* What is shared between a journal's writer and the merging thread. In memory that a process may die in the middle of
+ * writing, so its mutex is robust, and each word is sound whatever became of the others. */
+struct gate {
     pthread_mutex_t mutex;
     int64_t open;  /* time of the input under way; NEVER: none */
     int64_t floor; /* merged up to here: what comes is later */
+    int64_t last;  /* time of the latest input */
+};
+
+#define RING_EVENTS 65536 /* a power of two */
+
+/* Events on their way out of a node's process: written by it alone while it lives, taken under the gate's mutex. */
+struct ring {
+    atomic_uint_fast64_t head, tail; /* events taken, events written */
+    qrt_event events[RING_EVENTS];
+};
+
+struct journal {
+    struct gate *gate, own;         /* gate: own, or shared with a process */
+    struct ring *ring;              /* NULL: events go by `fresh` and `ready` */
+    void (*crowded)(void *context); /* the ring is half full: somebody should take from it */
+    void *context;
     qrt_event *ready;
     size_t ready_count, ready_capacity;
     atomic_uint_fast64_t total;
     /* The actor's own: events of the input under way. */
-    int64_t last;
     qrt_event *fresh;
     size_t fresh_count, fresh_capacity;
     /* The merging thread's own. */
     qrt_event *pulled;
     size_t pulled_count, pulled_capacity, pulled_head;
+};
+
+/* ---- addresses and keys ---- */
+
+#define KEY_TEXT 41      /* a CURVE key in Z85, with its end */
+#define ENDPOINT_MAX 128 /* "tcp://127.0.0.1:65535", "ipc:///..." */
+
+/* Of a cluster whose nodes are processes; [0] is the owner, with all clients. A process has its own secret key only. */
+struct gates {
+    bool curve;
+    char endpoints[FAULT_NODES_MAX + 1][ENDPOINT_MAX];
+    char public_keys[FAULT_NODES_MAX + 1][KEY_TEXT];
+    char secret_key[KEY_TEXT];
 };
 
 /* ---- orders ---- */
@@ -56,12 +110,13 @@ enum order_kind {
     ORDER_RESTART = 3,
     ORDER_PAUSE = 4,
     ORDER_RESUME = 5,
-    ORDER_CLOCK = 6,   /* offset, drift */
+    ORDER_CLOCK = 6,   /* offset, drift; to a process, data: what the fault engine was told since */
     ORDER_INSPECT = 7, /* out: names and values, each with its end */
     ORDER_PROPOSE = 8, /* ticket, data; waits while the node is paused */
     ORDER_CLIENT = 9,  /* client, workload, operations */
     ORDER_SUBMIT = 10, /* client, detail: operation, data; ticket comes back */
     ORDER_STOP = 11,   /* the workloads' clients begin nothing new */
+    ORDER_START = 12,  /* a process: the incarnation begins; data: why it could not */
 };
 
 /* On the stack of a thread that waits for it, or on the heap of one that does not. */
@@ -74,6 +129,7 @@ struct order {
     int64_t time; /* of the event that caused it: what it does is later */
     int64_t offset;
     double drift;
+    uint64_t number; /* between processes: the answer repeats it; 0: none is wanted */
     uint64_t ticket, operations;
     const struct workload *workload;
     struct buffer data;
@@ -139,6 +195,20 @@ struct node_timer {
     uint32_t id;
 };
 
+/* What others see of a node. */
+struct shown {
+    pthread_mutex_t mutex;
+    struct node_view view;
+    struct runtime_counts counts;
+    bool lagging; /* wiped, and not yet caught up */
+};
+
+/* A node's clocks since they were last set: mono runs from mono_base at mono_at, fast by drift_ppm. */
+struct node_clock {
+    int64_t mono_base, mono_at, offset;
+    double drift_ppm;
+};
+
 struct live_node {
     struct actor actor;
     struct host host;
@@ -148,17 +218,12 @@ struct live_node {
     uint8_t start;                        /* qrt_start of the first incarnation */
     struct disk *disk;                    /* while the node is down; else inside its store */
     struct order *waiting, *waiting_last; /* proposals that came while paused */
-    int64_t mono_base, mono_at, offset;
-    double drift_ppm;
+    struct node_clock *clock, own_clock;
     uint8_t crash_fate;
     bool crash_guarded; /* of an armed crash: a wipe, judged when it dies */
     qrt_status death;
     char death_text[ERROR_TEXT_MAX];
-    /* What others see. */
-    pthread_mutex_t view_mutex;
-    struct node_view view;
-    struct runtime_counts counts;
-    bool lagging; /* wiped, and not yet caught up */
+    struct shown *shown, own_shown;
 };
 
 struct live_client {
@@ -200,7 +265,15 @@ struct live {
 
     pthread_mutex_t fault_mutex;
     struct faults *faults;
+    struct buffer fault_log; /* what the engine was told, for its copies in the nodes' processes */
     atomic_bool calm;
+
+    struct keeper *keeper; /* of the nodes' processes; NULL: nodes are threads */
+    struct agent *agent;   /* in a node's process: what ties it to its owner; else NULL */
+    struct gates gates;    /* ipc, tcp: addresses and keys */
+    struct doorman *doorman;
+    atomic_uint_fast64_t refused; /* connections of strangers */
+    char folder[OPTION_TEXT_MAX]; /* private, removed at the end; "": none */
 
     pthread_mutex_t wipe_mutex; /* one node decides at a time whether its disk may be wiped */
     pthread_mutex_t ticket_mutex;
@@ -220,14 +293,32 @@ static inline uint16_t live_node_count(const struct live *l) {
     return (uint16_t)l->config.options.nodes;
 }
 
+static inline bool live_apart(const struct live *l) { /* are the nodes processes? */
+    return l->config.options.transport != TRANSPORT_INPROC;
+}
+
+static inline uint64_t live_cluster_id(const struct cluster_options *o) {
+    return (uint64_t)o->seed ^ 0x51554f52;
+}
+
+/* A mutex that a process may have died with: what it guards is sound at every instant. */
+static inline void robust_lock(pthread_mutex_t *m) {
+    if (pthread_mutex_lock(m) == EOWNERDEAD) pthread_mutex_consistent(m);
+}
+
 /* live.c */
 int64_t live_now(const struct live *l); /* ns since the start */
 void live_ring(struct live *l);         /* something that run() may wait for has happened */
 void *live_new(const struct runtime_config *config, struct trace_sink sink, struct error *e);
 void live_free(void *runtime);
+qrt_status live_thread(pthread_t *thread, bool *running, void *(*body)(void *), void *self, const char *name,
+                       struct error *e); /* with no signal to handle */
 
 /* live_journal.c */
-void journal_init(struct journal *j);
+void gate_init(struct gate *g, bool shared);
+void mutex_init(pthread_mutex_t *m, bool shared);
+void journal_init(struct journal *j, struct gate *gate, struct ring *ring); /* NULL, NULL: of a thread */
+void journal_drain(struct journal *j);                                      /* the ring's events, before it is full */
 void journal_free(struct journal *j);
 struct trace_sink journal_sink(struct journal *j);
 /* Begins an input: its time, later than `after` and than all that was merged. */
@@ -238,10 +329,11 @@ void live_merge(struct live *l, bool patient);
 uint64_t live_events(struct live *l);
 
 /* live_actor.c */
-qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct error *e);
-qrt_status actor_connect(struct actor *a, struct error *e);
+/* gate, ring: of its journal; NULL for a thread's. bell: of its orders, taken; -1: one of its own. */
+qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate *gate, struct ring *ring, int bell,
+                      struct error *e);
 void actor_free(struct actor *a);
-/* Thread-safe. order_give takes an order from the heap; order_wait returns when it was carried out. */
+/* Thread-safe, among the threads of a process. order_give takes an order from the heap; order_wait returns when it was carried out. */
 void order_give(struct actor *a, struct order *o);
 void order_wait(struct actor *a, struct order *o);
 struct order *order_take(struct actor *a);
@@ -254,16 +346,40 @@ int64_t alarm_take(struct alarms *t, int64_t now); /* a slot, or -1 */
 void actor_send(struct actor *a, uint16_t from, uint16_t to, const uint8_t *frame, uint32_t size);
 void actor_drop(struct actor *a, uint16_t from, uint16_t to, uint8_t why, uint64_t id);
 void actor_depart(struct actor *a); /* sends the delayed frames whose time has come */
+struct envelope { /* before each frame, so that a frame stays one message and its bytes stay as a peer sees them */
+    uint16_t from, to;
+    uint32_t zero;
+    int64_t sent;
+};
 struct arrival {
     uint16_t from, to;
     int64_t sent;
     struct bytes frame;
 };
-/* Calls `each` with up to LIVE_BURST arrivals; returns how many there were. */
+/* Calls `each` with up to LIVE_BURST arrivals; returns how many there were. An arrival that its sender had no right to
+ * send is rejected and traced. */
 size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self);
 /* Until an order, an alarm, a departure, or an arrival where `inputs`. */
 void actor_sleep(struct actor *a, bool inputs);
 bool live_cut(struct live *l, uint16_t from, uint16_t to);
+
+/* live_socket.c */
+qrt_status live_context(struct live *l, int sockets, struct error *e);
+qrt_status actor_bind(struct actor *a, int listener, struct error *e); /* listener: taken; -1 for inproc */
+qrt_status actor_connect(struct actor *a, struct error *e);
+void actor_unplug(struct actor *a);
+/* Says who may connect to the socket, which is about to be bound, and counts who was refused. */
+qrt_status doorman_start(struct live *l, void *socket, struct error *e);
+void doorman_stop(struct live *l);
+qrt_status gates_keys(struct gates *g, uint16_t nodes, char (*secrets)[KEY_TEXT], struct error *e);
+
+/* live_faults.c: the engine, and word of what it was told */
+void live_fault_add(struct live *l, const struct plan *plan, int64_t now);
+bool live_fault_take(struct live *l, struct fault_action *a);
+void live_fault_hit(struct live *l, const struct fault_action *a, uint16_t node);
+void live_fault_partition(struct live *l, const struct fault_action *a, uint16_t leader);
+/* Tells a copy of the engine what the first one was told. False: the bytes make no sense. */
+bool live_fault_replay(struct live *l, struct fault_action *last, struct bytes log);
 
 /* live_node.c */
 extern const struct host_port live_port;
@@ -271,12 +387,18 @@ struct store_identity live_identity(const struct live *l, uint16_t node);
 void node_init(struct live_node *n);
 qrt_status node_start(struct live_node *n, struct error *e); /* the first incarnation, before its thread */
 void *node_main(void *node);
+void node_set_clock(struct node_clock *c, int64_t now, int64_t offset, double drift_ppm);
+int64_t node_mono(const struct node_clock *c, int64_t now);
 void node_free(struct live_node *n);
 /* live_life.c */
 void node_clock(struct live_node *n);
 void node_crash(struct live_node *n, uint8_t fate);
+void node_wipe(struct live *l, uint16_t node); /* its folder, while it is down */
+/* Opens its store again; false: n->death says why not. */
+bool node_open(struct live_node *n, bool *wiped);
 /* What a guarded crash may do to the disk. fate, answer: qrt_disk_fate. */
-uint8_t node_fate_guarded(struct live_node *n, uint8_t fate);
+uint8_t live_fate_guarded(struct live *l, uint16_t node, uint8_t fate);
+void node_crash_guarded(struct live_node *n, uint8_t fate);
 void node_restart(struct live_node *n);
 void node_after(struct live_node *n); /* after every input: did it die? */
 void node_publish(struct live_node *n);
@@ -288,6 +410,26 @@ void *clients_main(void *clients);
 void clients_free(struct live_clients *c);
 
 /* live_director.c */
+void live_order(struct live *l, uint16_t node, struct order *o); /* to a node's thread or process; waits */
+
+/* live_process.c: the nodes' processes, from their owner's side */
+qrt_status keeper_start(struct live *l, struct error *e); /* with every node up */
+void keeper_stop(struct live *l);
+void process_order(struct live *l, uint16_t node, struct order *o);   /* as order_wait */
+void process_propose(struct live *l, uint16_t node, struct order *o); /* as order_give */
+
+/* live_agent.c: the same from their own side */
+struct order *agent_order(struct live *l, struct actor *a); /* reads what the owner sent; NULL: nothing more */
+void agent_end(struct live *l, struct order *o);
+void agent_answer(struct live *l, const struct answer *a, int64_t time);
+void agent_ring(struct live *l);
+void agent_flush(struct live *l); /* what the last three said goes out, at the end of a burst */
+bool agent_sees_down(const struct live *l, uint16_t peer);
+_Noreturn void agent_die(struct live_node *n); /* at an armed effect, or because its disk failed */
+void agent_stop(struct live_node *n);          /* paused, with no order left: until the owner wants something */
+void agent_faults(struct live *l, struct bytes log);
+void agent_begin(struct live_node *n); /* between host_init and host_start: what outlives an incarnation */
+
 void director_tick(struct live *l); /* with the director's mutex */
 void *director_main(void *live);
 

@@ -1,9 +1,8 @@
 /* What every live thread is made of: sockets, orders, alarms, and the links with their faults.
  *
- * Each actor binds one PULL socket and connects one PUSH socket to each peer, all within one ZeroMQ context (inproc): what
- * runs in one process is trusted, so there are no keys. Both ends are bounded and never block: a message that finds the
- * queue full is counted and traced. What a fault delays waits on the sender's side, which is the wire: it arrives
- * whatever has become of its sender. */
+ * Queues are bounded and never block: a message that finds one full is counted and traced. What a fault delays waits on
+ * the sender's side, which is the wire: among threads it arrives whatever has become of its sender; a process that is
+ * killed takes it along. */
 #include "runtime/live/live.h"
 
 #include <errno.h>
@@ -16,87 +15,28 @@
 
 #include "base/check.h"
 
-struct envelope { /* before each frame, so that frame stays one message and its bytes stay as a peer sees them */
-    uint16_t from, to;
-    uint32_t zero;
-    int64_t sent;
-};
-
-#if defined(__SANITIZE_THREAD__)
-#define QUEUE_TRACED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define QUEUE_TRACED 1
-#endif
-#endif
-
-#ifdef QUEUE_TRACED
-/* ThreadSanitizer cannot see into libzmq's queues; this tells it what they guarantee. */
-void __tsan_acquire(void *place);
-void __tsan_release(void *place);
-#define QUEUE_RELEASE(place) __tsan_release(place)
-#define QUEUE_ACQUIRE(place) __tsan_acquire(place)
-#else
-#define QUEUE_RELEASE(place) ((void)(place))
-#define QUEUE_ACQUIRE(place) ((void)(place))
-#endif
-
-/* ---- sockets ---- */
-
-static qrt_status socket_fail(const struct actor *a, const char *what, struct error *e) {
-    return error_set(e, QRT_EIO, "%s of node %u's sockets failed: %s", what, a->id, zmq_strerror(zmq_errno()));
-}
-
-static void *socket_new(struct actor *a, int type) {
-    int mark = LIVE_HIGH_WATER, linger = 0;
-    void *s = zmq_socket(a->live->context, type);
-    if (!s) return NULL;
-    bool set = zmq_setsockopt(s, type == ZMQ_PULL ? ZMQ_RCVHWM : ZMQ_SNDHWM, &mark, sizeof mark) == 0 &&
-               zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof linger) == 0;
-    if (set) return s;
-    zmq_close(s);
-    return NULL;
-}
-
-qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct error *e) {
-    char address[32];
+qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate *gate, struct ring *ring, int bell,
+                      struct error *e) {
     a->live = l;
     a->id = id;
-    a->bell = -1;
     a->delayed_free = UINT32_MAX;
     heap_init(&a->alarms.heap);
     heap_init(&a->departures);
-    journal_init(&a->journal);
+    journal_init(&a->journal, gate, ring);
     trace_init(&a->trace, 0);
     a->trace.sink = journal_sink(&a->journal);
     pthread_mutex_init(&a->orders.mutex, NULL);
     pthread_cond_init(&a->orders.done, NULL);
-    snprintf(address, sizeof address, "inproc://actor-%u", id);
     a->out = mem_zero((size_t)live_node_count(l) + 1, sizeof *a->out);
-    a->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (a->bell < 0) return error_set(e, QRT_EIO, "node %u gets no event descriptor: %s", id, strerror(errno));
-    a->inbox = socket_new(a, ZMQ_PULL);
-    if (!a->inbox || zmq_bind(a->inbox, address)) return socket_fail(a, "the binding", e);
-    return QRT_OK;
-}
-
-qrt_status actor_connect(struct actor *a, struct error *e) {
-    char address[32];
-    for (uint16_t i = 0; i <= live_node_count(a->live); i++) {
-        if (i == a->id) continue;
-        snprintf(address, sizeof address, "inproc://actor-%u", i);
-        a->out[i] = socket_new(a, ZMQ_PUSH);
-        if (!a->out[i] || zmq_connect(a->out[i], address)) return socket_fail(a, "the connecting", e);
-    }
-    return QRT_OK;
+    a->bell = bell >= 0 ? bell : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (a->bell >= 0) return QRT_OK;
+    return error_set(e, QRT_EIO, "node %u gets no event descriptor: %s", id, strerror(errno));
 }
 
 void actor_free(struct actor *a) {
     if (!a->live) return;
     for (struct order *o; (o = order_take(a));) order_end(a, o);
-    if (a->inbox) zmq_close(a->inbox);
-    for (uint16_t i = 0; a->out && i <= live_node_count(a->live); i++)
-        if (a->out[i]) zmq_close(a->out[i]);
+    actor_unplug(a);
     if (a->bell >= 0) close(a->bell);
     for (uint32_t i = 0; i < a->delayed_count; i++) free(a->delayed[i].message);
     free(a->delayed);
@@ -144,6 +84,7 @@ void order_wait(struct actor *a, struct order *o) {
 
 struct order *order_take(struct actor *a) {
     struct orders *q = &a->orders;
+    if (a->live->agent) return agent_order(a->live, a);
     if (!atomic_load(&q->pending)) return NULL;
     pthread_mutex_lock(&q->mutex);
     struct order *o = q->first;
@@ -157,6 +98,7 @@ struct order *order_take(struct actor *a) {
 }
 
 void order_end(struct actor *a, struct order *o) {
+    if (a->live->agent) agent_end(a->live, o);
     if (!o->waited) {
         order_free(o);
         return;
@@ -231,6 +173,16 @@ static uint16_t peer_of(uint16_t to) {
     return to > QRT_CLIENT ? 0 : to;
 }
 
+/* A process that is down is not there to drop what comes for it, as a thread does. */
+static bool peer_is_down(struct live *l, uint16_t peer) {
+    if (l->agent || !peer) return l->agent && agent_sees_down(l, peer);
+    struct shown *shown = l->nodes[peer].shown;
+    robust_lock(&shown->mutex);
+    bool up = shown->view.up;
+    pthread_mutex_unlock(&shown->mutex);
+    return !up;
+}
+
 static void queue_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
                           uint32_t size) {
     zmq_msg_t m;
@@ -246,7 +198,8 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
     QUEUE_RELEASE(receiver);
     if (zmq_msg_send(&m, a->out[peer], ZMQ_DONTWAIT) >= 0) return;
     zmq_msg_close(&m);
-    actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
+    uint8_t why = live_apart(a->live) && peer_is_down(a->live, peer) ? QRT_DROP_DOWN : QRT_DROP_FULL;
+    actor_drop(a, head->from, head->to, why, wire_id(frame));
 }
 
 static void delay_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
@@ -345,25 +298,6 @@ bool live_cut(struct live *l, uint16_t from, uint16_t to) {
     return cut;
 }
 
-size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self) {
-    size_t count = 0;
-    zmq_msg_t m;
-    zmq_msg_init(&m);
-    while (count < LIVE_BURST && zmq_msg_recv(&m, a->inbox, ZMQ_DONTWAIT) >= 0) {
-        struct envelope head;
-        size_t size = zmq_msg_size(&m);
-        uint8_t *data = zmq_msg_data(&m);
-        QUEUE_ACQUIRE(a);
-        count++;
-        CHECK(size >= sizeof head); /* nobody but our own actors can reach an inproc socket */
-        memcpy(&head, data, sizeof head);
-        struct arrival arrival = {head.from, head.to, head.sent, bytes_of(data + sizeof head, size - sizeof head)};
-        each(self, &arrival);
-    }
-    zmq_msg_close(&m);
-    return count;
-}
-
 void actor_sleep(struct actor *a, bool inputs) {
     zmq_pollitem_t items[] = {{NULL, a->bell, ZMQ_POLLIN, 0}, {a->inbox, 0, ZMQ_POLLIN, 0}};
     int64_t next = NEVER, rings;
@@ -373,7 +307,7 @@ void actor_sleep(struct actor *a, bool inputs) {
     long wait_ms = next == NEVER ? -1 : left <= 0 ? 0 : (long)(left / 1000000 + 1);
     if (atomic_load(&a->orders.pending)) return;
     zmq_poll(items, inputs ? 2 : 1, wait_ms);
-    if (!(items[0].revents & ZMQ_POLLIN)) return;
+    if (!(items[0].revents & ZMQ_POLLIN) || a->live->agent) return; /* an agent's bell is its owner's socket */
     ssize_t n = read(a->bell, &rings, sizeof rings);
     (void)n;
 }

@@ -13,9 +13,9 @@ static uint16_t leader(void *runtime) {
 
 static void view(void *runtime, uint16_t node, struct node_view *v) {
     struct live_node *n = &((struct live *)runtime)->nodes[node];
-    pthread_mutex_lock(&n->view_mutex);
-    *v = n->view;
-    pthread_mutex_unlock(&n->view_mutex);
+    robust_lock(&n->shown->mutex);
+    *v = n->shown->view;
+    pthread_mutex_unlock(&n->shown->mutex);
 }
 
 static bool cut(void *runtime, uint16_t from, uint16_t to) {
@@ -26,7 +26,7 @@ static bool cut(void *runtime, uint16_t from, uint16_t to) {
 static bool inspect(void *runtime, uint16_t node, inspect_fn *field, void *context) {
     struct live *l = runtime;
     struct order o = {.kind = ORDER_INSPECT};
-    order_wait(&l->nodes[node].actor, &o);
+    live_order(l, node, &o);
     for (size_t at = 0; at < o.data.size;) {
         const char *name = (char *)o.data.data + at, *value = name + strlen(name) + 1;
         field(context, name, value);
@@ -47,7 +47,10 @@ static qrt_status propose(void *runtime, uint16_t node, struct bytes data, uint6
     pthread_mutex_lock(&l->ticket_mutex);
     *ticket = o->ticket = tickets_add(&l->tickets, node, live_now(l));
     pthread_mutex_unlock(&l->ticket_mutex);
-    order_give(&l->nodes[node].actor, o);
+    if (l->keeper)
+        process_propose(l, node, o);
+    else
+        order_give(&l->nodes[node].actor, o);
     return QRT_OK;
 }
 
@@ -92,9 +95,7 @@ static void stop_clients(void *runtime) {
 static void fault(void *runtime, const struct plan *plan) {
     struct live *l = runtime;
     pthread_mutex_lock(&l->director.mutex);
-    pthread_mutex_lock(&l->fault_mutex);
-    faults_add(l->faults, plan, live_now(l));
-    pthread_mutex_unlock(&l->fault_mutex);
+    live_fault_add(l, plan, live_now(l));
     director_tick(l);
     pthread_cond_signal(&l->director.changed);
     pthread_mutex_unlock(&l->director.mutex);
@@ -134,9 +135,9 @@ static void counts(void *runtime, struct runtime_counts *out) {
     struct live *l = runtime;
     *out = (struct runtime_counts){0};
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
-        pthread_mutex_lock(&l->nodes[i].view_mutex);
-        counts_add(out, &l->nodes[i].counts);
-        pthread_mutex_unlock(&l->nodes[i].view_mutex);
+        robust_lock(&l->nodes[i].shown->mutex);
+        counts_add(out, &l->nodes[i].shown->counts);
+        pthread_mutex_unlock(&l->nodes[i].shown->mutex);
     }
     pthread_mutex_lock(&l->clients.mutex);
     counts_add(out, &l->clients.counts);

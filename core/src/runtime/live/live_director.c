@@ -15,10 +15,10 @@ static void look(struct live *l, struct scene *s) {
     *s = (struct scene){0};
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         struct live_node *n = &l->nodes[i];
-        pthread_mutex_lock(&n->view_mutex);
-        s->up[i] = n->view.up;
-        s->paused[i] = n->view.paused;
-        pthread_mutex_unlock(&n->view_mutex);
+        robust_lock(&n->shown->mutex);
+        s->up[i] = n->shown->view.up;
+        s->paused[i] = n->shown->view.paused;
+        pthread_mutex_unlock(&n->shown->mutex);
     }
 }
 
@@ -29,14 +29,19 @@ static uint8_t order_kind_of(uint8_t verb) {
     return verb == FAULT_PAUSE ? ORDER_PAUSE : ORDER_RESUME;
 }
 
+void live_order(struct live *l, uint16_t node, struct order *o) {
+    if (l->keeper)
+        process_order(l, node, o);
+    else
+        order_wait(&l->nodes[node].actor, o);
+}
+
 static void apply_to_node(struct live *l, uint16_t node, const struct fault_action *a, int64_t time) {
     struct order o = {.kind = order_kind_of(a->directive.verb), .effect = a->directive.effect, .time = time};
-    pthread_mutex_lock(&l->fault_mutex);
-    faults_hit(l->faults, a, node); /* so that the end of this crash or pause finds it again */
-    pthread_mutex_unlock(&l->fault_mutex);
+    live_fault_hit(l, a, node); /* so that the end of this crash or pause finds it again */
     o.detail = a->directive.disk;
     o.guarded = a->directive.guarded;
-    order_wait(&l->nodes[node].actor, &o);
+    live_order(l, node, &o);
 }
 
 static bool suits(const struct scene *s, uint16_t node, const struct fault_action *a) {
@@ -91,13 +96,13 @@ static uint16_t candidate_of(struct live *l) {
     uint64_t term = 0;
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         struct live_node *n = &l->nodes[i];
-        pthread_mutex_lock(&n->view_mutex);
-        const struct node_view *v = &n->view;
+        robust_lock(&n->shown->mutex);
+        const struct node_view *v = &n->shown->view;
         if (v->up && !v->paused && v->status.role == QRT_ROLE_CANDIDATE && v->status.term >= term) {
             candidate = i;
             term = v->status.term;
         }
-        pthread_mutex_unlock(&n->view_mutex);
+        pthread_mutex_unlock(&n->shown->mutex);
     }
     return candidate;
 }
@@ -121,21 +126,14 @@ static void refresh(struct live *l, int64_t time) {
         o.drift = faults_drift(l->faults, i);
         atomic_store_explicit(&l->calm, faults_calm(l->faults), memory_order_release);
         pthread_mutex_unlock(&l->fault_mutex);
-        order_wait(&l->nodes[i].actor, &o);
+        live_order(l, i, &o);
     }
-}
-
-static bool take(struct live *l, struct fault_action *a) {
-    pthread_mutex_lock(&l->fault_mutex);
-    bool due = faults_take(l->faults, live_now(l), a);
-    pthread_mutex_unlock(&l->fault_mutex);
-    return due;
 }
 
 void director_tick(struct live *l) {
     struct fault_action a;
     int64_t time = -1;
-    while (take(l, &a)) {
+    while (live_fault_take(l, &a)) {
         time = record(l, &a);
         if (a.applied) continue;
         if (a.directive.verb != FAULT_PARTITION) {
@@ -143,9 +141,7 @@ void director_tick(struct live *l) {
             continue;
         }
         uint16_t named = a.directive.shape == FAULT_RUNNER ? candidate_of(l) : live_leader(l);
-        pthread_mutex_lock(&l->fault_mutex);
-        faults_partition(l->faults, &a, named);
-        pthread_mutex_unlock(&l->fault_mutex);
+        live_fault_partition(l, &a, named);
     }
     if (time >= 0) refresh(l, time);
 }

@@ -1,4 +1,5 @@
-/* Journals: each actor's events, and their merging into one trace.
+/* Journals: each actor's events, and their merging into one trace. A process writes its events into a ring that its owner
+ * has mapped too, each as it happens: whatever kills it, what it did is there.
  *
  * An input opens its actor's journal, which fixes the time of all its events, and closes it, which hands them over. The
  * merging thread asks each journal, under its mutex, up to which time nothing more can come: before the open input, or
@@ -13,21 +14,54 @@
 
 #define PATIENCE_NS 100000000 /* how long a merge waits for an input under way (a slow sync) */
 
+void mutex_init(pthread_mutex_t *m, bool shared) {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    if (shared) {
+        pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+        pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    }
+    pthread_mutex_init(m, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}
+
+void gate_init(struct gate *g, bool shared) {
+    mutex_init(&g->mutex, shared);
+    g->open = NEVER;
+    g->floor = -1;
+}
+
+/* The one writer waits while the ring is full: whoever takes from it has been told when it was half full. */
+static void ring_put(struct journal *j, const qrt_event *e) {
+    struct ring *r = j->ring;
+    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    uint64_t waiting = tail - atomic_load_explicit(&r->head, memory_order_acquire);
+    if (waiting == RING_EVENTS / 2 && j->crowded) j->crowded(j->context);
+    while (tail - atomic_load_explicit(&r->head, memory_order_acquire) >= RING_EVENTS)
+        nanosleep(&(struct timespec){0, 100000}, NULL);
+    r->events[tail % RING_EVENTS] = *e;
+    atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
+}
+
 static void journal_event(void *context, const qrt_event *e, uint64_t number) {
     struct journal *j = context;
     (void)number;
+    if (j->ring) {
+        ring_put(j, e);
+        return;
+    }
     j->fresh = mem_grow(j->fresh, &j->fresh_capacity, j->fresh_count + 1, sizeof *j->fresh);
     j->fresh[j->fresh_count++] = *e;
 }
 
-void journal_init(struct journal *j) {
-    pthread_mutex_init(&j->mutex, NULL);
-    j->open = NEVER;
-    j->floor = -1;
+void journal_init(struct journal *j, struct gate *gate, struct ring *ring) {
+    if (!gate) gate_init(&j->own, false);
+    j->gate = gate ? gate : &j->own;
+    j->ring = ring;
 }
 
 void journal_free(struct journal *j) {
-    pthread_mutex_destroy(&j->mutex);
+    if (j->gate == &j->own) pthread_mutex_destroy(&j->own.mutex);
     free(j->ready);
     free(j->fresh);
     free(j->pulled);
@@ -38,28 +72,54 @@ struct trace_sink journal_sink(struct journal *j) {
 }
 
 int64_t journal_open(struct journal *j, const struct live *l, int64_t after) {
-    pthread_mutex_lock(&j->mutex);
+    struct gate *g = j->gate;
+    robust_lock(&g->mutex);
     int64_t time = live_now(l);
     if (time <= after) time = after + 1;
-    if (time <= j->floor) time = j->floor + 1;
-    if (time < j->last) time = j->last;
-    j->open = j->last = time;
-    pthread_mutex_unlock(&j->mutex);
+    if (time <= g->floor) time = g->floor + 1;
+    if (time < g->last) time = g->last;
+    g->open = g->last = time;
+    pthread_mutex_unlock(&g->mutex);
     return time;
 }
 
+static void add_ready(struct journal *j, const qrt_event *events, size_t count) {
+    j->ready = mem_grow(j->ready, &j->ready_capacity, j->ready_count + count, sizeof *j->ready);
+    memcpy(j->ready + j->ready_count, events, count * sizeof *j->ready);
+    j->ready_count += count;
+}
+
 void journal_close(struct journal *j) {
-    pthread_mutex_lock(&j->mutex);
-    j->open = NEVER;
+    robust_lock(&j->gate->mutex);
+    j->gate->open = NEVER;
     if (j->fresh_count) {
-        size_t count = j->ready_count + j->fresh_count;
-        j->ready = mem_grow(j->ready, &j->ready_capacity, count, sizeof *j->ready);
-        memcpy(j->ready + j->ready_count, j->fresh, j->fresh_count * sizeof *j->fresh);
-        j->ready_count = count;
+        add_ready(j, j->fresh, j->fresh_count);
         atomic_fetch_add_explicit(&j->total, j->fresh_count, memory_order_relaxed);
         j->fresh_count = 0;
     }
-    pthread_mutex_unlock(&j->mutex);
+    pthread_mutex_unlock(&j->gate->mutex);
+}
+
+/* With the gate's mutex, which makes one taker of several. */
+static void ring_take(struct journal *j) {
+    struct ring *r = j->ring;
+    uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
+    if (tail - head > RING_EVENTS) tail = head; /* a process gone mad */
+    while (head < tail) {
+        uint64_t at = head % RING_EVENTS, run = tail - head;
+        if (run > RING_EVENTS - at) run = RING_EVENTS - at;
+        add_ready(j, r->events + at, (size_t)run);
+        head += run;
+    }
+    atomic_store_explicit(&r->head, head, memory_order_release);
+    atomic_store_explicit(&j->total, head, memory_order_relaxed);
+}
+
+void journal_drain(struct journal *j) {
+    robust_lock(&j->gate->mutex);
+    ring_take(j);
+    pthread_mutex_unlock(&j->gate->mutex);
 }
 
 /* In the order in which ties are broken: what the director did, then nodes, then clients. */
@@ -72,28 +132,34 @@ static size_t journal_count(const struct live *l) {
     return (size_t)live_node_count(l) + 2;
 }
 
+static uint64_t journal_total(struct journal *j) {
+    return j->ring ? atomic_load_explicit(&j->ring->tail, memory_order_relaxed)
+                   : atomic_load_explicit(&j->total, memory_order_relaxed);
+}
+
 uint64_t live_events(struct live *l) {
     uint64_t total = 0;
-    for (size_t i = 0; i < journal_count(l); i++)
-        total += atomic_load_explicit(&journal_at(l, i)->total, memory_order_relaxed);
+    for (size_t i = 0; i < journal_count(l); i++) total += journal_total(journal_at(l, i));
     return total;
 }
 
 /* Takes what is ready; returns up to when nothing more can come. */
 static int64_t journal_pull(struct journal *j, const struct live *l) {
+    struct gate *g = j->gate;
     size_t left = j->pulled_count - j->pulled_head;
     if (j->pulled_head) memmove(j->pulled, j->pulled + j->pulled_head, left * sizeof *j->pulled);
     j->pulled_head = 0;
-    pthread_mutex_lock(&j->mutex);
+    robust_lock(&g->mutex);
+    if (j->ring) ring_take(j);
     j->pulled_count = left + j->ready_count;
     j->pulled = mem_grow(j->pulled, &j->pulled_capacity, j->pulled_count, sizeof *j->pulled);
     if (j->ready_count) memcpy(j->pulled + left, j->ready, j->ready_count * sizeof *j->ready);
     j->ready_count = 0;
     int64_t until = live_now(l);
-    if (until < j->last) until = j->last; /* a clock drawn forward */
-    if (j->open != NEVER) until = j->open - 1;
-    if (until > j->floor) j->floor = until;
-    pthread_mutex_unlock(&j->mutex);
+    if (until < g->last) until = g->last; /* a clock drawn forward */
+    if (g->open != NEVER) until = g->open - 1;
+    if (until > g->floor) g->floor = until;
+    pthread_mutex_unlock(&g->mutex);
     return until;
 }
 

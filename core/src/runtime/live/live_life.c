@@ -1,6 +1,7 @@
-/* How live nodes begin, die and come back: disks, clocks, incarnations. A crash abandons the node's host; of its disk
- * stays what its fate says. Bytes that were not synced were never handed to the kernel's care: a flush writes and syncs in
- * one, so a folder loses exactly what was still in the node's buffers. */
+/* How live nodes begin, die and come back: disks, clocks, incarnations. A thread's crash abandons the node's host; of its
+ * disk stays what its fate says. Bytes that were not synced were never handed to the kernel's care: a thread's flush writes
+ * and syncs in one, and a process holds its writes until the sync (disk_held.c), so a folder loses exactly what was still
+ * in the node's buffers. */
 #include "runtime/live/live.h"
 
 #include <errno.h>
@@ -10,11 +11,20 @@
 
 #define WALL_EPOCH 1700000000000000000 /* where every wall clock begins, ns since 1970 */
 
+int64_t node_mono(const struct node_clock *c, int64_t now) {
+    int64_t elapsed = now - c->mono_at;
+    return c->mono_base + elapsed + (c->drift_ppm == 0 ? 0 : (int64_t)((double)elapsed * c->drift_ppm / 1e6));
+}
+
+/* Rebases: the monotonic clock changes its rate, never its reading. */
+void node_set_clock(struct node_clock *c, int64_t now, int64_t offset, double drift_ppm) {
+    *c = (struct node_clock){node_mono(c, now), now, offset, drift_ppm};
+}
+
 void node_clock(struct live_node *n) {
-    int64_t elapsed = n->actor.time - n->mono_at;
     n->host.time = n->actor.time;
-    n->host.mono = n->mono_base + elapsed + (n->drift_ppm == 0 ? 0 : (int64_t)((double)elapsed * n->drift_ppm / 1e6));
-    n->host.wall = WALL_EPOCH + n->host.mono + n->offset;
+    n->host.mono = node_mono(n->clock, n->actor.time);
+    n->host.wall = WALL_EPOCH + n->host.mono + n->clock->offset;
 }
 
 /* ---- disks ---- */
@@ -30,7 +40,8 @@ static struct disk *disk_new(struct live *l, uint16_t node, struct error *e) {
         return disk_sim_new(&instant, (uint64_t)l->config.options.seed, node);
     }
     snprintf(path, sizeof path, "%s/n%u", l->config.options.data, node);
-    return disk_posix_new(path, e);
+    struct disk *folder = disk_posix_new(path, e);
+    return folder && l->agent ? disk_held_new(folder) : folder;
 }
 
 static void see_file(void *context, const char *name, uint64_t size) {
@@ -84,13 +95,21 @@ static void note_name(void *context, const char *name, uint64_t size) {
     buffer_append(context, name, strlen(name) + 1);
 }
 
-static void wipe_folder(struct disk *disk) {
+static void wipe_disk(struct disk *disk) {
     struct buffer names = {0};
     disk->class->list(disk, note_name, &names, NULL);
     for (size_t at = 0; at < names.size; at += strlen((char *)names.data + at) + 1)
         disk->class->remove(disk, (char *)names.data + at, NULL);
     disk->class->sync_folder(disk, NULL);
     buffer_free(&names);
+}
+
+void node_wipe(struct live *l, uint16_t node) {
+    struct error e = {0};
+    struct disk *disk = l->config.options.disk == DISK_FOLDER ? disk_new(l, node, &e) : NULL;
+    if (!disk) return;
+    wipe_disk(disk);
+    disk->class->free(disk);
 }
 
 /* ---- incarnations ---- */
@@ -114,6 +133,7 @@ qrt_status node_start(struct live_node *n, struct error *e) {
         .quorum = &l->config.quorum,
     };
     host_init(&n->host, &config, store, &live_port, l, &n->actor.trace);
+    if (l->agent) agent_begin(n);
     n->actor.time = journal_open(&n->actor.journal, l, 0);
     node_clock(n);
     qrt_status status = host_start(&n->host, n->start, e);
@@ -123,23 +143,31 @@ qrt_status node_start(struct live_node *n, struct error *e) {
 }
 
 /* A wipe that would leave more than a minority to catch up loses what was unsynced instead. */
-uint8_t node_fate_guarded(struct live_node *n, uint8_t fate) {
-    struct live *l = n->actor.live;
+uint8_t live_fate_guarded(struct live *l, uint16_t node, uint8_t fate) {
+    struct live_node *n = &l->nodes[node];
     uint16_t nodes = live_node_count(l), behind = 1;
-    if (fate != QRT_DISK_WIPED || !n->host.up) return fate;
+    if (fate != QRT_DISK_WIPED) return fate;
     pthread_mutex_lock(&l->wipe_mutex);
     for (uint16_t i = 1; i <= nodes; i++) {
         struct live_node *other = &l->nodes[i];
-        pthread_mutex_lock(&other->view_mutex);
-        if (other != n && other->lagging) behind++;
-        pthread_mutex_unlock(&other->view_mutex);
+        robust_lock(&other->shown->mutex);
+        if (other != n && other->shown->lagging) behind++;
+        pthread_mutex_unlock(&other->shown->mutex);
     }
     if (behind > (nodes - 1) / 2) fate = QRT_DISK_UNSYNCED_LOST;
-    pthread_mutex_lock(&n->view_mutex);
-    n->lagging = n->lagging || fate == QRT_DISK_WIPED; /* from now on, for whoever asks next */
-    pthread_mutex_unlock(&n->view_mutex);
+    robust_lock(&n->shown->mutex);
+    n->shown->lagging = n->shown->lagging || fate == QRT_DISK_WIPED; /* from now on, for whoever asks next */
+    pthread_mutex_unlock(&n->shown->mutex);
     pthread_mutex_unlock(&l->wipe_mutex);
     return fate;
+}
+
+static uint8_t node_fate_guarded(struct live_node *n, uint8_t fate) {
+    return n->host.up ? live_fate_guarded(n->actor.live, n->actor.id, fate) : fate;
+}
+
+void node_crash_guarded(struct live_node *n, uint8_t fate) {
+    node_crash(n, node_fate_guarded(n, fate));
 }
 
 static void drop_arrival(void *self, const struct arrival *arrival) {
@@ -167,13 +195,13 @@ void node_crash(struct live_node *n, uint8_t fate) {
     if (l->config.options.disk == DISK_SIM)
         disk_sim_crash(n->disk, (qrt_disk_fate)fate);
     else if (fate == QRT_DISK_WIPED)
-        wipe_folder(n->disk);
+        wipe_disk(n->disk);
     if (fate != QRT_DISK_WIPED) return;
     n->wiped = true;
     n->actor.counts.wipes++;
 }
 
-static bool open_again(struct live_node *n, bool *wiped) {
+bool node_open(struct live_node *n, bool *wiped) {
     struct live *l = n->actor.live;
     struct error e = {0};
     struct disk *disk = n->disk;
@@ -193,7 +221,7 @@ void node_restart(struct live_node *n) {
     if (n->host.up) return;
     /* What was sent to it while it was down must not reach the next incarnation. */
     while (actor_arrivals(&n->actor, drop_arrival, n)) continue;
-    if (!open_again(n, &wiped)) return;
+    if (!node_open(n, &wiped)) return;
     n->actor.counts.restarts++;
     n->death = QRT_OK;
     n->death_text[0] = 0;
@@ -206,6 +234,7 @@ void node_restart(struct live_node *n) {
 
 void node_after(struct live_node *n) {
     if (__builtin_expect(!n->host.dying, 1)) return;
+    if (n->actor.live->agent) agent_die(n);
     if (n->death != QRT_OK) n->actor.counts.raised++;
     uint8_t fate = n->crash_guarded ? node_fate_guarded(n, n->crash_fate) : n->crash_fate;
     node_crash(n, n->death != QRT_OK ? QRT_DISK_KEPT : fate);
@@ -221,11 +250,14 @@ void node_publish(struct live_node *n) {
         snprintf(v.why_down, sizeof v.why_down, "%s", n->death_text);
     v.status.applied = in->applied;
     if (n->wiped) n->wiped = !host_caught_up(&n->host);
-    pthread_mutex_lock(&n->view_mutex);
-    bool news = v.up != n->view.up || v.status.role != n->view.status.role || v.status.term != n->view.status.term;
-    n->view = v;
-    n->counts = n->actor.counts;
-    n->lagging = n->wiped;
-    pthread_mutex_unlock(&n->view_mutex);
+    robust_lock(&n->shown->mutex);
+    v.pid = n->shown->view.pid;
+    v.refused = atomic_load(&n->actor.live->refused);
+    bool news = v.up != n->shown->view.up || v.status.role != n->shown->view.status.role ||
+                v.status.term != n->shown->view.status.term;
+    n->shown->view = v;
+    n->shown->counts = n->actor.counts;
+    n->shown->lagging = n->wiped;
+    pthread_mutex_unlock(&n->shown->mutex);
     if (news) live_ring(n->actor.live);
 }

@@ -30,7 +30,8 @@ static void port_timer(void *runtime, struct host *h, uint16_t group, uint32_t i
     (void)runtime;
     int64_t due = NEVER;
     if (delay != INT64_MAX) { /* the node counts by its own clock: a fast one rings early */
-        if (n->drift_ppm != 0) delay = (int64_t)((double)delay / (1 + n->drift_ppm / 1e6)) + 2;
+        double drift = n->clock->drift_ppm;
+        if (drift != 0) delay = (int64_t)((double)delay / (1 + drift / 1e6)) + 2;
         due = h->time + (delay > 0 ? delay : 0);
     }
     alarm_set(&n->actor.alarms, timer_slot(n, group, id), due);
@@ -43,6 +44,10 @@ static void port_persist(void *runtime, struct host *h) {
 
 static void port_answer(void *runtime, struct host *h, const struct answer *a) {
     struct live *l = runtime;
+    if (l->agent) {
+        agent_answer(l, a, h->time);
+        return;
+    }
     pthread_mutex_lock(&l->ticket_mutex);
     tickets_answer(&l->tickets, a, h->time);
     pthread_mutex_unlock(&l->ticket_mutex);
@@ -150,10 +155,8 @@ static void pause_or_resume(struct live_node *n, bool pause) {
 }
 
 static void set_clock(struct live_node *n, const struct order *o) {
-    n->mono_base = n->host.mono; /* rebase: the monotonic clock changes its rate, never its reading */
-    n->mono_at = n->actor.time;
-    n->drift_ppm = o->drift;
-    n->offset = o->offset;
+    if (o->data.size) agent_faults(n->actor.live, bytes_of(o->data.data, o->data.size));
+    node_set_clock(n->clock, n->actor.time, o->offset, o->drift);
 }
 
 static void add_field(void *context, const char *name, const char *value) {
@@ -173,8 +176,10 @@ static void crash(struct live_node *n, const struct order *o) {
         n->crash_fate = o->detail;
         n->crash_guarded = o->guarded;
         n->host.crash_after = (uint64_t)o->effect;
+    } else if (o->guarded) {
+        node_crash_guarded(n, o->detail);
     } else {
-        node_crash(n, o->guarded ? node_fate_guarded(n, o->detail) : o->detail);
+        node_crash(n, o->detail);
     }
 }
 
@@ -190,10 +195,12 @@ static void carry_out(struct live_node *n, struct order *o) {
     case ORDER_RESUME: pause_or_resume(n, o->kind == ORDER_PAUSE); break;
     case ORDER_CLOCK: set_clock(n, o); break;
     case ORDER_INSPECT: inspect(n, o); break;
+
     case ORDER_PROPOSE:
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
-    case ORDER_STOP: break; /* not for here */
+    case ORDER_STOP:
+    case ORDER_START: break; /* not for here */
     }
 }
 
@@ -214,6 +221,7 @@ static bool take_orders(struct live_node *n) {
         order_end(&n->actor, o);
     }
     propose_waiting(n);
+    if (n->paused && n->actor.live->agent && !n->actor.quit) agent_stop(n);
     return any;
 }
 
@@ -230,17 +238,20 @@ void *node_main(void *node) {
             busy |= ring_timers(n);
             flush(n);
         }
-        if (busy)
-            node_publish(n);
-        else
-            actor_sleep(&n->actor, !n->paused);
+        if (busy) node_publish(n);
+        if (n->actor.live->agent) agent_flush(n->actor.live);
+        if (!busy) actor_sleep(&n->actor, !n->paused);
     }
     return NULL;
 }
 
 void node_init(struct live_node *n) {
-    pthread_mutex_init(&n->view_mutex, NULL);
-    n->view.node = n->actor.id;
+    if (!n->shown) {
+        mutex_init(&n->own_shown.mutex, false);
+        n->shown = &n->own_shown;
+        n->clock = &n->own_clock;
+    }
+    n->shown->view.node = n->actor.id;
 }
 
 void node_free(struct live_node *n) {
@@ -254,6 +265,6 @@ void node_free(struct live_node *n) {
     if (n->host.port) host_free(&n->host);
     if (n->disk) n->disk->class->free(n->disk);
     free(n->timers);
-    pthread_mutex_destroy(&n->view_mutex);
+    if (n->shown == &n->own_shown) pthread_mutex_destroy(&n->own_shown.mutex);
     actor_free(&n->actor);
 }

@@ -12,14 +12,14 @@ uint16_t live_leader(struct live *l) {
     uint64_t term = 0;
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         struct live_node *n = &l->nodes[i];
-        pthread_mutex_lock(&n->view_mutex);
-        const struct node_view *v = &n->view;
+        robust_lock(&n->shown->mutex);
+        const struct node_view *v = &n->shown->view;
         bool leads = v->up && !v->paused && v->status.role == QRT_ROLE_LEADER;
         if (leads && (!leader || v->status.term > term)) {
             leader = i;
             term = v->status.term;
         }
-        pthread_mutex_unlock(&n->view_mutex);
+        pthread_mutex_unlock(&n->shown->mutex);
     }
     return leader;
 }
@@ -28,10 +28,10 @@ static bool nodes_reached(struct live *l, const struct condition *c) {
     bool any = false, all = true;
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         struct live_node *n = &l->nodes[i];
-        pthread_mutex_lock(&n->view_mutex);
-        struct protocol_status st = n->view.status;
-        bool up = n->view.up;
-        pthread_mutex_unlock(&n->view_mutex);
+        robust_lock(&n->shown->mutex);
+        struct protocol_status st = n->shown->view.status;
+        bool up = n->shown->view.up;
+        pthread_mutex_unlock(&n->shown->mutex);
         if (!up) continue;
         uint64_t value = c->kind == CONDITION_COMMIT ? st.commit : c->kind == CONDITION_TERM ? st.term : st.applied;
         any = any || value >= c->value;

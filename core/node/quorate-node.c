@@ -1,0 +1,18 @@
+/* quorate-node: one node of a live cluster as a process of its own (transport ipc and tcp), or the janitor that removes the
+ * private folder of one whose owner was killed. The library starts it; it is of no use by hand.
+ *
+ *   quorate-node node NUMBER OWNER     OWNER: process id of the owner
+ *   quorate-node janitor FOLDER OWNER */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/live/live_share.h"
+
+int main(int argc, char **argv) {
+    if (argc == 4 && !strcmp(argv[1], "node")) return agent_main(atoi(argv[3]));
+    if (argc == 4 && !strcmp(argv[1], "janitor")) return janitor_main(argv[2], atoi(argv[3]));
+    fprintf(stderr, "quorate-node %s: a live cluster with transport=\"ipc\" or \"tcp\" starts this; see docs/live.md\n",
+            qrt_version());
+    return 2;
+}

@@ -1,0 +1,249 @@
+/* A node's process, from its own side. It runs the same code as a node's thread (live_node.c); what a thread's owner says
+ * and sees through memory comes and goes here by letters and by shared memory.
+ *
+ * Descriptors, given by the owner: 3 the letters' socket, 4 the shared memory, 5 the listening socket, 6 the janitor's pipe
+ * (held, never used). It dies with the owner's keeper thread, and when the letters' socket is closed. */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/live/live_share.h"
+
+enum { LETTERS = 3, MEMORY = 4, LISTENER = 5, PIPE = 6 };
+enum { OUT_MAX = 65536 }; /* bytes of letters that wait for the end of a burst */
+
+struct agent {
+    struct share *share;
+    struct mailbox mail;
+    struct buffer out;        /* letters of the burst under way */
+    struct fault_action last; /* what the fault engine's copy was told of */
+};
+
+static struct live_node *node_of(struct live *l) {
+    return &l->nodes[l->agent->share->node];
+}
+
+/* ---- letters ---- */
+
+void agent_flush(struct live *l) {
+    struct buffer *out = &l->agent->out;
+    if (out->size && !bytes_send(l->agent->mail.fd, bytes_of(out->data, out->size), 0)) _exit(0); /* nobody is there */
+    buffer_clear(out);
+}
+
+static void tell(struct live *l, struct letter *head, struct bytes data) {
+    struct buffer *out = &l->agent->out;
+    head->size = data.size;
+    buffer_append(out, head, sizeof *head);
+    if (data.size) buffer_append(out, data.data, data.size);
+    if (out->size > OUT_MAX) agent_flush(l);
+}
+
+struct order *agent_order(struct live *l, struct actor *a) {
+    struct letter head;
+    struct bytes data;
+    (void)a;
+    if (!letter_next(&l->agent->mail, &head, &data)) {
+        if (l->agent->mail.closed) _exit(0);
+        return NULL;
+    }
+    struct order *o = mem_zero(1, sizeof *o);
+    o->kind = head.kind;
+    o->detail = head.detail;
+    o->guarded = head.guarded;
+    o->effect = head.effect;
+    o->time = head.time;
+    o->offset = head.offset;
+    o->drift = head.drift;
+    o->number = head.number;
+    o->ticket = head.ticket;
+    if (data.size) buffer_append(&o->data, data.data, data.size);
+    return o;
+}
+
+void agent_end(struct live *l, struct order *o) {
+    struct letter head = {.kind = LETTER_DONE, .number = o->number, .status = o->status};
+    bool wanted = o->kind == ORDER_INSPECT || o->kind == ORDER_START;
+    if (!o->number) return;
+    tell(l, &head, bytes_of(o->data.data, wanted ? o->data.size : 0));
+    agent_flush(l);
+}
+
+void agent_answer(struct live *l, const struct answer *a, int64_t time) {
+    struct letter head = {.kind = LETTER_ANSWER,
+                          .ticket = a->ticket,
+                          .status = a->status,
+                          .leader = a->leader,
+                          .term = a->term,
+                          .index = a->index,
+                          .time = time};
+    tell(l, &head, a->data);
+}
+
+void agent_ring(struct live *l) {
+    struct letter head = {.kind = LETTER_RING};
+    tell(l, &head, (struct bytes){0});
+}
+
+static void on_crowded(void *live) {
+    struct letter head = {.kind = LETTER_CROWDED};
+    tell(live, &head, (struct bytes){0});
+    agent_flush(live);
+}
+
+/* ---- what a thread need not do ---- */
+
+void agent_faults(struct live *l, struct bytes log) {
+    if (!live_fault_replay(l, &l->agent->last, log)) _exit(1); /* another version's: share_map has let it pass */
+}
+
+_Noreturn void agent_die(struct live_node *n) {
+    struct share *s = n->actor.live->agent->share;
+    agent_flush(n->actor.live); /* what was answered was answered */
+    s->effects = n->host.effects_done;
+    s->death = n->death;
+    snprintf(s->death_text, sizeof s->death_text, "%s", n->death_text);
+    s->in_step = true;
+    for (;;) kill(getpid(), SIGKILL);
+}
+
+/* The owner wakes it until an order that it has sent is done, so an order that comes just before the stop is no loss. */
+void agent_stop(struct live_node *n) {
+    struct pollfd wait = {n->actor.live->agent->mail.fd, POLLIN, 0};
+    if (poll(&wait, 1, 0) == 0) raise(SIGSTOP);
+}
+
+bool agent_sees_down(const struct live *l, uint16_t peer) {
+    return atomic_load_explicit(&l->agent->share->down[peer], memory_order_relaxed);
+}
+
+static void count_sends(void *context, const qrt_event *e, uint64_t number) {
+    struct live *l = context;
+    struct trace_sink journal = journal_sink(&node_of(l)->actor.journal);
+    if (e->kind == QRT_KIND_SEND)
+        atomic_store_explicit(&l->agent->share->sends, e->link & ((UINT64_C(1) << 40) - 1), memory_order_relaxed);
+    journal.event(journal.context, e, number);
+}
+
+void agent_begin(struct live_node *n) {
+    struct share *s = n->actor.live->agent->share;
+    n->host.incarnation = s->incarnation - 1;
+    n->host.sends = atomic_load(&s->sends);
+    n->host.counts = s->shown.view.counts;
+    n->actor.counts = s->shown.counts;
+    n->actor.counts.restarts += s->incarnation > 1;
+    s->shown.view.pid = getpid();
+    atomic_store(&s->begun, true);
+}
+
+/* ---- beginning ---- */
+
+static struct share *share_map(void) {
+    struct stat about;
+    if (fstat(MEMORY, &about) || about.st_size != sizeof(struct share)) return NULL;
+    struct share *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, MEMORY, 0);
+    close(MEMORY);
+    bool sound = s != MAP_FAILED && s->magic == SHARE_MAGIC && s->size == sizeof *s &&
+                 !strncmp(s->version, qrt_version(), sizeof s->version);
+    return sound ? s : NULL;
+}
+
+static struct live *live_of(struct agent *agent) {
+    const struct share *s = agent->share;
+    struct live *l = mem_zero(1, sizeof *l);
+    l->agent = agent;
+    l->config.options = s->options;
+    l->config.protocol = protocol_find(s->protocol);
+    l->config.protocol_options = s->protocol_options;
+    l->config.machine = machine_find(s->options.machine);
+    l->config.bugs = s->bugs;
+    l->cluster_id = live_cluster_id(&s->options);
+    l->epoch = s->epoch;
+    l->gates = s->gates;
+    l->nodes = mem_zero((size_t)s->options.nodes + 1, sizeof *l->nodes);
+    for (uint16_t i = 0; i < s->options.nodes; i++) l->members[i] = (uint16_t)(i + 1);
+    pthread_mutex_init(&l->fault_mutex, NULL);
+    l->faults = faults_new(NULL, (uint64_t)s->options.seed, (uint16_t)s->options.nodes);
+    atomic_store(&l->calm, true);
+    bool sound =
+        l->config.protocol && l->config.machine && l->config.protocol->options_size == s->protocol_options_size;
+    return sound ? l : NULL;
+}
+
+static qrt_status plug_in(struct live *l, struct error *e) {
+    struct share *s = l->agent->share;
+    struct live_node *n = node_of(l);
+    n->shown = &s->shown;
+    n->clock = &s->clock;
+    qrt_status status = live_context(l, live_node_count(l) + 16, e);
+    if (!status) status = actor_init(&n->actor, l, s->node, &s->gate, &s->ring, LETTERS, e);
+    node_init(n);
+    n->actor.trace.sink = (struct trace_sink){UINT32_MAX, count_sends, l};
+    n->actor.journal.crowded = on_crowded;
+    n->actor.journal.context = l;
+    if (!status) status = actor_bind(&n->actor, LISTENER, e);
+    return status ? status : actor_connect(&n->actor, e);
+}
+
+/* The first incarnation was told how it starts; a later one sees it by its disk. */
+static qrt_status start(struct live_node *n, struct error *e) {
+    struct share *s = n->actor.live->agent->share;
+    bool wiped = false;
+    if (!node_open(n, &wiped)) return error_set(e, n->death, "%s", n->death_text);
+    bool first = s->incarnation == 1;
+    n->start = first ? s->start : wiped ? QRT_START_WIPED : QRT_START_RECOVERED;
+    n->wiped = n->start == QRT_START_WIPED;
+    return node_start(n, e);
+}
+
+/* Until ORDER_START the node only learns its clock and the faults. False: it cannot start, and has said why. */
+static bool begin(struct live *l, struct error *e) {
+    struct live_node *n = node_of(l);
+    struct pollfd wait = {LETTERS, POLLIN, 0};
+    for (;;) {
+        struct order *o = agent_order(l, &n->actor);
+        if (!o) {
+            poll(&wait, 1, -1);
+            continue;
+        }
+        bool starts = o->kind == ORDER_START;
+        if (o->kind == ORDER_CLOCK) {
+            agent_faults(l, bytes_of(o->data.data, o->data.size));
+            node_set_clock(n->clock, live_now(l), o->offset, o->drift);
+        }
+        if (starts && (e->status || start(n, e))) {
+            o->status = e->status;
+            buffer_append(&o->data, e->text, strlen(e->text));
+        } else if (starts) {
+            node_publish(n);
+        }
+        order_end(&n->actor, o);
+        if (starts) return e->status == QRT_OK;
+    }
+}
+
+int agent_main(int owner) {
+    struct agent agent = {.mail = {.fd = LETTERS}};
+    struct error e = {0};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != owner) return 0; /* it has gone already */
+#ifdef SYS_close_range
+    syscall(SYS_close_range, PIPE + 1, ~0u, 0); /* what a user's code left open in the owner */
+#endif
+    agent.share = share_map();
+    struct live *l = agent.share ? live_of(&agent) : NULL;
+    if (!l) {
+        fprintf(stderr, NODE_PROGRAM " %s: the library that started it is of another version\n", qrt_version());
+        return 2;
+    }
+    plug_in(l, &e);
+    if (begin(l, &e)) node_main(node_of(l));
+    return 0;
+}

@@ -1,0 +1,201 @@
+"""Nodes as processes: the same script, the same verdicts, and nothing is left behind, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import quorate as q
+from quorate.soak import soak
+from test_readme import README, ROOT, lua_environment
+
+APART = ("ipc", "tcp")
+PATIENCE = 10.0
+
+
+def cluster(transport: str, **options: object) -> q.Cluster:
+    """A cluster of processes, or a skip where the build has no live runtime."""
+    try:
+        return q.Cluster("raft", runtime="live", transport=transport, **options)
+    except q.UnsupportedError as error:
+        pytest.skip(str(error))
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether it comes true, in real time: other processes need some."""
+    end = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.005)
+    return holds()
+
+
+def state(pid: int) -> str:
+    """The process's state as Linux has it: "S", "R", "T"; "" when there is none, or only its corpse."""
+    try:
+        found = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if found in "ZX" else found
+
+
+def pids(c: q.Cluster) -> list[int]:
+    """Of all nodes."""
+    return [n.pid for n in c.status().nodes]
+
+
+def children() -> set[int]:
+    """Our own processes of the node program, the janitor among them."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        found |= {int(pid) for pid in (task / "children").read_text(encoding="utf-8").split()}
+    return found
+
+
+def own_things() -> tuple[int, int, set[int], set[str]]:
+    """Descriptors, threads, children and private folders of this process."""
+    folders = {path.name for path in Path("/tmp").glob("quorate-??????")}
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), children(), folders
+
+
+@pytest.mark.parametrize("transport", APART)
+def test_the_script_of_the_readme(transport: str):
+    """README.md's script, word for word but for its runtime: the same lines, and every property ok."""
+    [program] = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+    changed = program.replace("seed=7)", f'seed=7, runtime="live", transport="{transport}")')
+    assert changed != program
+    cluster(transport).close()
+    printed = subprocess.run([sys.executable, "-c", changed], capture_output=True, text=True, timeout=60)
+    assert printed.returncode == 0, printed.stderr
+    assert re.search(r"^n\d is down, n\d leads$", printed.stdout, re.M)
+    assert "2 of 5 nodes are up, 3 are needed" in printed.stdout
+    assert len(re.findall(r"^[a-z-]+ +ok ", printed.stdout, re.M)) == 11
+
+
+@pytest.mark.parametrize("transport", APART)
+def test_the_script_of_the_readme_in_lua(transport: str):
+    """The same from Lua."""
+    [program] = re.findall(r"^```lua\n(.*?)^```$", README, re.M | re.S)
+    changed = program.replace("seed = 7 }", f'seed = 7, runtime = "live", transport = "{transport}" }}')
+    assert changed != program
+    environment = {**os.environ, **lua_environment()}
+    cluster(transport).close()
+    printed = subprocess.run(
+        ["lua5.4", "-e", changed], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert printed.returncode == 0, printed.stderr
+    assert re.search(r"^n\d is down, n\d leads$", printed.stdout, re.M)
+    assert len(re.findall(r"^[a-z-]+ +ok ", printed.stdout, re.M)) == 11
+
+
+def test_examples():
+    """The two examples end in a verdict."""
+    cluster("tcp").close()
+    environment = {**os.environ, **lua_environment()}
+    for command in ([sys.executable, "processes.py"], ["lua5.4", "processes.lua"]):
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, env=environment, cwd=ROOT / "examples"
+        )
+        assert done.returncode == 0, done.stderr
+        assert "linearizability            ok" in done.stdout
+
+
+def test_faults_are_what_the_system_knows_them_by():
+    """crash ends the process, pause stops it, resume continues it; each shows in the system's own tables."""
+    with cluster("tcp", nodes=3) as c:
+        c.wait_leader()
+        first, second, _ = pids(c)
+        c.pause(1)
+        assert eventually(lambda: state(first) == "T")
+        assert c.inspect(1)  # it is woken for that, and stops again
+        assert eventually(lambda: state(first) == "T")
+        c.skew(1, offset=0.5)
+        c.resume(1)
+        assert eventually(lambda: state(first) in ("S", "R"))
+        c.crash(2)
+        assert state(second) == "" and pids(c)[1] == 0
+        c.restart(2)
+        assert pids(c)[1] not in (0, second)
+        os.kill(first, signal.SIGKILL)
+        c.run_until(lambda c: not c.status().nodes[0].up)
+        assert "signal 9" in c.status().nodes[0].why_down
+        c.restart(1)
+        assert c.load(clients=4, operations=200).ok == 200
+        assert c.check().verdict == "ok"
+
+
+def test_a_short_soak():
+    """Six rounds of kill -9; `quorate soak --rounds 100` is the long form."""
+    cluster("tcp").close()
+    done = soak(6, nodes=3, clients=4)
+    assert done.ok, str(done)
+    assert done.kills == 9 and done.load.ok > 100
+
+
+@pytest.mark.parametrize("transport", APART)
+def test_closing_leaves_nothing(transport: str):
+    """No process, folder, descriptor or thread stays: closed, left by an exception, or never begun."""
+    cluster(transport).close()
+    before = own_things()
+    for ending in ("close", "exception", "stopped"):
+        with pytest.raises(ZeroDivisionError), cluster(transport, nodes=3) as c:
+            mine = pids(c)
+            assert len(children()) > len(before[2])
+            if ending == "stopped":
+                c.pause("all")
+            if ending == "close":
+                c.close()
+            raise ZeroDivisionError
+        assert not any(state(pid) for pid in mine)
+    with pytest.raises(q.QuorateError):
+        cluster(transport, disk="folder", data="/proc/none/of/this")
+    assert own_things() == before
+
+
+ORPHAN = """
+import json, os, signal, sys
+import quorate as q
+c = q.Cluster(runtime="live", transport=sys.argv[1], nodes=3)
+c.wait_leader()
+c.pause(2)
+children = [p for t in os.listdir("/proc/self/task")
+            for p in open(f"/proc/self/task/{t}/children").read().split()]
+print(json.dumps([int(p) for p in children]), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("transport", APART)
+def test_a_killed_owner_leaves_nothing(transport: str, tmp_path: Path):
+    """kill -9 of the owner, with one node stopped: every process ends and the private folder goes."""
+    cluster(transport).close()
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    owner = subprocess.run(
+        [sys.executable, "-c", ORPHAN, transport], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert owner.returncode == -signal.SIGKILL, owner.stderr
+    orphans = json.loads(owner.stdout)
+    assert len(orphans) == 4  # three nodes and the janitor
+    assert eventually(lambda: not any(state(pid) for pid in orphans))
+    assert eventually(lambda: not list(tmp_path.iterdir()))
+
+
+def test_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A simulated cluster has no transport; a node program that is not there, or not one, is named."""
+    with pytest.raises(q.ArgumentError, match="need runtime=live"):
+        q.Cluster(transport="tcp")
+    cluster("tcp").close()
+    monkeypatch.setenv("QUORATE_NODE", str(tmp_path / "none"))
+    with pytest.raises(q.NotFoundError, match="QUORATE_NODE names"):
+        cluster("tcp")
+    monkeypatch.setenv("QUORATE_NODE", "/bin/true")
+    with pytest.raises(q.QuorateError, match="ended at once"):
+        cluster("tcp")
+    assert not children()
