@@ -131,6 +131,25 @@ def test_faults_are_what_the_system_knows_them_by():
         assert c.check().verdict == "ok"
 
 
+@pytest.mark.parametrize("protocol", [str(p["name"]) for p in q.protocols()])
+def test_every_protocol_runs_in_processes(protocol: str):
+    """With its options, a failure detector and a quorum rule handed over, one node killed and started again."""
+    cluster("tcp").close()
+    options = {"quorum": "flexible:3,2"} if protocol in ("raft", "paxos") else {}
+    with q.Cluster(
+        protocol, nodes=4, runtime="live", transport="tcp", detector="phi", timeout=10, **options
+    ) as c:
+        try:
+            c.load(clients=2, operations=50)
+        except q.UnsupportedError:
+            c.load(clients=2, operations=50, machine="values")
+        c.crash(4)
+        c.run_until(lambda c: any(4 in n.suspects for n in c.status().nodes))
+        c.restart(4)
+        c.run_until(lambda c: all(n.up and 4 not in n.suspects for n in c.status().nodes))
+        assert c.check().verdict == "ok"
+
+
 def test_a_short_soak():
     """Six rounds of kill -9; `quorate soak --rounds 100` is the long form."""
     cluster("tcp").close()

@@ -164,6 +164,8 @@ static struct live *live_of(struct agent *agent) {
     l->config.protocol_options = s->protocol_options;
     l->config.machine = machine_find(s->options.machine);
     l->config.bugs = s->bugs;
+    l->config.watch = s->watch;
+    l->config.quorum = s->quorum;
     l->cluster_id = live_cluster_id(&s->options);
     l->epoch = s->epoch;
     l->gates = s->gates;

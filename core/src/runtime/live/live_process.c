@@ -555,6 +555,8 @@ static qrt_status share_new(struct live *l, struct process *p, uint16_t node, co
     snprintf(s->protocol, sizeof s->protocol, "%s", l->config.protocol->name);
     s->protocol_options_size = (uint32_t)options;
     if (options) memcpy(s->protocol_options, l->config.protocol_options, options);
+    s->watch = l->config.watch;
+    s->quorum = l->config.quorum;
     s->gates = l->gates;
     snprintf(s->gates.secret_key, sizeof s->gates.secret_key, "%s", secret);
     gate_init(&s->gate, true);

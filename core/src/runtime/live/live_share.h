@@ -24,6 +24,8 @@ struct share {
     char protocol[64];
     uint32_t protocol_options_size;
     _Alignas(16) uint8_t protocol_options[SHARE_OPTIONS_MAX];
+    struct watch_config watch;
+    struct quorum_rule quorum;
     struct gates gates;
     /* lives */
     uint32_t incarnation;
