@@ -1,4 +1,6 @@
-"""The other side of the callbacks of a script: the nodes of one cluster and its forks, and what they raise."""
+"""The other side of the callbacks of a script: the nodes of one cluster and its forks, and what they
+raise.
+"""
 
 from __future__ import annotations
 
@@ -83,14 +85,15 @@ class Scripts:
             raise error
 
 
-
-
 def save(node: Node) -> bytes:
-    """The node's state as bytes. Raises TypeError, naming the field, where there is more than can be saved."""
+    """The node's state as bytes. Raises TypeError, naming the field, where there is more than can be
+    saved.
+    """
     for name in vars(node):
         if name != "state":
             raise TypeError(
-                f"n{node.id} has the field self.{name} beside self.state; only self.state is copied, so put it there"
+                f"n{node.id} has the field self.{name} beside self.state; "
+                "only self.state is copied, so put it there"
             )
     plain.explain(node.state, "self.state", tuples=False)
     return plain.encode(node.state, "self.state")
@@ -182,7 +185,5 @@ def script_propose(context: Any, node: int, x: Any, ticket: int, value: Any, siz
     _run(_nodes[node], x, "on_propose", _text(bytes_at(value, size)), ticket)
 
 
-HANDLERS = frozenset(
-    f.__code__ for f in (script_start, script_message, script_timer, script_propose)
-)
+HANDLERS = frozenset(f.__code__ for f in (script_start, script_message, script_timer, script_propose))
 watchdog.HANDLERS = HANDLERS
