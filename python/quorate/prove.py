@@ -18,7 +18,7 @@ from quorate.progress import Progress
 from quorate.seedrun import SeedRun
 
 SEEDS = 1000  # within which a mistake must be caught
-_ROUND, _ROUND_SLOW = 100, 25  # seeds between two looks at whether it was; of a script
+_ROUND, _ROUND_SLOW = 100, 10  # seeds between two looks at whether it was; of a script
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def prove(
     names: Iterable[str] = (), *, protocol: str | None = None, seeds: int = SEEDS, jobs: int | None = None
 ) -> Iterator[Proof]:
     """One Proof after the other: of the mistakes named, or of all those of a protocol, or of all. Each
-    runs in rounds of 100 seeds (a script of 25) until its property has fired, at most `seeds`. Raises
+    runs in rounds of 100 seeds (a script of 10) until its property has fired, at most `seeds`. Raises
     KeyError for an unknown name.
     """
     known = listed(protocol)
