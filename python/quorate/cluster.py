@@ -72,7 +72,11 @@ class Cluster(Faults, Views, Transactions):
             scripts = own = Scripts(protocol)
             make = (lib.qrt_cluster_new_script, scripts.struct, array, len(array))
         self._machines = own
-        self._adopt(Handle.make("cluster", lib.qrt_cluster_free, *make, keep=(own, array)))
+        try:
+            self._adopt(Handle.make("cluster", lib.qrt_cluster_free, *make, keep=(own, array)))
+        finally:
+            if own is not None:
+                own.raise_interrupt()
 
     def _adopt(self, handle: Handle) -> None:
         self._handle = handle

@@ -60,7 +60,7 @@ class Scripts:
         made.how, made.stored = "", None
         made.random = NodeRandom()
         made.random._node = made
-        made.state = None
+        made.state = plain.decode(plain.encode(getattr(self.kind, "state", None), "state"))
         try:
             made.__init__()  # type: ignore[misc]
         except BaseException as error:
