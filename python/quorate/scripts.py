@@ -81,6 +81,8 @@ class Scripts:
     def raise_interrupt(self) -> None:
         """Raises what interrupted a handler, once."""
         error, self.interrupted = self.interrupted, None
+        if error is None and _escaped:
+            error = _escaped.pop()
         if error is not None:
             raise error
 
@@ -102,6 +104,8 @@ def save(node: Node) -> bytes:
 def _run(node: Node, x: Any, method: str, *args: Any) -> None:
     node._x = x
     try:
+        if node._scripts.interrupted is not None:
+            raise node._scripts.interrupted  # C has not come back yet: nothing long begins
         getattr(node, method)(*args)
     except BaseException as error:
         lib.qrt_ctx_raise(x, node._scripts.raised(method, error))
@@ -123,6 +127,20 @@ def _load(node: Node, data: bytes) -> None:
     node.state = plain.decode(data)
 
 
+_escaped: list[BaseException] = []  # of callbacks that belong to no node's step
+
+
+def on_error(_: Any, error: BaseException, trace: Any) -> None:
+    """What a callback raised outside of its handler: a Ctrl-C between two lines of this file."""
+    found = trace.tb_frame.f_locals if trace is not None else {}
+    node = _nodes.get(found.get("node", 0))
+    if node is not None and "x" in found:
+        lib.qrt_ctx_raise(found["x"], node._scripts.raised("a handler", error))
+        node._x = None
+    else:
+        _escaped.append(error)
+
+
 def _text(data: bytes) -> str | bytes:
     try:
         return data.decode()
@@ -130,32 +148,32 @@ def _text(data: bytes) -> str | bytes:
         return data
 
 
-@ffi.def_extern(error=0)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=0, onerror=on_error)  # type: ignore[untyped-decorator]
 def script_create(context: Any, node: int, peers: Any, count: int) -> int:
     return int(ffi.from_handle(context).create(node, [peers[i] for i in range(count)]))
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_destroy(context: Any, node: int) -> None:
     _nodes.pop(node, None)
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_save(context: Any, node: int, reply: Any) -> None:
     _give(_nodes[node], reply, save)
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_load(context: Any, node: int, state: Any, size: int, reply: Any) -> None:
     _give(_nodes[node], reply, _load, bytes_at(state, size))
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_describe(context: Any, node: int, reply: Any) -> None:
     _give(_nodes[node], reply, lambda n: encode(repr(n.state)))
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_start(context: Any, node: int, x: Any, how: int, stored: Any, size: int) -> None:
     own = _nodes[node]
     own.how = how_text(how)
@@ -164,7 +182,7 @@ def script_start(context: Any, node: int, x: Any, how: int, stored: Any, size: i
     own.stored = None
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_message(context: Any, node: int, x: Any, sender: int, data: Any, size: int) -> None:
     own = _nodes[node]
     own._x = x
@@ -175,12 +193,12 @@ def script_message(context: Any, node: int, x: Any, sender: int, data: Any, size
     own._x = None
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_timer(context: Any, node: int, x: Any, name: Any) -> None:
     _run(_nodes[node], x, "on_timer", text_at(name))
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_propose(context: Any, node: int, x: Any, ticket: int, value: Any, size: int) -> None:
     _run(_nodes[node], x, "on_propose", _text(bytes_at(value, size)), ticket)
 

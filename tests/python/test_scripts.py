@@ -351,8 +351,7 @@ def test_a_run_shows_its_decisions_and_states():
     """What a property may look at."""
 
     class Decider(q.Node):
-        def on_start(self):
-            self.state = "ready"
+        state = "ready"  # of every node, a copy of its own
 
         def on_propose(self, value, ticket):
             self.note("state", index=3, detail=2)
