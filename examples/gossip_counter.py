@@ -26,12 +26,16 @@ class GossipCounter(q.Node):
 
 
 def counts_meet(run):
-    """Two seconds after the last fault all nodes know the same counts, and nothing that was answered is lost."""
+    """Two seconds after the last fault all nodes know the same counts, and nothing that was answered is
+    lost.
+    """
     run.cluster.run(2)
     counts = list(run.states.values())
     answered = sum(event["detail"] == 0 for event in run.events("return"))
     assert all(state == counts[0] for state in counts), f"the counts differ: {counts}"
-    assert sum(counts[0]["counts"].values()) >= answered, f"{answered} were answered, but {counts[0]} is known"
+    assert sum(counts[0]["counts"].values()) >= answered, (
+        f"{answered} were answered, but {counts[0]} is known"
+    )
 
 
 if __name__ == "__main__":

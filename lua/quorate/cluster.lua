@@ -4,7 +4,7 @@ local client = require "quorate.client"
 local core = require "quorate.core"
 local history = require "quorate.history"
 local machine = require "quorate.machine"
-local node = require "quorate.node"
+local scripts = require "quorate.node"
 local pending = require "quorate.pending"
 local report = require "quorate.report"
 local results = require "quorate.results"
@@ -427,7 +427,7 @@ function cluster.new(given)
       if given.machine ~= nil then
          arguments.misuse("a script decides values itself: it takes no machine")
       end
-      driver = node.driver(given.protocol)
+      driver = scripts.driver(given.protocol)
       local made, message, what = core.script(driver, option_list(given))
       return made and adopt(made, driver), message, what
    end

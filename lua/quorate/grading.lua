@@ -115,8 +115,10 @@ function Grade:__tostring()
    local lines = { string.format("%s: %g of %g points on %d seeds, %d events", self.name, self.points, self.of,
       self.seeds, self.events) }
    for _, p in ipairs(self.properties) do
-      lines[#lines + 1] = string.format("%-16s %s   %g of %g   held on %d of %d%s", p.property, p.first and "violated" or "ok",
-         p.points, p.of, p.held, p.seeds, p.first and string.format("   seed %d: %s", p.first, p.text) or "")
+      local verdict = p.first and "violated" or "ok"
+      local why = p.first and string.format("   seed %d: %s", p.first, p.text) or ""
+      lines[#lines + 1] = string.format("%-16s %s   %g of %g   held on %d of %d%s", p.name, verdict, p.points, p.of,
+         p.held, p.seeds, why)
    end
    return table.concat(lines, "\n")
 end
@@ -127,7 +129,7 @@ local function tally_of(worth)
       for _, name in ipairs(names) do
          local p = tally[name]
          if not p then
-            p = { property = name, of = worth[name] or 1, held = 0, seeds = 0, text = "" }
+            p = { name = name, of = worth[name] or 1, held = 0, seeds = 0, text = "" }
             tally[name] = p
             tally.order[#tally.order + 1] = p
          end
@@ -165,10 +167,11 @@ local NAMED = { seeds = true, properties = true, points = true, secret = true, n
 --- worth (default: 1). With a `secret` the seeds are drawn from it, and the grade does not name them.
 ---@param class quorate.ScriptNode
 ---@param named table?
----@return table grade points, of, ok, properties { property, points, of, held, seeds, first, text }, to_json()
+---@return table grade points, of, ok, properties { name, points, of, held, seeds, first, text }, to_json()
 function grading.grade(class, named)
    named = arguments.named(named, "grade", NAMED)
-   local seeds, properties, tally = named.seeds or 400, sorted_properties(named.properties), tally_of(named.points or {})
+   local seeds, properties = named.seeds or 400, sorted_properties(named.properties)
+   local tally = tally_of(named.points or {})
    local spec = { protocol = "script", events = named.events or 10000, nodes = named.nodes, outside = named.outside }
    spec.plan = named.plan and core.json_decode(named.plan:to_json())
    local events = 0
@@ -235,9 +238,10 @@ function grading.twice(path, named)
    local lua = arg and arg[-1] or "lua5.4"
    local outs = { os.tmpname(), os.tmpname() }
    for _, out in ipairs(outs) do
-      local command = string.format("LUA_PATH=%s LUA_CPATH=%s %s -e %s - %s %s %s 2>&1 < /dev/null", quoted(package.path),
-         quoted(package.cpath), lua, quoted(CHILD:gsub("%.%.%.", string.format("%q, %q, %q", path, named.seed or 1, out))),
-         quoted(path), named.seed or 1, out)
+      local call = string.format("%q, %q, %q", path, named.seed or 1, out)
+      local program = CHILD:gsub("%.%.%.", (call:gsub("%%", "%%%%")))
+      local command = string.format("LUA_PATH=%s LUA_CPATH=%s %s -e %s 2>&1 < /dev/null", quoted(package.path),
+         quoted(package.cpath), lua, quoted(program))
       local pipe = assert(io.popen(command))
       local said = pipe:read "a"
       if not pipe:close() then

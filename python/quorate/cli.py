@@ -134,7 +134,9 @@ def _add_lists(add: Add) -> None:
     bugs = add("bugs", cli_scripts.bugs, "list the published mistakes that can be switched on, or prove them")
     bugs.add_argument("protocol", metavar="P", nargs="?", help="of one protocol, or museum (default: of all)")
     bugs.add_argument("--prove", action="store_true", help="run each until its property fires")
-    bugs.add_argument("--only", metavar="NAME", action="append", default=[], help="prove that one; repeatable")
+    bugs.add_argument(
+        "--only", metavar="NAME", action="append", default=[], help="prove that one; repeatable"
+    )
     bugs.add_argument("--seeds", metavar="K", type=int, default=1000, help="at most (default: 1000)")
     bugs.add_argument("--jobs", metavar="J", type=int, help="threads of a campaign (default: all cores)")
     grade = add("grade", cli_scripts.grade, "grade a protocol written as a Python class: points a property")
@@ -142,8 +144,12 @@ def _add_lists(add: Add) -> None:
     grade.add_argument("--seeds", metavar="K", type=int, default=400, help="how many seeds (default: 400)")
     grade.add_argument("--secret", metavar="TEXT", help="draw the seeds from this, and do not name them")
     grade.add_argument("--nodes", metavar="N", type=int, help="members (default: drawn from 3 to 7)")
-    grade.add_argument("--events", metavar="E", type=int, default=10000, help="a seed at least (default: 10000)")
-    twice = add("twice", cli_scripts.twice, "run a seed of a Python class twice in fresh processes, and compare")
+    grade.add_argument(
+        "--events", metavar="E", type=int, default=10000, help="a seed at least (default: 10000)"
+    )
+    twice = add(
+        "twice", cli_scripts.twice, "run a seed of a Python class twice in fresh processes, and compare"
+    )
     twice.add_argument("file", metavar="FILE", help="the Python file; FILE:CLASS where it has several")
     twice.add_argument("--seed", metavar="S", type=int, default=1, help="default: 1")
 

@@ -31,7 +31,8 @@ def bugs(arguments: argparse.Namespace) -> int:
         arguments.only, protocol=arguments.protocol, seeds=arguments.seeds, jobs=arguments.jobs
     ):
         proofs.append(proof)
-        tell(f"{proof.row['verdict']}: {proof.name} by {proof.property}, seed {proof.first}, {proof.seconds:.1f} s")
+        where = f"seed {proof.first}, {proof.seconds:.1f} s"
+        tell(f"{proof.row['verdict']}: {proof.name} by {proof.violates}, {where}")
     rows = [proof.row for proof in proofs]
     caught = all(proof.caught for proof in proofs)
     show(arguments, {"caught": caught, "proofs": rows}, Table(rows, HEADER))
@@ -58,7 +59,9 @@ def load_class(where: str) -> type[Node]:
     if name and name not in found:
         raise NotFoundError(f"{path} has no class {name} derived from quorate.Node; it has {list(found)}")
     if not name and len(found) != 1:
-        raise ArgumentError(f"{path} has the classes {list(found)} derived from quorate.Node; say which: FILE:CLASS")
+        raise ArgumentError(
+            f"{path} has the classes {list(found)} derived from quorate.Node; say which: FILE:CLASS"
+        )
     return found[name or next(iter(found))]
 
 

@@ -57,20 +57,26 @@ class Cluster(Faults, Views, Transactions):
         **options: Option,
     ) -> None:
         given: dict[str, Any] = {"nodes": nodes, "seed": seed, "runtime": runtime, **options}
-        own = None if isinstance(machine, str) else Machines(machine, _name_of(machine))
+        own: Machines | Scripts | None = None
+        if not isinstance(machine, str):
+            own = Machines(machine, _name_of(machine))
         if own is None and machine != "kv":
             given["machine"] = machine
         array = option_array(given)
         if isinstance(protocol, str):
             machines = ffi.NULL if own is None else own.struct
-            make = (lib.qrt_cluster_new, encode(protocol), array, len(array), machines)
+            make: tuple[Any, ...] = (lib.qrt_cluster_new, encode(protocol), array, len(array), machines)
         else:
             if machine != "kv":
                 raise ArgumentError("a script decides values itself: it takes no machine")
-            own = Scripts(protocol)
-            make = (lib.qrt_cluster_new_script, own.struct, array, len(array))
+            scripts = own = Scripts(protocol)
+            make = (lib.qrt_cluster_new_script, scripts.struct, array, len(array))
         self._machines = own
-        self._adopt(Handle.make("cluster", lib.qrt_cluster_free, *make, keep=(own, array)))
+        try:
+            self._adopt(Handle.make("cluster", lib.qrt_cluster_free, *make, keep=(own, array)))
+        finally:
+            if own is not None:
+                own.raise_interrupt()
 
     def _adopt(self, handle: Handle) -> None:
         self._handle = handle

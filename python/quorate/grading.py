@@ -27,7 +27,7 @@ class Points:
     it (with a secret: its number, from 1), `text` how.
     """
 
-    property: str
+    name: str
     points: float
     of: float
     held: int
@@ -68,9 +68,9 @@ class Grade:
 
     def __getitem__(self, name: str) -> Points:
         for p in self.properties:
-            if p.property == name:
+            if p.name == name:
                 return p
-        raise KeyError(f"no property {name!r} was judged; there are {[p.property for p in self.properties]}")
+        raise KeyError(f"no property {name!r} was judged; there are {[p.name for p in self.properties]}")
 
     def data(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -82,7 +82,7 @@ class Grade:
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [
-            (p.property, p.verdict, f"{p.points:g} of {p.of:g}", f"{p.held} of {p.seeds}", _where(p), p.text)
+            (p.name, p.verdict, f"{p.points:g} of {p.of:g}", f"{p.held} of {p.seeds}", _where(p), p.text)
             for p in self.properties
         ]
 
@@ -90,7 +90,9 @@ class Grade:
 
     def __str__(self) -> str:
         total = f"{self.name}: {self.points:g} of {self.of:g} points on {self.seeds} seeds"
-        return f"{total}, {self.events} events, {self.seconds:.3g} s\n{text_table(self._rows(), self._HEADER)}"
+        return (
+            f"{total}, {self.events} events, {self.seconds:.3g} s\n{text_table(self._rows(), self._HEADER)}"
+        )
 
     def __repr__(self) -> str:
         return f"<Grade of {self.name}: {self.points:g} of {self.of:g} points on {self.seeds} seeds>"
@@ -134,7 +136,9 @@ def grade(
             tally.enter(shown, run.judge(functions))
             done += int(run.report["events"])
             if i % TWICE_EVERY == 0:
-                tally.enter(shown, {"determinism": _again(implementation, spec, seed, run.hash, fresh=i == 0)})
+                tally.enter(
+                    shown, {"determinism": _again(implementation, spec, seed, run.hash, fresh=i == 0)}
+                )
             run.close()
             progress.update(i + 1)
     rows = tally.rows()
@@ -158,7 +162,9 @@ def _again(kind: type[Node], spec: Mapping[str, Any], seed: int, first: str, *, 
     run = SeedRun(kind, spec, seed, record=False)
     second = run.hash
     run.close()
-    return "" if first == second else f"two runs of the seed hash {first} and {second}: quorate.twice says where"
+    return (
+        "" if first == second else f"two runs of the seed hash {first} and {second}: quorate.twice says where"
+    )
 
 
 class _Tally:

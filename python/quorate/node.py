@@ -67,6 +67,8 @@ class Node:
     random: NodeRandom
     how: str
     stored: Any
+    _scripts: Any  # the cluster's, and while a handler runs the C side of this node
+    _x: Any
 
     # --- what you write ---
 
@@ -201,4 +203,3 @@ def _outside(call: str) -> UsageError:
 def how_text(how: int) -> str:
     """What `how` says."""
     return _START[how]
-

@@ -194,7 +194,7 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Any, int]:
 
 
 def _decode_list(data: bytes, at: int, n: int, depth: int) -> tuple[Any, int]:
-    items = []
+    items: list[Any] = []
     for _ in range(n):
         first = data[at]
         if first < 24:  # the commonest by far: small numbers, short texts

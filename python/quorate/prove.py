@@ -1,6 +1,6 @@
-"""Proof that mistakes are caught: each one's own property fires within so many seeds, or this says that it does
-not. The mistakes switched on in built-in protocols run as campaigns, the museum's scripts seed by seed; where
-an exhibit has a right version, it must hold on the same seeds.
+"""Proof that mistakes are caught: each one's own property fires within so many seeds, or this says that
+it does not. The mistakes switched on in built-in protocols run as campaigns, the museum's scripts seed by
+seed; where an exhibit has a right version, it must hold on the same seeds.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from quorate.progress import Progress
 from quorate.seedrun import SeedRun
 
 SEEDS = 1000  # within which a mistake must be caught
-_ROUND, _ROUND_SLOW = 100, 25  # seeds between two looks at whether it was; of a script
+_ROUND, _ROUND_SLOW = 100, 10  # seeds between two looks at whether it was; of a script
 
 
 @dataclass(frozen=True)
 class Proof:
-    """One mistake: of `seeds` seeds `hits` violated its property, the `first` of them first. `right` says on how
-    many of these seeds the right version broke it; None: there is none.
+    """One mistake: of `seeds` seeds `hits` violated its property, the `first` of them first. `right` says
+    on how many of these seeds the right version broke it; None: there is none.
     """
 
     name: str
     protocol: str
-    property: str
+    violates: str
     mistake: str
     seeds: int
     hits: int
@@ -48,7 +48,8 @@ class Proof:
         rate = f"{self.hits} of {self.seeds}"
         verdict = "caught" if self.caught else "false alarm" if self.right else "not caught"
         right = "" if self.right is None else "holds" if not self.right else f"broken on {self.right}"
-        return {**asdict(self), "rate": rate, "caught": self.caught, "verdict": verdict, "mended": right}
+        words = {"property": self.violates, "rate": rate, "verdict": verdict, "mended": right}
+        return {**asdict(self), **words, "caught": self.caught}
 
 
 HEADER = ("name", "protocol", "property", "first", "rate", "mended", "verdict")
@@ -62,7 +63,7 @@ def listed(protocol: str | None = None) -> Table:
     if protocol in (None, "museum"):
         rows += [
             {
-                "name": x.name, "protocol": "museum", "mistake": x.mistake, "property": x.property,
+                "name": x.name, "protocol": "museum", "mistake": x.mistake, "property": x.violates,
                 "source": x.source, "story": x.story,
             }
             for x in EXHIBITS
@@ -73,8 +74,9 @@ def listed(protocol: str | None = None) -> Table:
 def prove(
     names: Iterable[str] = (), *, protocol: str | None = None, seeds: int = SEEDS, jobs: int | None = None
 ) -> Iterator[Proof]:
-    """One Proof after the other: of the mistakes named, or of all those of a protocol, or of all. Each runs in
-    rounds of 100 seeds (a script of 25) until its property has fired, at most `seeds`. Raises KeyError for an unknown name.
+    """One Proof after the other: of the mistakes named, or of all those of a protocol, or of all. Each
+    runs in rounds of 100 seeds (a script of 10) until its property has fired, at most `seeds`. Raises
+    KeyError for an unknown name.
     """
     known = listed(protocol)
     wanted = [known[name] for name in names] or list(known)
@@ -115,7 +117,7 @@ def _seeds_of(result: CampaignResult, name: str) -> list[int]:
 
 
 def _prove_exhibit(x: Exhibit, seeds: int) -> Proof:
-    row = {"name": x.name, "protocol": "museum", "property": x.property, "mistake": x.mistake}
+    row = {"name": x.name, "protocol": "museum", "property": x.violates, "mistake": x.mistake}
     begun, run, hits, broken = time.perf_counter(), 0, [], 0
     for some in _rounds(seeds, _ROUND_SLOW):
         hits += [seed for seed in some if _violates(x, x.naive, seed)]
@@ -132,11 +134,12 @@ def _violates(x: Exhibit, kind: type[Node], seed: int) -> bool:
         judged = run.judge(x.judges)
     finally:
         run.close()
-    return bool(judged[x.property])
+    return bool(judged[x.violates])
 
 
 def _proof(row: dict[str, Any], run: int, hits: list[int], right: int | None, begun: float) -> Proof:
     first = hits[0] if hits else None
-    names = ("name", "protocol", "property", "mistake")
     seconds = time.perf_counter() - begun
-    return Proof(*(row[n] for n in names), run, len(hits), first, right, seconds)
+    return Proof(
+        row["name"], row["protocol"], row["property"], row["mistake"], run, len(hits), first, right, seconds
+    )

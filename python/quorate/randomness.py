@@ -35,7 +35,9 @@ class NodeRandom(random.Random):
         """What random.Random draws whole numbers by: multiply and shift, as base/random.h does."""
         if n <= 0:
             raise ValueError(f"there is no number from 0 on below {n}")
-        return self._node._bits() * n >> 64 if n <= 1 << 64 else super()._randbelow(n)  # type: ignore[misc]
+        if n > 1 << 64:
+            return int(super()._randbelow(n))  # type: ignore[misc]
+        return int(self._node._bits()) * n >> 64
 
     def gauss(self, mu: float = 0.0, sigma: float = 1.0) -> float:
         """As normalvariate: without the second number that random.Random keeps for the next call."""

@@ -1,4 +1,6 @@
-"""The other side of the callbacks of a script: the nodes of one cluster and its forks, and what they raise."""
+"""The other side of the callbacks of a script: the nodes of one cluster and its forks, and what they
+raise.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,7 @@ class Scripts:
         made.how, made.stored = "", None
         made.random = NodeRandom()
         made.random._node = made
-        made.state = None
+        made.state = plain.decode(plain.encode(getattr(self.kind, "state", None), "state"))
         try:
             made.__init__()  # type: ignore[misc]
         except BaseException as error:
@@ -79,18 +81,21 @@ class Scripts:
     def raise_interrupt(self) -> None:
         """Raises what interrupted a handler, once."""
         error, self.interrupted = self.interrupted, None
+        if error is None and _escaped:
+            error = _escaped.pop()
         if error is not None:
             raise error
 
 
-
-
 def save(node: Node) -> bytes:
-    """The node's state as bytes. Raises TypeError, naming the field, where there is more than can be saved."""
+    """The node's state as bytes. Raises TypeError, naming the field, where there is more than can be
+    saved.
+    """
     for name in vars(node):
         if name != "state":
             raise TypeError(
-                f"n{node.id} has the field self.{name} beside self.state; only self.state is copied, so put it there"
+                f"n{node.id} has the field self.{name} beside self.state; "
+                "only self.state is copied, so put it there"
             )
     plain.explain(node.state, "self.state", tuples=False)
     return plain.encode(node.state, "self.state")
@@ -99,6 +104,8 @@ def save(node: Node) -> bytes:
 def _run(node: Node, x: Any, method: str, *args: Any) -> None:
     node._x = x
     try:
+        if node._scripts.interrupted is not None:
+            raise node._scripts.interrupted  # C has not come back yet: nothing long begins
         getattr(node, method)(*args)
     except BaseException as error:
         lib.qrt_ctx_raise(x, node._scripts.raised(method, error))
@@ -120,6 +127,20 @@ def _load(node: Node, data: bytes) -> None:
     node.state = plain.decode(data)
 
 
+_escaped: list[BaseException] = []  # of callbacks that belong to no node's step
+
+
+def on_error(_: Any, error: BaseException, trace: Any) -> None:
+    """What a callback raised outside of its handler: a Ctrl-C between two lines of this file."""
+    found = trace.tb_frame.f_locals if trace is not None else {}
+    node = _nodes.get(found.get("node", 0))
+    if node is not None and "x" in found:
+        lib.qrt_ctx_raise(found["x"], node._scripts.raised("a handler", error))
+        node._x = None
+    else:
+        _escaped.append(error)
+
+
 def _text(data: bytes) -> str | bytes:
     try:
         return data.decode()
@@ -127,32 +148,32 @@ def _text(data: bytes) -> str | bytes:
         return data
 
 
-@ffi.def_extern(error=0)  # type: ignore[untyped-decorator]
+@ffi.def_extern(error=0, onerror=on_error)  # type: ignore[untyped-decorator]
 def script_create(context: Any, node: int, peers: Any, count: int) -> int:
     return int(ffi.from_handle(context).create(node, [peers[i] for i in range(count)]))
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_destroy(context: Any, node: int) -> None:
     _nodes.pop(node, None)
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_save(context: Any, node: int, reply: Any) -> None:
     _give(_nodes[node], reply, save)
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_load(context: Any, node: int, state: Any, size: int, reply: Any) -> None:
     _give(_nodes[node], reply, _load, bytes_at(state, size))
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_describe(context: Any, node: int, reply: Any) -> None:
     _give(_nodes[node], reply, lambda n: encode(repr(n.state)))
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_start(context: Any, node: int, x: Any, how: int, stored: Any, size: int) -> None:
     own = _nodes[node]
     own.how = how_text(how)
@@ -161,7 +182,7 @@ def script_start(context: Any, node: int, x: Any, how: int, stored: Any, size: i
     own.stored = None
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_message(context: Any, node: int, x: Any, sender: int, data: Any, size: int) -> None:
     own = _nodes[node]
     own._x = x
@@ -172,17 +193,15 @@ def script_message(context: Any, node: int, x: Any, sender: int, data: Any, size
     own._x = None
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_timer(context: Any, node: int, x: Any, name: Any) -> None:
     _run(_nodes[node], x, "on_timer", text_at(name))
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
 def script_propose(context: Any, node: int, x: Any, ticket: int, value: Any, size: int) -> None:
     _run(_nodes[node], x, "on_propose", _text(bytes_at(value, size)), ticket)
 
 
-HANDLERS = frozenset(
-    f.__code__ for f in (script_start, script_message, script_timer, script_propose)
-)
+HANDLERS = frozenset(f.__code__ for f in (script_start, script_message, script_timer, script_propose))
 watchdog.HANDLERS = HANDLERS

@@ -99,11 +99,11 @@ class SeedRun:
     @cached_property
     def decisions(self) -> list[Decision]:
         """Every decision that left a node, in order of time."""
-        values = self._scripts.values
-        return [
-            Decision(e["time"] / 1e9, e["node"], e["index"], e["term"], e["detail"], values.get(e["value"], e["value"]))
-            for e in self.events("decide")
-        ]  # fmt: skip
+        return [self._decision(e) for e in self.events("decide")]
+
+    def _decision(self, e: dict[str, int]) -> Decision:
+        value = self._scripts.values.get(e["value"], e["value"])
+        return Decision(e["time"] / 1e9, e["node"], e["index"], e["term"], e["detail"], value)
 
     @cached_property
     def entered(self) -> list[Entered]:
@@ -120,7 +120,7 @@ class SeedRun:
         A property is a function of the run; it violates by raising AssertionError, or by giving False or a
         text. Its name is the function's, with hyphens.
         """
-        found = {name: "" for name in self.report["properties"]}
+        found = dict.fromkeys(self.report["properties"], "")
         if self.report["violated"]:
             texts = {p.name: p.text for p in self.cluster.check()}
             found.update({name: texts.get(name) or "it does not hold" for name in self.report["violated"]})

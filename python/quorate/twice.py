@@ -1,7 +1,7 @@
 """Is a script deterministic? One seed of it, twice, in fresh processes that hash differently.
 
-What goes by the order of a set, by ``id()``, ``hash()``, the time of day, or ``random`` itself, makes the runs
-differ; the first event that does is named.
+What goes by the order of a set, by ``id()``, ``hash()``, the time of day, or ``random`` itself, makes the
+runs differ; the first event that does is named.
 """
 
 from __future__ import annotations

@@ -164,7 +164,9 @@ function TestScript:test_plain_data()
    lu.assertEquals(core.plain_encode { k = 1 }, "\xa1\x61k\x01")
    lu.assertEquals(core.plain_encode "\xc3\xa9", "\x62\xc3\xa9")
    lu.assertEquals(core.plain_encode "\xff", "\x41\xff")
-   for _, bad in ipairs { "", "\x18", "\x82\x01", "\xff", "\x1c", "\x01\x01", "\xa1\x80\x01", "\x9a\xff\xff\xff\xff" } do
+   for _, bad in ipairs {
+      "", "\x18", "\x82\x01", "\xff", "\x1c", "\x01\x01", "\xa1\x80\x01", "\x9a\xff\xff\xff\xff",
+   } do
       lu.assertErrorMsgContains("malformed", core.plain_decode, bad)
    end
 end
@@ -177,7 +179,7 @@ function TestScript:test_grades()
    local grade = q.grade(echo(), { seeds = 4, events = 500, properties = { even = even }, points = { even = 5 } })
    local found = {}
    for _, p in ipairs(grade.properties) do
-      found[p.property] = p
+      found[p.name] = p
    end
    lu.assertEquals({ found.even.points, found.even.of, found.even.held, found.even.first }, { 0, 5, 2, 1 })
    lu.assertEquals(found.agreement.points, 1)

@@ -12,6 +12,10 @@ import time, quorate as q
 class Slow(q.StateMachine):
     def apply(self, index, command): time.sleep(1000)
     def query(self, command): return b""
+class Spin(q.Node):
+    time_limit = 1000.0
+    def on_message(self, sender, message): self.send(sender, message)
+    def on_propose(self, value, ticket): time.sleep(1000) if value == "sleep" else self.send_all("x")
 c = q.Cluster("raft", nodes=5, record="none", timeout=1000)
 """
 TAIL = """
@@ -26,6 +30,9 @@ CALLS = {
     "await": "[c.crash(n) for n in (1, 2, 3)]\n    c.propose('x', timeout=1e9)",
     "load": "c.load(clients=2, operations=10**9)",
     "campaign": "q.campaign('raft', seeds=10**6)",
+    "handler": "q.Cluster(Spin).propose('sleep', timeout=1e9)",
+    "script": "q.Cluster(Spin, record='none').propose('x', timeout=1e9)",
+    "grade": "q.grade(Spin, seeds=10**6, events=10**6)",
     "machine": "q.Cluster('raft', machine=Slow).propose('x', timeout=1e9)",
 }
 

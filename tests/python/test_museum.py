@@ -1,4 +1,6 @@
-"""The museum of mistakes: each exhibit violates its own property, and what mends it holds on the same seeds."""
+"""The museum of mistakes: each exhibit violates its own property, and what mends it holds on the same
+seeds.
+"""
 
 import json
 import subprocess
@@ -39,7 +41,15 @@ def test_the_list_has_every_mistake():
 
 def test_prove_on_the_command_line():
     """One JSON object; the exit code tells whether all were caught."""
-    command = [*QUORATE, "bugs", "--json", "--only", "late-heartbeat-truncates", "--only", "vote-smaller-value"]
+    command = [
+        *QUORATE,
+        "bugs",
+        "--json",
+        "--only",
+        "late-heartbeat-truncates",
+        "--only",
+        "vote-smaller-value",
+    ]
     done = subprocess.run([*command, "--jobs", "1"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)

@@ -216,7 +216,10 @@ def test_forks_copy_the_state_and_nothing_else():
         def on_start(self):
             self.state = {"a": [1, (2, 3)]}
 
-    for kind, words in ((Field, r"n1 has the field self\.cache"), (Tuple, r"self\.state\['a'\]\[1\] is a tuple")):
+    for kind, words in (
+        (Field, r"n1 has the field self\.cache"),
+        (Tuple, r"self\.state\['a'\]\[1\] is a tuple"),
+    ):
         with q.Cluster(kind, seed=3) as c:
             with pytest.raises(q.UnsupportedError, match=words):
                 c.fork()
@@ -310,7 +313,9 @@ def test_what_is_no_protocol_is_refused():
 
 
 def test_twice_names_the_first_event_that_differs():
-    """A seed of a deterministic script runs alike in fresh processes; one that goes by a set's order does not."""
+    """A seed of a deterministic script runs alike in fresh processes; one that goes by a set's order does
+    not.
+    """
     assert q.twice(Echo, 1, spec={"events": 500})
     found = q.twice(SetOrder, 1, spec={"events": 500})
     assert not found
@@ -335,7 +340,7 @@ def test_grades():
     assert (row.points, row.of, row.held, row.seeds, row.first) == (0, 5, 2, 4, 1)
     assert row.text.startswith("seed 1 is odd")
     data = json.loads(grade.to_json())
-    assert data["of"] == grade.of and data["properties"][0]["property"] == "agreement"
+    assert data["of"] == grade.of and data["properties"][0]["name"] == "agreement"
     hidden = q.grade(Echo, seeds=2, events=500, secret="term project")
     assert hidden["agreement"].held == 2
     with pytest.raises(q.ArgumentError, match="points for"):
@@ -346,8 +351,7 @@ def test_a_run_shows_its_decisions_and_states():
     """What a property may look at."""
 
     class Decider(q.Node):
-        def on_start(self):
-            self.state = "ready"
+        state = "ready"  # of every node, a copy of its own
 
         def on_propose(self, value, ticket):
             self.note("state", index=3, detail=2)
@@ -369,7 +373,24 @@ def test_a_run_shows_its_decisions_and_states():
 
 def test_plain_data_has_one_form():
     """Equal values have equal bytes; what comes back is what went in, tuples as lists."""
-    values = [None, True, 0, 23, 24, 255, 256, 65536, 2**32, -1, -(2**63), 2**63 - 1, 1.5, "", "é" * 40, b"\xff"]
+    values = [
+        None,
+        True,
+        0,
+        23,
+        24,
+        255,
+        256,
+        65536,
+        2**32,
+        -1,
+        -(2**63),
+        2**63 - 1,
+        1.5,
+        "",
+        "é" * 40,
+        b"\xff",
+    ]
     values += [[], [1, "two", [3.0]], {}, {"b": 1, "a": {"c": [None]}, 7: "seven"}]
     for value in values:
         assert plain.decode(plain.encode(value)) == value
@@ -383,6 +404,15 @@ def test_plain_data_has_one_form():
     loop.append(loop)
     with pytest.raises(TypeError, match="holds itself"):
         plain.encode(loop)
-    for malformed in (b"", b"\x18", b"\x82\x01", b"\xff", b"\x1c", b"\x01\x01", b"\xa1\x80\x01", b"\x9a\xff\xff\xff\xff"):
+    for malformed in (
+        b"",
+        b"\x18",
+        b"\x82\x01",
+        b"\xff",
+        b"\x1c",
+        b"\x01\x01",
+        b"\xa1\x80\x01",
+        b"\x9a\xff\xff\xff\xff",
+    ):
         with pytest.raises(ValueError, match="malformed"):
             plain.decode(malformed)

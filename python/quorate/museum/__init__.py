@@ -28,7 +28,7 @@ class Exhibit:
     name: str
     naive: type[Node]
     mistake: str
-    property: str
+    violates: str
     source: str
     judges: tuple[Callable[[SeedRun], Any], ...] = ()
     right: type[Node] | None = None

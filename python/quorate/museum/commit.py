@@ -11,10 +11,10 @@ COMMIT, ABORT = 1, 2
 
 
 class SecondThoughts(Node):
-    """Whoever is asked for a transaction asks all others; when all say yes it commits, else, or after a while,
-    it aborts, and says so. A participant that has said yes and hears nothing thinks twice: surely the
-    coordinator is dead, and nothing is lost by an abort. But the coordinator was only slow, or cut off, and
-    committed.
+    """Whoever is asked for a transaction asks all others; when all say yes it commits, else, or after a
+    while, it aborts, and says so. A participant that has said yes and hears nothing thinks twice: surely
+    the coordinator is dead, and nothing is lost by an abort. But the coordinator was only slow, or cut
+    off, and committed.
     """
 
     judged_by = "atomic-commit"

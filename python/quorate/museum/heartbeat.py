@@ -69,7 +69,9 @@ def completeness(run: SeedRun) -> str:
             due = max(began, since) + BOUND
             if other == node or due >= min(ended, until):
                 continue
-            opinion = [e.state for e in run.entered if e.node == other and e.instance == node and e.time <= due]
+            opinion = [
+                e.state for e in run.entered if e.node == other and e.instance == node and e.time <= due
+            ]
             if opinion[-1:] != [SUSPECTED]:
                 return f"n{node} is down from {began:.3f} s on, but n{other} trusts it at {due:.3f} s"
     return ""
@@ -80,7 +82,9 @@ def _spans(run: SeedRun) -> dict[str, list[tuple[int, float, float]]]:
     found: dict[str, list[tuple[int, float, float]]] = {"down": [], "work": []}
     now: dict[int, tuple[str, float]] = {}
     after = {"start": "work", "resume": "work", "pause": "paused", "crash": "down"}
-    moments = [(e["number"], e["time"] / 1e9, e["node"], after[kind]) for kind in after for e in run.events(kind)]
+    moments = [
+        (e["number"], e["time"] / 1e9, e["node"], after[kind]) for kind in after for e in run.events(kind)
+    ]
     end = run.cluster.now
     for _, time, node, what in sorted(moments):
         if node in now and now[node][0] in found:

@@ -11,9 +11,10 @@ INSTANCE = 1
 
 
 class FirstValue(Node):
-    """Whoever has a value asks all acceptors to accept it; an acceptor takes the first that it sees, tells all,
-    and what a majority took is decided. It is safe, and it stops: when three proposals come at once, each may
-    get an acceptor or two, and no value will ever have a majority. Ballots are there so that one can try again.
+    """Whoever has a value asks all acceptors to accept it; an acceptor takes the first that it sees,
+    tells all, and what a majority took is decided. It is safe, and it stops: when three proposals come at
+    once, each may get an acceptor or two, and no value will ever have a majority. Ballots are there so
+    that one can try again.
     """
 
     def on_start(self) -> None:
@@ -66,8 +67,8 @@ class FirstValue(Node):
 
 
 class Synod(Node):
-    """The same with ballots: a proposer first asks a majority what it has accepted, and goes on with the value
-    of the highest ballot; an acceptor that has promised a ballot takes part in no lower one.
+    """The same with ballots: a proposer first asks a majority what it has accepted, and goes on with the
+    value of the highest ballot; an acceptor that has promised a ballot takes part in no lower one.
     """
 
     def on_start(self) -> None:

@@ -10,14 +10,21 @@ TIMEOUT, BEAT = 0.1, 0.02
 
 
 class ElectedBlind(Node):
-    """Everything is as in the paper's figure 2, but one line: a vote is granted to whoever asks first in a term,
-    without asking whose log is longer. So a node that was cut off may lead, and overwrite what a majority had
-    committed.
+    """Everything is as in the paper's figure 2, but one line: a vote is granted to whoever asks first in
+    a term, without asking whose log is longer. So a node that was cut off may lead, and overwrite what a
+    majority had committed.
     """
 
     def on_start(self) -> None:
         term, vote, log = self.stored or [0, 0, []]
-        self.state: Any = {"term": term, "vote": vote, "log": log, "commit": 0, "role": "follower", "leader": 0}
+        self.state: Any = {
+            "term": term,
+            "vote": vote,
+            "log": log,
+            "commit": 0,
+            "role": "follower",
+            "leader": 0,
+        }
         self.state.update(votes=[], next={}, match={}, tickets={})
         self.rest()
 
@@ -115,7 +122,9 @@ class ElectedBlind(Node):
         self.step_to(term)
         getattr(self, "on_" + kind)(sender, term, *rest)
 
-    def on_append(self, sender: int, term: int, before: int, before_term: int, entries: Any, commit: int) -> None:
+    def on_append(
+        self, sender: int, term: int, before: int, before_term: int, entries: Any, commit: int
+    ) -> None:
         s = self.state
         log = s["log"]
         if term < s["term"]:
@@ -163,7 +172,9 @@ class ElectedBlind(Node):
 
 
 class ElectedByLog(ElectedBlind):
-    """The same with the line: a vote goes only to a candidate whose log is at least as good as the voter's."""
+    """The same with the line: a vote goes only to a candidate whose log is at least as good as the
+    voter's.
+    """
 
     def up_to_date(self, last: list[int]) -> bool:
         return last >= self.last()

@@ -11,9 +11,9 @@ INSTANCE = 1
 
 
 class SmallerValue(Node):
-    """Every node says its value; who hears of a smaller one makes it its own, and says so; what a majority says
-    is decided. Votes that change cannot be counted: one majority says 5 before the 3 of a slow node is heard
-    of, and another, of nodes that have changed their minds since, says 3.
+    """Every node says its value; who hears of a smaller one makes it its own, and says so; what a
+    majority says is decided. Votes that change cannot be counted: one majority says 5 before the 3 of a
+    slow node is heard of, and another, of nodes that have changed their minds since, says 3.
     """
 
     def on_start(self) -> None:
