@@ -140,6 +140,33 @@ static void test_two_phase_coordinator_initiated_abort_costs_what_the_formula_sa
     buffer_free(&data);
 }
 
+/* Presumed commit (the same paper, section 3): on commit 3N messages, N+2 forced writes, no acknowledgement: who collects the
+ * votes is forced before they are asked for, and participants do not force the commit. Its abort is presumed nothing's, but
+ * that the record of who collects stands for the decision. */
+static void test_two_phase_presumed_commit_costs_what_the_formula_says(void **unused) {
+    (void)unused;
+    struct buffer data = {0};
+    for (uint16_t n = 1; n <= 5; n++)
+        for (uint16_t first = 1; first <= 2; first++) {
+            struct bytes what = parts_of(&data, first, (uint16_t)(n + 2 - first), 0, 0);
+            struct cost cost = run_one(QUIET "nodes=6 form=presumed-commit", 1, 1, what, "commit");
+            assert_int_equal(cost.messages, 3 * n);
+            assert_int_equal(cost.acks, 0);
+            assert_int_equal(cost.forced, n + 2);
+            assert_int_equal(cost.forced_at_manager, 2);
+            assert_int_equal(cost.delays, 3);
+        }
+    for (uint16_t n = 2; n <= 5; n++) {
+        struct bytes what = parts_of(&data, 2, n, (uint16_t)(n + 1), 0);
+        struct cost cost = run_one(QUIET "nodes=6 form=presumed-commit", 1, 1, what, "abort");
+        assert_int_equal(cost.messages, 2 * n + 2 * (n - 1));
+        assert_int_equal(cost.acks, n - 1);
+        assert_int_equal(cost.forced, 2 * (n - 1) + 1);
+        assert_int_equal(cost.forced_at_manager, 1);
+    }
+    buffer_free(&data);
+}
+
 /* Gray and Lamport 2006, section 2: 3N-1 messages, 4 delays and N+1 forced writes with the manager apart from the N
  * participants; with it beside the participant that begins, 3N-3 messages, one delay fewer, as many forced writes. */
 static void test_two_phase_participant_initiated_commit_costs_what_the_formula_says(void **unused) {
@@ -291,10 +318,11 @@ static void test_two_phase_recovers_from_a_crash_between_any_two_effects(void **
     (void)unused;
     const char *options[] = {QUIET "nodes=4 form=presumed-nothing", QUIET "nodes=4 form=presumed-abort",
                              QUIET "nodes=4 form=participant-initiated",
-                             QUIET "nodes=4 form=participant-initiated manager=1"};
-    const uint16_t takers[] = {1, 1, 2, 2};
+                             QUIET "nodes=4 form=participant-initiated manager=1",
+                             QUIET "nodes=4 form=presumed-commit"};
+    const uint16_t takers[] = {1, 1, 2, 2, 1};
     int fell = 0;
-    for (int form = 0; form < 4; form++)
+    for (int form = 0; form < 5; form++)
         for (uint16_t node = 1; node <= 3; node++)
             for (int effect = 1; effect <= 9; effect++)
                 for (int64_t at = 0; at < 5 * MS; at += MS / 2)
@@ -308,8 +336,9 @@ static void test_two_phase_recovers_from_a_crash_at_any_time(void **unused) {
     (void)unused;
     struct buffer data = {0};
     const char *options[] = {QUIET "nodes=4 form=presumed-nothing", QUIET "nodes=4 form=presumed-abort",
-                             QUIET "nodes=4 form=participant-initiated manager=1"};
-    for (int form = 0; form < 3; form++)
+                             QUIET "nodes=4 form=participant-initiated manager=1",
+                             QUIET "nodes=4 form=presumed-commit"};
+    for (int form = 0; form < 4; form++)
         for (uint16_t node = 1; node <= 2; node++)
             for (int64_t at = 0; at < 60; at++) {
                 struct cluster *c = scenario_new_of("2pc", options[form]);
@@ -536,7 +565,8 @@ static void test_two_phase_keeps_its_invariants(void **unused) {
     const char *options[] = {"nodes=5 seed=9 refuse=0.2 form=presumed-nothing",
                              "nodes=5 seed=9 refuse=0.2 form=presumed-abort",
                              "nodes=5 seed=9 refuse=0.2 form=participant-initiated",
-                             "nodes=5 seed=9 refuse=0.2 form=participant-initiated manager=2"};
+                             "nodes=5 seed=9 refuse=0.2 form=participant-initiated manager=2",
+                             "nodes=5 seed=9 refuse=0.2 form=presumed-commit"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         struct cluster *c = scenario_new_of("2pc", options[i]);
         struct sim *sim = c->runtime;
@@ -564,6 +594,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_phase_coordinator_initiated_commit_costs_what_the_formula_says),
         cmocka_unit_test(test_two_phase_coordinator_initiated_abort_costs_what_the_formula_says),
+        cmocka_unit_test(test_two_phase_presumed_commit_costs_what_the_formula_says),
         cmocka_unit_test(test_two_phase_participant_initiated_commit_costs_what_the_formula_says),
         cmocka_unit_test(test_two_phase_participant_initiated_abort_costs_what_the_page_says),
         cmocka_unit_test(test_two_phase_a_read_only_participant_leaves_after_its_vote),

@@ -26,7 +26,7 @@ def test_commit_and_abort():
         assert "2 transactions: 1 committed, 1 aborted" in str(verdict)
 
 
-@pytest.mark.parametrize("form", ["presumed-nothing", "presumed-abort", "participant-initiated"])
+@pytest.mark.parametrize("form", ["presumed-nothing", "presumed-abort", "presumed-commit", "participant-initiated"])
 def test_blocking_is_named_and_measured(form: str):
     """Its coordinator dies after the votes: the participants wait for it, and the result says so."""
     with q.Cluster("2pc", nodes=3, seed=1, form=form, delay="1ms", delay_kind="constant") as c:
