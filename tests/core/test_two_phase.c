@@ -496,6 +496,44 @@ static void test_two_phase_who_is_asked_before_it_has_voted_never_votes_yes(void
     free(options);
 }
 
+/* Presumed commit: a participant that is told of an abort before it was asked to vote remembers that, durably, before it
+ * acknowledges; for its coordinator then forgets, and would presume a commit if the question came and found a yes. */
+static void test_two_phase_presumed_commit_remembers_an_abort_that_came_too_soon(void **unused) {
+    (void)unused;
+    const struct protocol *p = protocol_find("2pc");
+    const uint16_t members[] = {1, 2, 3};
+    void *options = mem_zero(1, p->options_size), *state;
+    struct buffer data = {0};
+    struct outbox out = {.node = 3};
+    struct error error = {0};
+    option_defaults(&p->options, options);
+    assert_int_equal(option_set(&p->options, &options, 1, "form", "presumed-commit", &error), QRT_OK);
+    struct protocol_config config = {.node = 3, .members = members, .member_count = 3, .seed = 1, .options = options};
+    struct message told = {
+        .kind = WIRE_COMMIT_DECISION, .from = 1, .as.commit_decision = {transaction_number(1, 5), 2}};
+    struct message prepare = {.kind = WIRE_COMMIT_PREPARE, .from = 1};
+    prepare.as.commit_prepare.transaction = transaction_number(1, 5);
+    prepare.as.commit_prepare.data = parts_of(&data, 1, 3, 0, 0);
+    struct event start = {.kind = EVENT_START}, e = {.kind = EVENT_MESSAGE};
+    start.as.start.how = QRT_START_FORMAT;
+    state = p->create(&config);
+    p->step(state, &start, &out);
+    outbox_clear(&out);
+    e.as.message = &told;
+    p->step(state, &e, &out);
+    assert_int_equal(out.effects[0].kind, FX_PERSIST);
+    assert_int_equal(out.effects[out.count - 1].kind, FX_SEND);
+    outbox_clear(&out);
+    e.as.message = &prepare;
+    p->step(state, &e, &out);
+    assert_int_equal(out.count, 2);
+    assert_int_equal(out.effects[0].b, QRT_VOTE_NO);
+    p->destroy(state);
+    outbox_free(&out);
+    buffer_free(&data);
+    free(options);
+}
+
 /* ---- campaigns ---- */
 
 static json_t *campaign_of(const char *spec) {
@@ -606,6 +644,7 @@ int main(void) {
         cmocka_unit_test(test_transaction_lists_read_back),
         cmocka_unit_test(test_two_phase_rejects_impossible_messages),
         cmocka_unit_test(test_two_phase_who_is_asked_before_it_has_voted_never_votes_yes),
+        cmocka_unit_test(test_two_phase_presumed_commit_remembers_an_abort_that_came_too_soon),
         cmocka_unit_test(test_two_phase_campaign_is_clean_and_exercises_everything),
         cmocka_unit_test(test_two_phase_mistakes_are_caught_by_atomicity),
         cmocka_unit_test(test_two_phase_forks_alike),
