@@ -21,7 +21,7 @@ with q.Cluster("2pc", nodes=4, seed=1) as c:
     print(verdict)
 
 # What a commit among three participants costs beside its coordinator, read off the trace.
-for form in ("presumed-nothing", "presumed-abort", "participant-initiated"):
+for form in ("presumed-nothing", "presumed-abort", "presumed-commit", "participant-initiated"):
     apart = {"manager": 1} if form == "participant-initiated" else {}
     with q.Cluster("2pc", nodes=4, seed=1, form=form, **apart) as c:
         c.run(0.01)

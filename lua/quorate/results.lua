@@ -14,6 +14,10 @@ local results = {}
 ---@field status string
 local committed = {
    __tostring = function(r)
+      if r.term == 0 and (r.answer == "commit" or r.answer == "abort") then
+         return string.format("%s of transaction %d by n%d after %s", r.answer, r.index, r.node,
+            display.seconds(r.latency))
+      end
       return string.format("committed at index %d in term %d by n%d after %s", r.index, r.term, r.node,
          display.seconds(r.latency))
    end,

@@ -69,8 +69,8 @@ end
 --- Runs a transaction: all participants commit, or none does. `work` says for each participant what it is to do:
 --- { [1] = "debit 5", [3] = "credit 5" }. Those in `refuse` vote no, those in `read_only` leave after their vote.
 --- `coordinator` takes it (default: the first participant). When the coordinator dies before it answers, the
---- cluster runs on until every participant that is up has decided, or `timeout` is over; the result says who is blocked.
---- nil, message, "down" when a participant is not up; a node that there is none of raises.
+--- cluster runs on until every participant that is up has decided, or `timeout` is over; the result says who is
+--- blocked. nil, message, "down" when a participant is not up; a node that there is none of raises.
 ---@param work table<integer, string>
 ---@param named { refuse: integer[]?, read_only: integer[]?, coordinator: integer?, timeout: number? }?
 ---@return quorate.Transaction?, string?, string?

@@ -17,7 +17,8 @@ class Committed:
 
     `index` and `term` are its place in the log, `latency` the seconds from the call to the answer, `node` the
     one that proposed it, `answer` what the state machine said (b"" where the value is no command of the
-    machine), `status` how the machine ended it: "ok", or "cas-mismatch" and its like.
+    machine; b"commit" or b"abort" of a transaction), `status` how the machine ended it: "ok", or
+    "cas-mismatch" and its like.
     """
 
     index: int
@@ -29,6 +30,8 @@ class Committed:
 
     def __str__(self) -> str:
         after = seconds_text(self.latency)
+        if not self.term and self.answer in (b"commit", b"abort"):
+            return f"{self.answer.decode()} of transaction {self.index} by n{self.node} after {after}"
         return f"committed at index {self.index} in term {self.term} by n{self.node} after {after}"
 
 

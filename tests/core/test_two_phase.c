@@ -140,6 +140,33 @@ static void test_two_phase_coordinator_initiated_abort_costs_what_the_formula_sa
     buffer_free(&data);
 }
 
+/* Presumed commit (the same paper, section 3): on commit 3N messages, N+2 forced writes, no acknowledgement: who collects the
+ * votes is forced before they are asked for, and participants do not force the commit. Its abort is presumed nothing's, but
+ * that the record of who collects stands for the decision. */
+static void test_two_phase_presumed_commit_costs_what_the_formula_says(void **unused) {
+    (void)unused;
+    struct buffer data = {0};
+    for (uint16_t n = 1; n <= 5; n++)
+        for (uint16_t first = 1; first <= 2; first++) {
+            struct bytes what = parts_of(&data, first, (uint16_t)(n + 2 - first), 0, 0);
+            struct cost cost = run_one(QUIET "nodes=6 form=presumed-commit", 1, 1, what, "commit");
+            assert_int_equal(cost.messages, 3 * n);
+            assert_int_equal(cost.acks, 0);
+            assert_int_equal(cost.forced, n + 2);
+            assert_int_equal(cost.forced_at_manager, 2);
+            assert_int_equal(cost.delays, 3);
+        }
+    for (uint16_t n = 2; n <= 5; n++) {
+        struct bytes what = parts_of(&data, 2, n, (uint16_t)(n + 1), 0);
+        struct cost cost = run_one(QUIET "nodes=6 form=presumed-commit", 1, 1, what, "abort");
+        assert_int_equal(cost.messages, 2 * n + 2 * (n - 1));
+        assert_int_equal(cost.acks, n - 1);
+        assert_int_equal(cost.forced, 2 * (n - 1) + 1);
+        assert_int_equal(cost.forced_at_manager, 1);
+    }
+    buffer_free(&data);
+}
+
 /* Gray and Lamport 2006, section 2: 3N-1 messages, 4 delays and N+1 forced writes with the manager apart from the N
  * participants; with it beside the participant that begins, 3N-3 messages, one delay fewer, as many forced writes. */
 static void test_two_phase_participant_initiated_commit_costs_what_the_formula_says(void **unused) {
@@ -291,10 +318,11 @@ static void test_two_phase_recovers_from_a_crash_between_any_two_effects(void **
     (void)unused;
     const char *options[] = {QUIET "nodes=4 form=presumed-nothing", QUIET "nodes=4 form=presumed-abort",
                              QUIET "nodes=4 form=participant-initiated",
-                             QUIET "nodes=4 form=participant-initiated manager=1"};
-    const uint16_t takers[] = {1, 1, 2, 2};
+                             QUIET "nodes=4 form=participant-initiated manager=1",
+                             QUIET "nodes=4 form=presumed-commit"};
+    const uint16_t takers[] = {1, 1, 2, 2, 1};
     int fell = 0;
-    for (int form = 0; form < 4; form++)
+    for (int form = 0; form < 5; form++)
         for (uint16_t node = 1; node <= 3; node++)
             for (int effect = 1; effect <= 9; effect++)
                 for (int64_t at = 0; at < 5 * MS; at += MS / 2)
@@ -308,8 +336,9 @@ static void test_two_phase_recovers_from_a_crash_at_any_time(void **unused) {
     (void)unused;
     struct buffer data = {0};
     const char *options[] = {QUIET "nodes=4 form=presumed-nothing", QUIET "nodes=4 form=presumed-abort",
-                             QUIET "nodes=4 form=participant-initiated manager=1"};
-    for (int form = 0; form < 3; form++)
+                             QUIET "nodes=4 form=participant-initiated manager=1",
+                             QUIET "nodes=4 form=presumed-commit"};
+    for (int form = 0; form < 4; form++)
         for (uint16_t node = 1; node <= 2; node++)
             for (int64_t at = 0; at < 60; at++) {
                 struct cluster *c = scenario_new_of("2pc", options[form]);
@@ -467,6 +496,44 @@ static void test_two_phase_who_is_asked_before_it_has_voted_never_votes_yes(void
     free(options);
 }
 
+/* Presumed commit: a participant that is told of an abort before it was asked to vote remembers that, durably, before it
+ * acknowledges; for its coordinator then forgets, and would presume a commit if the question came and found a yes. */
+static void test_two_phase_presumed_commit_remembers_an_abort_that_came_too_soon(void **unused) {
+    (void)unused;
+    const struct protocol *p = protocol_find("2pc");
+    const uint16_t members[] = {1, 2, 3};
+    void *options = mem_zero(1, p->options_size), *state;
+    struct buffer data = {0};
+    struct outbox out = {.node = 3};
+    struct error error = {0};
+    option_defaults(&p->options, options);
+    assert_int_equal(option_set(&p->options, &options, 1, "form", "presumed-commit", &error), QRT_OK);
+    struct protocol_config config = {.node = 3, .members = members, .member_count = 3, .seed = 1, .options = options};
+    struct message told = {
+        .kind = WIRE_COMMIT_DECISION, .from = 1, .as.commit_decision = {transaction_number(1, 5), 2}};
+    struct message prepare = {.kind = WIRE_COMMIT_PREPARE, .from = 1};
+    prepare.as.commit_prepare.transaction = transaction_number(1, 5);
+    prepare.as.commit_prepare.data = parts_of(&data, 1, 3, 0, 0);
+    struct event start = {.kind = EVENT_START}, e = {.kind = EVENT_MESSAGE};
+    start.as.start.how = QRT_START_FORMAT;
+    state = p->create(&config);
+    p->step(state, &start, &out);
+    outbox_clear(&out);
+    e.as.message = &told;
+    p->step(state, &e, &out);
+    assert_int_equal(out.effects[0].kind, FX_PERSIST);
+    assert_int_equal(out.effects[out.count - 1].kind, FX_SEND);
+    outbox_clear(&out);
+    e.as.message = &prepare;
+    p->step(state, &e, &out);
+    assert_int_equal(out.count, 2);
+    assert_int_equal(out.effects[0].b, QRT_VOTE_NO);
+    p->destroy(state);
+    outbox_free(&out);
+    buffer_free(&data);
+    free(options);
+}
+
 /* ---- campaigns ---- */
 
 static json_t *campaign_of(const char *spec) {
@@ -536,7 +603,8 @@ static void test_two_phase_keeps_its_invariants(void **unused) {
     const char *options[] = {"nodes=5 seed=9 refuse=0.2 form=presumed-nothing",
                              "nodes=5 seed=9 refuse=0.2 form=presumed-abort",
                              "nodes=5 seed=9 refuse=0.2 form=participant-initiated",
-                             "nodes=5 seed=9 refuse=0.2 form=participant-initiated manager=2"};
+                             "nodes=5 seed=9 refuse=0.2 form=participant-initiated manager=2",
+                             "nodes=5 seed=9 refuse=0.2 form=presumed-commit"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         struct cluster *c = scenario_new_of("2pc", options[i]);
         struct sim *sim = c->runtime;
@@ -564,6 +632,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_phase_coordinator_initiated_commit_costs_what_the_formula_says),
         cmocka_unit_test(test_two_phase_coordinator_initiated_abort_costs_what_the_formula_says),
+        cmocka_unit_test(test_two_phase_presumed_commit_costs_what_the_formula_says),
         cmocka_unit_test(test_two_phase_participant_initiated_commit_costs_what_the_formula_says),
         cmocka_unit_test(test_two_phase_participant_initiated_abort_costs_what_the_page_says),
         cmocka_unit_test(test_two_phase_a_read_only_participant_leaves_after_its_vote),
@@ -575,6 +644,7 @@ int main(void) {
         cmocka_unit_test(test_transaction_lists_read_back),
         cmocka_unit_test(test_two_phase_rejects_impossible_messages),
         cmocka_unit_test(test_two_phase_who_is_asked_before_it_has_voted_never_votes_yes),
+        cmocka_unit_test(test_two_phase_presumed_commit_remembers_an_abort_that_came_too_soon),
         cmocka_unit_test(test_two_phase_campaign_is_clean_and_exercises_everything),
         cmocka_unit_test(test_two_phase_mistakes_are_caught_by_atomicity),
         cmocka_unit_test(test_two_phase_forks_alike),

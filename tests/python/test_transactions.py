@@ -26,7 +26,7 @@ def test_commit_and_abort():
         assert "2 transactions: 1 committed, 1 aborted" in str(verdict)
 
 
-@pytest.mark.parametrize("form", ["presumed-nothing", "presumed-abort", "participant-initiated"])
+@pytest.mark.parametrize("form", ["presumed-nothing", "presumed-abort", "presumed-commit", "participant-initiated"])
 def test_blocking_is_named_and_measured(form: str):
     """Its coordinator dies after the votes: the participants wait for it, and the result says so."""
     with q.Cluster("2pc", nodes=3, seed=1, form=form, delay="1ms", delay_kind="constant") as c:
@@ -96,10 +96,11 @@ def test_values_and_load():
     with q.Cluster("2pc", nodes=5, seed=2, refuse=0.1) as c:
         answers = {bytes(r.answer) for r in c.propose_many([f"v{i}" for i in range(60)])}
         assert answers == {b"commit", b"abort"}
+        assert str(c.propose("one more")).startswith(("commit of transaction 28", "abort of transaction 28"))
         report = c.load(machine="values", clients=4, operations=200)
         assert report.ok == 200
         c.run(1)
-        assert c.check().ok and c.check().transactions["begun"] == 260
+        assert c.check().ok and c.check().transactions["begun"] == 261
         with pytest.raises(q.UnsupportedError, match="values"):
             c.load(clients=1, operations=1)
 

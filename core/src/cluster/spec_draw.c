@@ -67,8 +67,9 @@ static void draw_raft(struct run_spec *spec, struct random *r, enum temper tempe
 
 /* Time-outs well above what slow disks and links need, so that most transactions are decided by their votes. */
 static void draw_two_phase(struct run_spec *spec, struct random *r, enum temper temper) {
-    static const char *const forms[] = {"presumed-nothing", "presumed-abort", "participant-initiated"};
-    const char *form = forms[random_below(r, 3)];
+    static const char *const forms[] = {"presumed-nothing", "presumed-abort", "participant-initiated",
+                                        "presumed-commit"};
+    const char *form = forms[random_below(r, 4)];
     spec_set(spec, "form", "%s", form);
     bool apart = random_chance(r, 0.5);
     int64_t manager = random_between(r, 1, spec->nodes);

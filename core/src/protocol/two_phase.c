@@ -16,6 +16,7 @@
  *   u8 PREPARED | u64 id | u64 settled | u32 size | data
  *   u8 DECIDED  | u64 id | u8 commit | u64 owed[2]    owed: who has yet to acknowledge, by place
  *   u8 OVER     | u64 id                    all have
+ *   u8 COLLECTING | u64 id | u64 asked[2]   presumed commit: without a decision behind it, an abort that all must hear of
  *
  * A record is what is forced at once: the entries that nothing waited for (collected in `lazy`), then the one that is
  * forced. That is how a write that is not forced is modelled: it is lost by a crash that comes before the next force,
@@ -56,6 +57,14 @@ void two_phase_log_decided(struct two_phase *t, uint64_t id, bool commit, const 
     write_u8(&w, commit);
     write_u64(&w, owed->bits[0]);
     write_u64(&w, owed->bits[1]);
+}
+
+void two_phase_log_collecting(struct two_phase *t, uint64_t id, const struct member_set *asked) {
+    struct writer w = lazy_entry(t, 25);
+    write_u8(&w, ENTRY_COLLECTING);
+    write_u64(&w, id);
+    write_u64(&w, asked->bits[0]);
+    write_u64(&w, asked->bits[1]);
 }
 
 void two_phase_log_over(struct two_phase *t, uint64_t id) {
@@ -185,6 +194,18 @@ static bool recall_decided(struct two_phase *t, struct reader *in) {
     return true;
 }
 
+/* Presumed commit: unless a decision follows. */
+static bool recall_collecting(struct two_phase *t, struct reader *in) {
+    uint64_t id = read_u64(in);
+    struct member_set asked;
+    for (int i = 0; i < 2; i++) asked.bits[i] = read_u64(in);
+    struct two_phase_live *x = in->failed || transaction_node(id) != t->node ? NULL : two_phase_take(t, id);
+    if (!x || members_none(&asked)) return false;
+    x->duty = DUTY_TELL_ABORT;
+    x->owed = asked;
+    return true;
+}
+
 static bool recall(struct two_phase *t, struct reader *in) {
     switch (read_u8(in)) {
     case ENTRY_RESERVED: {
@@ -194,6 +215,7 @@ static bool recall(struct two_phase *t, struct reader *in) {
     }
     case ENTRY_PREPARED: return recall_prepared(t, in);
     case ENTRY_DECIDED: return recall_decided(t, in);
+    case ENTRY_COLLECTING: return recall_collecting(t, in);
     case ENTRY_OVER: {
         struct two_phase_live *x = two_phase_find(t, read_u64(in));
         if (x) two_phase_end(t, x);
@@ -325,7 +347,7 @@ static bool two_phase_entry(const void *state, uint64_t index, struct entry *ent
 #define OPTION(name, type, low, high, standard, choices, help) \
     {#name, type, offsetof(struct two_phase_options, name), low, high, standard, choices, help}
 static const struct option_spec option_specs[] = {
-    OPTION(form, OPTION_CHOICE, 0, 0, "presumed-abort", "presumed-nothing|presumed-abort|participant-initiated",
+    OPTION(form, OPTION_CHOICE, 0, 0, "presumed-abort", "presumed-nothing|presumed-abort|participant-initiated|presumed-commit",
            "what is forced and acknowledged, and who begins"),
     OPTION(refuse, OPTION_REAL, 0, 1, "0", NULL,
            "of proposals that are opaque bytes, the share that each participant refuses"),
@@ -377,7 +399,7 @@ const struct protocol protocol_two_phase = {
                  "coordinator-crashed crashed-in-step unsynced-lost node-paused partition-dropped message-lost "
                  "corrupt-rejected sent-to-dead outcome-unknown",
     .summary =
-        "two-phase commit: presumed nothing, presumed abort, participant-initiated (Gray 1978; Mohan et al. 1986)",
+        "two-phase commit: presumed nothing, abort or commit; participant-initiated (Gray 1978; Mohan et al. 1986)",
     .leaderless = true,
     .values = true,
     .options = {"2pc", option_specs},

@@ -5,10 +5,11 @@
  *   two_phase_participant.c  who votes: prepares, is told, asks
  *   two_phase_view.c         status, describe, inspect, fingerprint, invariants
  *
- * Three forms (option `form`):
+ * Four forms (option `form`):
  *
  *   presumed-nothing        Gray 1978; Mohan, Lindsay and Obermarck 1986, section 2: every decision is forced and acknowledged
  *   presumed-abort          the same paper, section 3: of a transaction that is unknown, the answer is "abort"
+ *   presumed-commit         the same: who collects votes is forced before they are asked for; then only aborts are acknowledged
  *   participant-initiated   Gray and Lamport 2006, section 2: a participant's readiness begins it; no acknowledgements, and
  *                           participants do not force the decision. Option `manager` names the node that decides; 0: the
  *                           one that took the transaction
@@ -20,7 +21,7 @@
 #include "protocol/protocol.h"
 #include "protocol/transaction.h"
 
-enum two_phase_form { FORM_NOTHING = 0, FORM_ABORT = 1, FORM_PARTICIPANT = 2 };
+enum two_phase_form { FORM_NOTHING = 0, FORM_ABORT = 1, FORM_PARTICIPANT = 2, FORM_COMMIT = 3 };
 
 /* positions in the list of two_phase.c */
 enum two_phase_bug {
@@ -83,7 +84,7 @@ static inline uint16_t two_phase_manager(const struct two_phase *t, uint64_t id)
 }
 /* Whether the outcome is forced by participants, and acknowledged. */
 static inline bool two_phase_acknowledged(const struct two_phase *t, bool commit) {
-    return t->options.form == FORM_NOTHING || (t->options.form == FORM_ABORT && commit);
+    return t->options.form == FORM_NOTHING || t->options.form == (commit ? FORM_ABORT : FORM_COMMIT);
 }
 
 /* two_phase.c */
@@ -95,10 +96,17 @@ void two_phase_timer(struct two_phase *t, const struct two_phase_live *x, int64_
 enum transaction_outcome two_phase_outcome(const struct two_phase *t, uint64_t id);
 void two_phase_remember(struct two_phase *t, uint64_t id, bool commit);
 /* The log. What is noted is written with the next force, whose cookie is (id, term = the entry's kind). */
-enum two_phase_entry { ENTRY_RESERVED = 1, ENTRY_PREPARED = 2, ENTRY_DECIDED = 3, ENTRY_OVER = 4 };
+enum two_phase_entry {
+    ENTRY_RESERVED = 1,
+    ENTRY_PREPARED = 2,
+    ENTRY_DECIDED = 3,
+    ENTRY_OVER = 4,
+    ENTRY_COLLECTING = 5
+};
 void two_phase_log_reserved(struct two_phase *t, uint64_t upto);
 void two_phase_log_prepared(struct two_phase *t, uint64_t id, uint64_t settled, struct bytes data);
 void two_phase_log_decided(struct two_phase *t, uint64_t id, bool commit, const struct member_set *owed);
+void two_phase_log_collecting(struct two_phase *t, uint64_t id, const struct member_set *asked);
 void two_phase_log_over(struct two_phase *t, uint64_t id);
 void two_phase_force(struct two_phase *t, uint64_t id, enum two_phase_entry kind);
 /* The outcome as this node's own: notes, and the answer to whoever proposed it here. */

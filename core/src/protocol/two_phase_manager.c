@@ -5,7 +5,9 @@
  *                +--a no, or the time is up--> abort ----> TELL_ABORT  --all acknowledged, or all have voted--> over
  *
  * A manager that crashes in COLLECT knows nothing of the transaction when it comes back, and answers "abort" to whoever
- * asks: it had not decided, and never will decide otherwise. What it decided to commit is in its log, with those who
+ * asks: it had not decided, and never will decide otherwise. With presumed commit it knows whom it had asked, from a
+ * record that stood before the question, and tells them of the abort until all have acknowledged; of what it does not
+ * know, it answers "commit". What it decided to commit is in its log, with those who
  * have yet to acknowledge. */
 #include "base/check.h"
 #include "protocol/two_phase.h"
@@ -30,6 +32,7 @@ static bool is_over(const struct two_phase_live *x) {
 /* Whether the decision is written before it is spoken. A commit always is, unless nobody changed anything; an abort
  * where it is not presumed, and where a late copy of the first message could begin the transaction anew. */
 static bool decision_is_forced(const struct two_phase *t, const struct two_phase_live *x, bool commit) {
+    if (t->options.form == FORM_COMMIT) return commit;
     if (commit) return x->yes || !members_none(&x->voted);
     if (t->options.form == FORM_PARTICIPANT) return transaction_node(x->id) != t->node;
     return t->options.form == FORM_NOTHING;
@@ -119,6 +122,10 @@ static void collect(struct two_phase *t, struct two_phase_live *x, const struct 
         decide(t, x, false);
         return;
     }
+    if (t->options.form == FORM_COMMIT && !members_none(&x->awaited)) {
+        two_phase_log_collecting(t, x->id, &x->awaited);
+        two_phase_force(t, x->id, ENTRY_COLLECTING);
+    }
     ask_for_votes(t, x, data);
     maybe_commit(t, x);
 }
@@ -207,7 +214,7 @@ static void abort_unheard(struct two_phase *t, uint64_t id) {
     two_phase_decided(t, id, false, 0, false);
 }
 
-/* To a participant that waits, of a transaction that is not live. What is not known was not committed. */
+/* To a participant that waits, of a transaction that is not live: what is presumed, where it is not known. */
 static void answer_late(struct two_phase *t, const struct message *m, uint64_t id) {
     bool elsewhere = transaction_node(id) != t->node;
     if (!elsewhere && transaction_sequence(id) >= t->next) {
@@ -215,7 +222,7 @@ static void answer_late(struct two_phase *t, const struct message *m, uint64_t i
         return;
     }
     if (elsewhere && two_phase_outcome(t, id) == OUTCOME_UNKNOWN) abort_unheard(t, id);
-    two_phase_tell(t, m->from, id, two_phase_outcome(t, id) == OUTCOME_COMMIT, false);
+    two_phase_tell(t, m->from, id, t->options.form == FORM_COMMIT || two_phase_outcome(t, id) == OUTCOME_COMMIT, false);
 }
 
 void two_phase_on_vote(struct two_phase *t, const struct message *m, unsigned place) {

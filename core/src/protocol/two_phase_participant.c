@@ -125,6 +125,8 @@ static void told_again(struct two_phase *t, const struct message *m, uint64_t id
         two_phase_reject(t, m); /* nobody commits without this node's vote */
         return;
     }
+    /* Its coordinator will forget, and then presume a commit: the question, if it is still to come, must find a no. */
+    if (!known && !forgotten && t->options.form == FORM_COMMIT) abort_alone(t, id, true);
     acknowledge(t, m->from, id);
 }
 

@@ -69,7 +69,8 @@ static void live_field(inspect_fn *field, void *context, const struct two_phase_
 
 void two_phase_inspect(const void *state, inspect_fn *field, void *context) {
     const struct two_phase *t = state;
-    static const char *const forms[] = {"presumed-nothing", "presumed-abort", "participant-initiated"};
+    static const char *const forms[] = {"presumed-nothing", "presumed-abort", "participant-initiated",
+                                        "presumed-commit"};
     struct tally n = tally_of(t);
     size_t remembered = 0;
     for (uint16_t i = 0; i < t->member_count; i++) remembered += t->ledgers[i].count;

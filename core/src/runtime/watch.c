@@ -152,7 +152,7 @@ void watch_timer(struct host *h, uint32_t id) {
 
 void watch_clone(struct watch *to, const struct watch *from) {
     *to = *from;
-    to->peers = mem_copy(from->peers, from->count * sizeof *from->peers);
+    to->peers = from->peers ? mem_copy(from->peers, from->count * sizeof *from->peers) : NULL;
     for (uint16_t i = 0; i < to->count; i++) to->peers[i].detector = detector_clone(from->peers[i].detector);
 }
 
