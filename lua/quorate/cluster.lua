@@ -206,13 +206,13 @@ function Cluster:propose_later(value, named)
    return pending.new(self, ticket, results.committed)
 end
 
---- Asks `node` (or any that is up) to have a leader elected, and runs until it knows whom. For the protocols
+--- Asks the node `at` (or any that is up) to have a leader elected, and runs until it knows whom. For the protocols
 --- timestamp, bully and ring. Gives what `propose` gives when it fails.
----@param node integer?
+---@param at integer?
 ---@param named { timeout: number? }?
 ---@return quorate.Elected?, string?, string?
-function Cluster:elect(node, named)
-   local asked, message, name = self:elect_later(node)
+function Cluster:elect(at, named)
+   local asked, message, name = self:elect_later(at)
    if not asked then
       return nil, message, name
    end
@@ -220,10 +220,10 @@ function Cluster:elect(node, named)
 end
 
 --- Asks without running; `result()` gets the outcome.
----@param node integer?
+---@param at integer?
 ---@return quorate.Pending?, string?, string?
-function Cluster:elect_later(node)
-   local ticket, message, name = self:_propose("elect", node)
+function Cluster:elect_later(at)
+   local ticket, message, name = self:_propose("elect", at)
    if not ticket then
       return nil, message, name
    end
