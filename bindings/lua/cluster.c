@@ -296,7 +296,7 @@ static int push_result(lua_State *L, qrt_cluster *c, qrt_status s, const qrt_res
         lua_pushboolean(L, 0);
         return 1;
     }
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 9);
     lua_pushlstring(L, r->data ? (const char *)r->data : "", r->size);
     lua_setfield(L, -2, "answer");
     lua_pushnumber(L, (double)r->latency_ns / 1e9);
@@ -304,6 +304,7 @@ static int push_result(lua_State *L, qrt_cluster *c, qrt_status s, const qrt_res
     set_integer(L, "index", r->index);
     set_integer(L, "term", r->term);
     set_integer(L, "node", r->node);
+    set_integer(L, "leader", r->leader);
     face_push_status(L, r->status, c);
     lua_setfield(L, -3, "status");
     if (r->status < 0)

@@ -206,6 +206,30 @@ function Cluster:propose_later(value, named)
    return pending.new(self, ticket, results.committed)
 end
 
+--- Asks the node `at` (or any that is up) to have a leader elected, and runs until it knows whom. For the protocols
+--- timestamp, bully and ring. Gives what `propose` gives when it fails.
+---@param at integer?
+---@param named { timeout: number? }?
+---@return quorate.Elected?, string?, string?
+function Cluster:elect(at, named)
+   local asked, message, name = self:elect_later(at)
+   if not asked then
+      return nil, message, name
+   end
+   return asked:result(arguments.named(named, "elect", { timeout = true }).timeout)
+end
+
+--- Asks without running; `result()` gets the outcome.
+---@param at integer?
+---@return quorate.Pending?, string?, string?
+function Cluster:elect_later(at)
+   local ticket, message, name = self:_propose("elect", at)
+   if not ticket then
+      return nil, message, name
+   end
+   return pending.new(self, ticket, results.elected)
+end
+
 --- Proposes all values at once and runs until each has ended; in their order. The first that failed decides
 --- what is given, after all have ended; `timeout` counts from the call.
 ---@param values string[]

@@ -35,6 +35,30 @@ function results.committed(result)
    return setmetatable(result, committed)
 end
 
+--- Who leads in which epoch, as the node that was asked came to know it.
+---@class quorate.Elected
+---@field leader integer
+---@field epoch integer
+---@field latency number seconds from the call to the answer
+---@field node integer who was asked
+local elected = {
+   __tostring = function(r)
+      return string.format("n%d leads epoch %d, says n%d after %s", r.leader, r.epoch, r.node,
+         display.seconds(r.latency))
+   end,
+}
+
+--- The outcome of an election; or nil, message, name.
+---@param result table
+---@return quorate.Elected?, string?, string?
+function results.elected(result)
+   if result.status ~= "ok" then
+      return nil, result.message, result.status
+   end
+   return setmetatable({ leader = result.leader, epoch = result.term, latency = result.latency, node = result.node },
+      elected)
+end
+
 --- One property of a check. Of a violation, `text` is the shortest explanation, `event` the number of the
 --- first bad event, `time` when that was, `node` where (above 32768: a client).
 ---@class quorate.Property

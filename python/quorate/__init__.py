@@ -72,7 +72,7 @@ from quorate.node import Node
 from quorate.pending import Pending
 from quorate.plan import Plan
 from quorate.quorum import Quorum, quorum
-from quorate.results import CheckResult, Committed, LoadReport, NodeStatus, Property, Status
+from quorate.results import CheckResult, Committed, Elected, LoadReport, NodeStatus, Property, Status
 from quorate.ring import Balance, Move, Ring, jump, jump_many, maglev, moves, rendezvous_many
 from quorate.seedrun import Decision, Entered, SeedRun
 from quorate.trace import Trace
@@ -96,6 +96,7 @@ __all__ = [
     "ClosedError",
     "Cluster",
     "Committed",
+    "Elected",
     "Comparison",
     "CorruptError",
     "DataError",

@@ -14,9 +14,9 @@ from quorate.errors import ArgumentError, QuorateError, RangeError, WaitTimeout
 from quorate.faults import Faults
 from quorate.machine import MachineFactory, Machines
 from quorate.node import Node
-from quorate.pending import Pending, committed
+from quorate.pending import Pending, committed, elected
 from quorate.progress import Progress
-from quorate.results import Committed, LoadReport
+from quorate.results import Committed, Elected, LoadReport
 from quorate.scripts import Scripts
 from quorate.transactions import Transactions
 from quorate.views import Views
@@ -224,6 +224,17 @@ class Cluster(Faults, Views, Transactions):
         if failed:
             raise failed[0]
         return ended
+
+    def elect(self, node: int | None = None, timeout: float | None = None) -> Elected:
+        """Asks `node` (or any that is up) to have a leader elected, and runs until it knows whom.
+
+        For the protocols timestamp, bully and ring. Raises as `propose` does.
+        """
+        return self.elect_later(node).result(timeout)
+
+    def elect_later(self, node: int | None = None) -> Pending[Elected]:
+        """Asks without running; ``result()`` or ``await`` gets the outcome."""
+        return Pending(self, self.propose_later("elect", node).ticket, elected)
 
     def client(self) -> Client:
         """A client with its own id, links and session; see :class:`quorate.Client`."""

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from quorate._ffi import bytes_at, error_of, ffi, lib, status_name
 from quorate.base import ClusterBase
 from quorate.errors import QuorateError
-from quorate.results import Committed
+from quorate.results import Committed, Elected
 
 T = TypeVar("T")
 Convert = Callable[[Any, QuorateError | None], T]  # a qrt_result, and its error if it ended with one
@@ -97,3 +97,10 @@ def committed(result: Any, error: QuorateError | None) -> Committed:
     answer = bytes_at(result.data, result.size)
     latency = result.latency_ns / 1e9
     return Committed(result.index, result.term, latency, result.node, answer, status_name(result.status))
+
+
+def elected(result: Any, error: QuorateError | None) -> Elected:
+    """The outcome of an election; or the error."""
+    if error is not None:
+        raise error
+    return Elected(result.leader, result.term, result.latency_ns / 1e9, result.node)

@@ -36,6 +36,19 @@ class Committed:
 
 
 @dataclass(frozen=True)
+class Elected:
+    """Who leads in which epoch, as the `node` that was asked came to know it after `latency` seconds."""
+
+    leader: int
+    epoch: int
+    latency: float
+    node: int
+
+    def __str__(self) -> str:
+        return f"n{self.leader} leads epoch {self.epoch}, says n{self.node} after {seconds_text(self.latency)}"
+
+
+@dataclass(frozen=True)
 class Property:
     """One property of a check: its name, what it says, and its verdict ("ok", "violated", "unknown").
 

@@ -93,7 +93,8 @@ static qrt_status parse_scale(struct run_spec *spec, json_t *scale, struct error
     const char *text = json_string_value(scale);
     qrt_status s = text ? option_parse_duration(text, &spec->election_timeout, e) : QRT_EPARSE;
     if (s || spec->election_timeout < 1000 || spec->election_timeout > INT64_C(3600) * 1000000000)
-        return error_set(e, QRT_ERANGE, "the run file's time_scale is a time from a microsecond to an hour, like 150ms");
+        return error_set(e, QRT_ERANGE,
+                         "the run file's time_scale is a time from a microsecond to an hour, like 150ms");
     return QRT_OK;
 }
 

@@ -32,6 +32,7 @@ struct timestamp {
     uint64_t timestamp; /* ns of wall time */
     uint64_t promised;  /* the epoch; to whom: */
     uint16_t vote;
+    bool wanted;    /* somebody wants a leader, and none has been elected since */
     bool asking;    /* for the epoch `promised` */
     bool confirmed; /* our own promise of it is durable */
     bool replied[ELECTION_MEMBERS_MAX], told[ELECTION_MEMBERS_MAX];
@@ -66,7 +67,7 @@ static void promise(struct timestamp *t, uint64_t epoch, uint16_t to) {
 
 static void ask(struct timestamp *t) {
     memset(t->replied, 0, sizeof t->replied);
-    t->asking = true;
+    t->wanted = t->asking = true;
     t->confirmed = false;
     t->base.leader = 0;
     t->best = t->base.node;
@@ -88,7 +89,7 @@ static void give_way(struct timestamp *t) {
 }
 
 static void settle(struct timestamp *t, uint64_t epoch, uint16_t leader) {
-    t->asking = false;
+    t->wanted = t->asking = false;
     t->given_way = 0;
     outbox_timer(t->base.out, TIMER_ASK, INT64_MAX);
     election_decide(&t->base, epoch, leader);
@@ -187,7 +188,7 @@ static void on_timer(struct timestamp *t, uint32_t id) {
         tell_result(t);
     else if (id == TIMER_ASK && t->asking)
         request_all(t);
-    else if (id == TIMER_ASK && t->base.waiting_count)
+    else if (id == TIMER_ASK && t->wanted)
         ask(t);
 }
 
@@ -224,7 +225,7 @@ static void timestamp_step(void *state, const struct event *e, struct outbox *ou
     case EVENT_READ: outbox_reply(out, e->as.read.token, QRT_EUNSUPPORTED, 0); break;
     case EVENT_RECORD: election_recall(&t->base, e->as.record.data, &t->promised, &t->vote); break;
     case EVENT_START:
-        t->timestamp = (uint64_t)e->wall;
+        t->timestamp = e->wall > 0 ? (uint64_t)e->wall : 0;
         election_start(&t->base, e->as.start.how);
         break;
     case EVENT_OPINION: on_opinion(t, e->as.opinion.peer, e->as.opinion.suspected); break;
@@ -258,7 +259,8 @@ static uint64_t timestamp_fingerprint(const void *state) {
     const struct timestamp *t = state;
     uint64_t f = hash_fold(hash_fold(election_fold(&t->base), t->promised), t->timestamp);
     f = hash_fold(f, (uint64_t)t->vote | (uint64_t)t->best << 16 | (uint64_t)t->result_repeats << 32 |
-                         (uint64_t)t->asking << 48 | (uint64_t)t->confirmed << 49 | (uint64_t)t->given_way << 50);
+                         (uint64_t)t->asking << 48 | (uint64_t)t->confirmed << 49 | (uint64_t)t->given_way << 50 |
+                         (uint64_t)t->wanted << 60);
     f = hash_fold(f, t->best_timestamp);
     for (uint16_t i = 0; i < t->base.count; i++) f = hash_fold(f, (uint64_t)t->replied[i] | (uint64_t)t->told[i] << 1);
     return f;
