@@ -74,6 +74,13 @@ def test_a_node_that_takes_no_proposals_says_so():
         assert c.propose("x").answer == b"x"
 
 
+def test_bench():
+    """Single decrees with nothing around them take ten messages each among three, learning included."""
+    (row,) = q.bench("paxos")
+    assert row["unit"] == "decisions/s" and row["value"] > 0
+    assert row["note"] == "10.00 messages a decision, learning included"
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_campaign(protocol: str):
     """Default seeds are clean, make progress, and meet every condition; with jobs as without."""
