@@ -1,4 +1,4 @@
--- Voting in synchronous rounds: the least value wins, even while a voter dies in the middle of its broadcast.
+-- Voting in synchronous rounds: the least value wins, also when a voter dies in the middle of a broadcast.
 local q = require "quorate"
 
 local c <close> = assert(q.cluster { protocol = "floodset", nodes = 5, faults = 2, seed = 4 })

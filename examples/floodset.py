@@ -1,4 +1,4 @@
-"""Voting in synchronous rounds: the least value wins, even while a voter dies in the middle of its broadcast."""
+"""Voting in synchronous rounds: the least value wins, also when a voter dies in the middle of a broadcast."""
 
 import quorate as q
 

@@ -69,9 +69,16 @@ def test_ballots():
 def test_a_node_that_takes_no_proposals_says_so():
     """Roles apart: an acceptor refuses, and names a node that takes proposals."""
     with q.Cluster("paxos", nodes=5, acceptors=3) as c:
-        with pytest.raises(q.NotLeaderError, match="n5 takes no proposals.*propose at n1"):
+        with pytest.raises(q.NotLeaderError, match=r"n5 takes no proposals.*propose at n1"):
             c.propose("x", node=5)
         assert c.propose("x").answer == b"x"
+
+
+def test_bench():
+    """Single decrees with nothing around them take ten messages each among three, learning included."""
+    (row,) = q.bench("paxos")
+    assert row["unit"] == "decisions/s" and row["value"] > 0
+    assert row["note"] == "10.00 messages a decision, learning included"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -84,7 +91,7 @@ def test_campaign(protocol: str):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_run_file_replays_to_the_same_hash(protocol: str):
-    """A run's file holds all that it was: drawn from the seed or read from the file, its trace is the same."""
+    """A run file holds all of a run: drawn from the seed or read from the file, its trace is the same."""
     rows = q.campaign(protocol, range(3, 5)).rows
     for row in rows:
         file = run_file({"protocol": protocol}, int(row["seed"]))

@@ -22,6 +22,7 @@
 #define RAFT_COMMITS 200000u
 #define FLAT_COMMITS 1000000u
 #define LIVE_WARM 300u
+#define PAXOS_DECISIONS 50000u
 #define STORE_RECORDS 4096u /* a round; so that larger groups take no longer */
 
 struct sample {             /* one round */
@@ -128,6 +129,15 @@ static qrt_status run_raft(const struct bench_case *k, struct sample *s, struct 
     return QRT_OK;
 }
 
+static qrt_status run_paxos(const struct bench_case *k, struct sample *s, struct error *e) {
+    uint64_t messages;
+    (void)e;
+    s->baseline = per_second(SCHEDULE_EVENTS, bench_bare_loop(64, SCHEDULE_EVENTS));
+    s->value = per_second(k->commits, bench_paxos_decisions(k->commits, &messages));
+    s->extra = (double)messages / k->commits;
+    return QRT_OK;
+}
+
 /* ---- the store ---- */
 
 static qrt_status run_store(const struct bench_case *k, struct sample *s, struct error *e) {
@@ -230,6 +240,7 @@ static const struct bench_case cases[] = {
     {"sim", "raft/n3-w1-checked",  "messages/s", 0, 3, 1,  true,  RAFT_COMMITS, run_raft, "messages a commit"},
     {"sim", "raft/n5-w64",         "messages/s", 0, 5, 64, false, RAFT_COMMITS, run_raft, "messages a commit"},
     {"sim", "raft/n3-w1-flat",     "messages/s", 0, 3, 1,  true,  FLAT_COMMITS, run_raft, "speed over the last 100,000 of 1,000,000 entries to that over the first 100,000"},
+    {"paxos", "paxos/n3",          "decisions/s", 0, 3, 1, false, PAXOS_DECISIONS, run_paxos, "messages a decision, learning included"},
     {"store", "store/group-1",     "records/s",  1,   0, 0, false, 0, run_store, ""},
     {"store", "store/group-16",    "records/s",  16,  0, 0, false, 0, run_store, ""},
     {"store", "store/group-64",    "records/s",  64,  0, 0, false, 0, run_store, ""},
@@ -254,16 +265,16 @@ static void keep_memory(void) {
 struct bench *bench_new(const char *name, struct error *e) {
     keep_memory();
     struct bench *b = mem_zero(1, sizeof *b);
-    const char *known[CASES + 3] = {"sim", "store", "live"};
+    const char *known[CASES + 4] = {"sim", "paxos", "store", "live"};
     for (size_t i = 0; i < CASES; i++) {
-        known[i + 3] = cases[i].name;
+        known[i + 4] = cases[i].name;
         if (!strcmp(cases[i].name, name) || !strcmp(cases[i].group, name)) b->cases[b->count++] = &cases[i];
     }
     b->results = json_array();
     if (b->count) return b;
-    const char *nearest = option_nearest(name, known, CASES + 3);
+    const char *nearest = option_nearest(name, known, CASES + 4);
     error_set(e, QRT_ENOTFOUND, "there is no benchmark '%s'%s%s%s", name,
-              nearest ? "; did you mean '" : "; there are sim, store and live", nearest ? nearest : "",
+              nearest ? "; did you mean '" : "; there are sim, paxos, store and live", nearest ? nearest : "",
               nearest ? "'?" : "");
     bench_free(b);
     return NULL;
