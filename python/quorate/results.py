@@ -45,7 +45,8 @@ class Elected:
     node: int
 
     def __str__(self) -> str:
-        return f"n{self.leader} leads epoch {self.epoch}, says n{self.node} after {seconds_text(self.latency)}"
+        after = seconds_text(self.latency)
+        return f"n{self.leader} leads epoch {self.epoch}, says n{self.node} after {after}"
 
 
 @dataclass(frozen=True)
