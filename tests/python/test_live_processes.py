@@ -131,9 +131,12 @@ def test_faults_are_what_the_system_knows_them_by():
         assert c.check().verdict == "ok"
 
 
-@pytest.mark.parametrize("protocol", [str(p["name"]) for p in q.protocols()])
+ANSWERING = [str(p["name"]) for p in q.protocols() if p["name"] != "null"]  # null only passes messages on
+
+
+@pytest.mark.parametrize("protocol", ANSWERING)
 def test_every_protocol_runs_in_processes(protocol: str):
-    """With its options, a failure detector and a quorum rule handed over, one node killed and started again."""
+    """With its options, detector and quorum rule handed over, and a node killed and started again."""
     cluster("tcp").close()
     options = {"quorum": "flexible:3,2"} if protocol in ("raft", "paxos") else {}
     with q.Cluster(
