@@ -511,7 +511,8 @@ static void play(struct world *w) {
 
 static struct world *world_new(uint64_t seed, enum mistake mistake) {
     static const uint16_t members[] = {1, 2, 3, 4, 5};
-    struct check_config config = {.members = members, .member_count = NODES, .fixed_members = true, .judged_by = "raft"};
+    struct check_config config = {
+        .members = members, .member_count = NODES, .fixed_members = true, .judged_by = "raft"};
     struct world *w = mem_zero(1, sizeof *w);
     w->random = random_stream(seed, 1, RANDOM_PROTOCOL);
     w->mistake = mistake;

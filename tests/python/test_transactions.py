@@ -26,7 +26,10 @@ def test_commit_and_abort():
         assert "2 transactions: 1 committed, 1 aborted" in str(verdict)
 
 
-@pytest.mark.parametrize("form", ["presumed-nothing", "presumed-abort", "presumed-commit", "participant-initiated"])
+FORMS = ["presumed-nothing", "presumed-abort", "presumed-commit", "participant-initiated"]
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_blocking_is_named_and_measured(form: str):
     """Its coordinator dies after the votes: the participants wait for it, and the result says so."""
     with q.Cluster("2pc", nodes=3, seed=1, form=form, delay="1ms", delay_kind="constant") as c:
@@ -63,7 +66,7 @@ def test_three_phase_commit_does_not_block():
 
 def test_three_phase_commit_is_split_by_a_partition():
     """Outside of its fault model: a seed finds it, and the broken assumption is named."""
-    result = q.campaign("3pc", seeds=30, outside=True, jobs=1)
+    result = q.campaign("3pc", seeds=100, outside=True, jobs=1)
     assert result.properties["atomicity"] > 0
     assert not q.fault_model("3pc")["partition"] and q.fault_model("3pc")["synchrony"]
 

@@ -219,8 +219,8 @@ struct protocol {
     unsigned quorum_needs; /* enum quorum_need: what its safety needs of them */
     /* How many of the members decide, the last ones: the nodes of its quorums. NULL: all. */
     uint16_t (*voters)(const void *options, uint16_t members);
-    bool leaderless;       /* every member takes proposals, and there may be no leader at all */
-    bool values;           /* it decides values and runs no machine: clients propose, and are told what was decided */
+    bool leaderless; /* every member takes proposals, and there may be no leader at all */
+    bool values;     /* it decides values and runs no machine: clients propose, and are told what was decided */
     struct option_table options;
     size_t options_size;
     const struct fault_model *model;
