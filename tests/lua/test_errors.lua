@@ -52,7 +52,7 @@ function TestErrors:test_options()
    raises("options are named", function()
       q.cluster "raft"
    end)
-   raises("a protocol is text, not a table", made { protocol = {} })
+   raises("a protocol has at least one of on_start", made { protocol = {} })
    raises("zero byte", made { protocol = "ra\0ft" })
 end
 
