@@ -426,7 +426,7 @@ static void crash(struct process *p, struct order *o) {
 static void set_clock(struct live *l, uint16_t node, struct order *o) {
     struct process *p = process_of(l, node);
     pthread_mutex_lock(&l->fault_mutex);
-    buffer_append(&o->data, l->fault_log.data + p->told, l->fault_log.size - p->told);
+    if (p->told < l->fault_log.size) buffer_append(&o->data, l->fault_log.data + p->told, l->fault_log.size - p->told);
     p->told = l->fault_log.size;
     pthread_mutex_unlock(&l->fault_mutex);
     bool alive = order_send(p, o, true);
