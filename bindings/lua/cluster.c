@@ -225,6 +225,12 @@ static int cluster_propose(lua_State *L) {
     return push_ticket(L, c, qrt_cluster_propose(c, node, (const uint8_t *)data, size, &ticket), &ticket);
 }
 
+static int cluster_elect(lua_State *L) {
+    qrt_cluster *c = self_handle(L);
+    uint64_t ticket = 0;
+    return push_ticket(L, c, qrt_cluster_elect(c, face_node(L, 2), &ticket), &ticket);
+}
+
 static int cluster_propose_many(lua_State *L) {
     qrt_cluster *c = self_handle(L);
     uint64_t first = 0;
@@ -446,6 +452,7 @@ static const luaL_Reg methods[] = {
     {"_step", cluster_step},
     {"_leader", cluster_leader},
     {"_propose", cluster_propose},
+    {"_elect", cluster_elect},
     {"_propose_many", cluster_propose_many},
     {"_transact", cluster_transact},
     {"_transaction_await", cluster_transaction_await},

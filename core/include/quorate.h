@@ -343,6 +343,9 @@ typedef struct qrt_result {
 /* Proposes bytes (copied) at a node; 0: at the leader, as soon as there is one. The ticket is awaited below. */
 QRT_API qrt_status qrt_cluster_propose(qrt_cluster *c, uint16_t node, const uint8_t *data, size_t size,
                                        uint64_t *ticket);
+/* Asks a node (0: any that is up) to have a leader elected, of protocols that elect: timestamp, bully, ring. The result's
+ * leader and term (epoch) say whom. QRT_EUNSUPPORTED from others. */
+QRT_API qrt_status qrt_cluster_elect(qrt_cluster *c, uint16_t node, uint64_t *ticket);
 /* `count` values in one crossing: data is their concatenation, sizes their lengths; tickets are first .. first+count-1. */
 QRT_API qrt_status qrt_cluster_propose_many(qrt_cluster *c, uint16_t node, const uint8_t *data, const uint32_t *sizes,
                                             size_t count, uint64_t *first);

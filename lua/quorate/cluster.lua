@@ -223,7 +223,7 @@ end
 ---@param at integer?
 ---@return quorate.Pending?, string?, string?
 function Cluster:elect_later(at)
-   local ticket, message, name = self:_propose("elect", at)
+   local ticket, message, name = self:_elect(at)
    if not ticket then
       return nil, message, name
    end

@@ -1,4 +1,5 @@
 --- What protocols cost, side by side.
+local arguments = require "quorate.arguments"
 local core = require "quorate.core"
 local display = require "quorate.display"
 local plan = require "quorate.plan"
@@ -56,6 +57,9 @@ local known = { nodes = true, seed = true, clients = true, operations = true }
 ---@param given table
 ---@return quorate.Comparison?, string?, string?
 return function(given)
+   if #given == 0 then
+      arguments.misuse "a comparison needs at least one protocol"
+   end
    local spec, options = {}, {}
    for name, value in pairs(given) do
       if known[name] then

@@ -228,13 +228,15 @@ class Cluster(Faults, Views, Transactions):
     def elect(self, node: int | None = None, timeout: float | None = None) -> Elected:
         """Asks `node` (or any that is up) to have a leader elected, and runs until it knows whom.
 
-        For the protocols timestamp, bully and ring. Raises as `propose` does.
+        For the protocols timestamp, bully and ring; UnsupportedError from others. Raises as `propose` does.
         """
         return self.elect_later(node).result(timeout)
 
     def elect_later(self, node: int | None = None) -> Pending[Elected]:
         """Asks without running; ``result()`` or ``await`` gets the outcome."""
-        return Pending(self, self.propose_later("elect", node).ticket, elected)
+        ticket = ffi.new("uint64_t *")
+        self._call(lib.qrt_cluster_elect, node_id(node), ticket)
+        return Pending(self, int(ticket[0]), elected)
 
     def client(self) -> Client:
         """A client with its own id, links and session; see :class:`quorate.Client`."""

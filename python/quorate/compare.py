@@ -9,6 +9,7 @@ from typing import Any
 from quorate._ffi import encode, lib, library_text
 from quorate.campaigns import list_plan
 from quorate.display import html_table, text_table
+from quorate.errors import ArgumentError
 from quorate.plan import Plan
 from quorate.progress import Progress
 
@@ -92,9 +93,12 @@ def compare(
     if plan is not None:
         spec["plan"] = list_plan(plan)
     spec["options"] = {name: str(value) for name, value in options.items()}
+    names = list(protocols)
+    if not names:
+        raise ArgumentError("a comparison needs at least one protocol")
     result = Comparison()
     with Progress("compare", unit="protocols") as progress:
-        for name in protocols:
+        for name in names:
             wanted = encode(json.dumps({**spec, "protocol": name}))
             result[name] = json.loads(library_text(lib.qrt_compare(wanted)))
             progress.update(len(result))

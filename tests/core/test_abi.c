@@ -496,8 +496,33 @@ static void test_abi_a_trace_outlives_its_cluster(void **unused) {
     assert_null(t);
 }
 
+/* The verbs of single systems, as C has them. */
+static void test_abi_elects_and_compares(void **unused) {
+    (void)unused;
+    qrt_option options[] = {{"nodes", "3"}};
+    qrt_cluster *c = NULL;
+    qrt_result r = {0};
+    uint64_t ticket = 0;
+    assert_int_equal(qrt_cluster_new(&c, "bully", options, 1, NULL), QRT_OK);
+    assert_int_equal(qrt_cluster_elect(c, 1, &ticket), QRT_OK);
+    while (qrt_cluster_await(c, ticket, INT64_C(5000000000), &r) == QRT_MORE) continue;
+    assert_int_equal(r.status, QRT_OK);
+    assert_int_equal(r.leader, 3); /* the highest id */
+    qrt_cluster_free(&c);
+    assert_int_equal(qrt_cluster_new(&c, "raft", options, 1, NULL), QRT_OK);
+    assert_int_equal(qrt_cluster_elect(c, 1, &ticket), QRT_EUNSUPPORTED);
+    assert_non_null(strstr(qrt_last_error(c), "raft has no elections to ask for"));
+    qrt_cluster_free(&c);
+    assert_non_null(
+        strstr(qrt_compare("{\"protocol\": \"raft\", \"nodes\": 3, \"operations\": 20}"), "\"delays\": 2.0"));
+    assert_null(qrt_compare("{\"protocol\": \"raft\", \"nodes\": }"));
+    assert_non_null(strstr(qrt_last_error(NULL), "line 1, column"));
+    assert_null(qrt_compare(NULL));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_abi_elects_and_compares),
         cmocka_unit_test(test_abi_refuses_bad_options),
         cmocka_unit_test(test_abi_refuses_malformed_texts),
         cmocka_unit_test(test_abi_refuses_malformed_histories),

@@ -115,7 +115,7 @@ static void test_quorum_refuses_what_is_not_safe(void **unused) {
     refused("raft", "weighted:1,1", "6");
     refused("raft", "most", "most");
     refused("paxos", "flexible:2,2", "meet");
-    refused("null", "all", "does not decide by quorums");
+    refused("null", "all", "takes no rule of quorums");
 }
 
 /* A reached number and a vote agree with the rule's sets, whatever the rule. */

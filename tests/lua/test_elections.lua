@@ -36,6 +36,15 @@ function TestElections:test_errors()
    lu.assertErrorMsgContains("timout", function() c:elect(3, { timout = 1 }) end)
 end
 
+function TestElections:test_only_protocols_that_elect_are_asked_to()
+   local c <close> = q.cluster { protocol = "raft", nodes = 3 }
+   lu.assertErrorMsgContains("here wait for the leader", function() assert(c:elect()) end)
+   lu.assertErrorMsgContains("faults=5 needs 6 nodes", function()
+      assert(q.cluster { protocol = "floodset", nodes = 2, faults = 5 })
+   end)
+   lu.assertErrorMsgContains("at least one protocol", function() assert(q.compare {}) end)
+end
+
 -- What an early answer loses is told with the check, and is no violation.
 function TestElections:test_primary_backup_lost_window()
    local c <close> = q.cluster { protocol = "primary-backup", nodes = 3, seed = 5, mode = "async",

@@ -34,3 +34,5 @@ def test_errors():
         q.compare(["raft"], prevote=True)
     with pytest.raises(q.RangeError, match="nodes must be a whole number"):
         q.compare(["raft"], nodes=0)
+    with pytest.raises(q.ArgumentError, match="at least one protocol"):
+        q.compare([])

@@ -49,6 +49,25 @@ def test_what_elect_raises():
             c.elect(3, timeout=1.0)
 
 
+def test_only_protocols_that_elect_are_asked_to():
+    with q.Cluster("raft", nodes=3) as c, pytest.raises(q.UnsupportedError, match="here wait for the leader"):
+        c.elect()
+    with q.Cluster("2pc", nodes=3) as c, pytest.raises(q.UnsupportedError, match="timestamp, bully and ring"):
+        c.elect()
+
+
+def test_options_must_fit_the_nodes():
+    """Options that are each in range may ask for more nodes than there are: refused, with the arithmetic."""
+    with pytest.raises(q.RangeError, match="faults=5 needs 6 nodes, there are 2"):
+        q.Cluster("floodset", nodes=2, faults=5)
+    with pytest.raises(q.RangeError, match="acceptors=9 needs as many nodes, there are 3"):
+        q.Cluster("paxos", nodes=3, acceptors=9)
+    with pytest.raises(q.RangeError, match="there are 2 of 5"):
+        q.Cluster("paxos", nodes=5, acceptors=3, proposers=3)
+    with pytest.raises(q.RangeError, match="there is no node 7 to be the manager"):
+        q.Cluster("2pc", nodes=3, form="participant-initiated", manager=7)
+
+
 def test_values_have_no_client_of_a_store():
     """There is no machine: the store's operations are refused, with the reason."""
     with q.Cluster("bully", nodes=3, seed=1) as c, pytest.raises(q.QuorateError):

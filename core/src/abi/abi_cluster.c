@@ -151,6 +151,13 @@ QRT_API qrt_status qrt_cluster_propose(qrt_cluster *c, uint16_t node, const uint
     LEAVE(c, cluster_propose(c->cluster, node, bytes_of(data, size), ticket, &c->handle.error));
 }
 
+QRT_API qrt_status qrt_cluster_elect(qrt_cluster *c, uint16_t node, uint64_t *ticket) {
+    ENTER(c);
+    if (!ticket) return missing(c, "ticket");
+    cluster_check_reset(c->cluster);
+    LEAVE(c, cluster_elect(c->cluster, node, ticket, &c->handle.error));
+}
+
 QRT_API qrt_status qrt_cluster_propose_many(qrt_cluster *c, uint16_t node, const uint8_t *data, const uint32_t *sizes,
                                             size_t count, uint64_t *first) {
     ENTER(c);

@@ -157,14 +157,10 @@ QRT_API const char *qrt_trace_svg(qrt_trace *t, uint64_t around) {
     return buffer_text(&t->svg);
 }
 
-static bool holds_quorum(const void *rule, const uint64_t acceptors[2]) {
-    return quorum_rule_met(rule, QUORUM_WRITE, acceptors);
-}
-
 QRT_API const char *qrt_trace_ballots(qrt_trace *t) {
     if (handle_enter(t ? &t->handle : NULL, HANDLE_TRACE)) return NULL;
     struct ballots b;
-    ballots_init(&b, t->nodes, holds_quorum, &t->quorum);
+    ballots_init(&b, t->nodes, quorum_rule_writes, &t->quorum);
     for (size_t i = 0; i < t->columns.count; i++) ballots_event(&b, trace_at(&t->trace, t->columns.first + i));
     buffer_clear(&t->ballots);
     ballots_print(&b, &t->ballots);

@@ -15,10 +15,6 @@ static struct trace_sink sink_of(struct cluster *c) {
     return c->checkers ? checkers_sink(c->checkers) : (struct trace_sink){0};
 }
 
-static bool holds_quorum(const void *rule, const uint64_t members[2]) {
-    return quorum_rule_met(rule, QUORUM_WRITE, members);
-}
-
 static const char *judged_by(const struct cluster *c) {
     const struct protocol *p = c->config.protocol;
     return p->judged_as ? p->judged_as(c->protocol_options) : p->judged_by;
@@ -36,7 +32,7 @@ static void new_checkers(struct cluster *c) {
     c->checkers = checkers_new(&(struct check_config){.members = members,
                                                       .member_count = n,
                                                       .fixed_members = true,
-                                                      .quorum = holds_quorum,
+                                                      .quorum = quorum_rule_writes,
                                                       .rule = &c->config.quorum,
                                                       .rule_size = sizeof c->config.quorum,
                                                       .judged_by = judged_by(c)});
@@ -96,6 +92,8 @@ static qrt_status set_options(struct cluster *c, const struct setting *settings,
         return error_set(e, QRT_EINVAL,
                          "transport=ipc and transport=tcp make the nodes of a live cluster processes: they need "
                          "runtime=live");
+    const struct protocol *p = c->config.protocol;
+    if (p->fits && p->fits(c->protocol_options, (uint16_t)c->config.options.nodes, e)) return e->status;
     if (c->config.options.disk == DISK_FOLDER && !*c->config.options.data)
         return error_set(e, QRT_EINVAL, "disk=folder needs data=, the folder to put the nodes' data into");
     return QRT_OK;
@@ -106,7 +104,7 @@ static qrt_status set_quorum(struct cluster *c, struct error *e) {
     const char *text = c->config.options.quorum;
     uint32_t nodes = (uint32_t)c->config.options.nodes;
     if (!p->votes && strcmp(text, "majority"))
-        return error_set(e, QRT_EUNSUPPORTED, "%s does not decide by quorums: leave quorum=%s out", p->name, text);
+        return error_set(e, QRT_EUNSUPPORTED, "%s takes no rule of quorums: leave quorum=%s out", p->name, text);
     if (p->voters) nodes = p->voters(c->protocol_options, (uint16_t)nodes);
     qrt_status s = quorum_rule_parse(text, nodes, &c->config.quorum, e);
     return s ? s : quorum_rule_validate(&c->config.quorum, p->quorum_needs, e);
@@ -330,6 +328,12 @@ qrt_status cluster_propose(struct cluster *c, uint16_t node, struct bytes data, 
     return QRT_OK;
 }
 
+qrt_status cluster_elect(struct cluster *c, uint16_t node, uint64_t *ticket, struct error *e) {
+    if (c->config.protocol->elects) return cluster_propose(c, node, bytes_text("elect"), ticket, e);
+    return error_set(e, QRT_EUNSUPPORTED, "%s has no elections to ask for; timestamp, bully and ring have%s",
+                     c->config.protocol->name, c->config.protocol->leaderless ? "" : ", here wait for the leader");
+}
+
 qrt_status cluster_submit(struct cluster *c, uint16_t client, uint8_t operation, struct bytes command, uint64_t *ticket,
                           struct error *e) {
     uint64_t inner = 0;
@@ -357,10 +361,12 @@ static void say_refusal(const struct ticket *t, bool leaderless, struct error *e
         error_set(e, t->status, "n%u does not lead and knows of no leader", t->node);
 }
 
-static void say_result(const struct ticket *t, bool leaderless, struct error *e) {
-    bool client = t->node > QRT_CLIENT;
+static void say_result(const struct ticket *t, const struct protocol *p, struct error *e) {
+    bool client = t->node > QRT_CLIENT, leaderless = p->leaderless;
     if (t->status == QRT_OK) return;
-    if (t->status == QRT_EUNKNOWN && client)
+    if (t->status == QRT_EUNSUPPORTED && client && p->values)
+        error_set(e, t->status, "%s decides values and runs no state machine: propose instead", p->name);
+    else if (t->status == QRT_EUNKNOWN && client)
         error_set(e, t->status,
                   "the operation of client %u was sent but not answered: it may or may not have been executed",
                   t->node - QRT_CLIENT);
@@ -395,7 +401,7 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     if (!t.done || !p->inner) return QRT_MORE;
     int64_t latency = t.answered - p->made;
     *result = (qrt_result){t.status, t.node, t.leader, t.term, t.index, latency, data.data, data.size};
-    say_result(&t, c->config.protocol->leaderless, e);
+    say_result(&t, c->config.protocol, e);
     return QRT_OK;
 }
 

@@ -62,6 +62,8 @@ qrt_status cluster_leader(struct cluster *c, uint16_t *node, struct error *e);
 void cluster_no_leader(struct cluster *c, char *out, size_t size);
 
 qrt_status cluster_propose(struct cluster *c, uint16_t node, struct bytes data, uint64_t *ticket, struct error *e);
+/* Asks a node, or any, for an election. */
+qrt_status cluster_elect(struct cluster *c, uint16_t node, uint64_t *ticket, struct error *e);
 qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int64_t slice_ns, qrt_result *result,
                          struct error *e);
 qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result, struct error *e);

@@ -23,8 +23,10 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "protocol/instances.h"
+#include "protocol/members.h"
 #include "protocol/protocol.h"
 #include "protocol/quorum.h"
+#include "protocol/view.h"
 
 #define MEMBERS_MAX 128
 #define VALUE_MAX (512u * 1024u)
@@ -88,9 +90,7 @@ static size_t quorum_of(const struct benor *b) {
     return quorum_majority(b->count);
 }
 static int slot_of(const struct benor *b, uint16_t node) {
-    for (uint16_t i = 0; i < b->count; i++)
-        if (b->members[i] == node) return i;
-    return -1;
+    return members_slot(b->members, b->count, node);
 }
 static struct bytes value_at(const struct benor *b, uint16_t place) {
     return place == NOTHING ? (struct bytes){0} : bytes_of(b->pool[place].data, b->pool[place].size);
@@ -572,41 +572,24 @@ static int benor_describe(const void *state, char *out, size_t size) {
         buffer_printf(&text, ", instance %" PRIu64 " in round %" PRIu32 " %s, %u values, %" PRIu32 " tosses",
                       b->instance, round_of(b->step), b->step & 1 ? "suggesting" : "reporting", b->pool_count,
                       b->tosses);
-    size_t length = text.size < size ? text.size : size ? size - 1 : 0;
-    memcpy(out, text.data, length);
-    if (size) out[length] = 0;
-    buffer_free(&text);
-    return (int)length;
-}
-
-static void field_u64(inspect_fn *field, void *context, const char *name, uint64_t value) {
-    struct buffer text = {0};
-    buffer_printf(&text, "%" PRIu64, value);
-    field(context, name, buffer_text(&text));
-    buffer_free(&text);
+    return view_finish(&text, out, size);
 }
 
 static void benor_inspect(const void *state, inspect_fn *field, void *context) {
     const struct benor *b = state;
     field(context, "recovering", b->recovering ? "true" : "false");
     field(context, "phase", !b->step ? "idle" : b->step & 1 ? "suggesting" : "reporting");
-    field_u64(field, context, "known", b->instances.known);
-    field_u64(field, context, "instance", b->instance);
-    field_u64(field, context, "round", round_of(b->step));
-    field_u64(field, context, "values", b->pool_count);
-    field_u64(field, context, "tosses", b->tosses);
-    field_u64(field, context, "waiting", b->waiting_count);
-    field_u64(field, context, "decided", b->decided_here);
-    field_u64(field, context, "rounds", b->rounds_total);
+    view_number(field, context, "known", b->instances.known);
+    view_number(field, context, "instance", b->instance);
+    view_number(field, context, "round", round_of(b->step));
+    view_number(field, context, "values", b->pool_count);
+    view_number(field, context, "tosses", b->tosses);
+    view_number(field, context, "waiting", b->waiting_count);
+    view_number(field, context, "decided", b->decided_here);
+    view_number(field, context, "rounds", b->rounds_total);
 }
 
-#define HOLDS(fact)                                                                          \
-    do {                                                                                     \
-        if (!(fact)) {                                                                       \
-            error_set(e, QRT_EINTERNAL, "benor, node %u: %s does not hold", b->node, #fact); \
-            return false;                                                                    \
-        }                                                                                    \
-    } while (0)
+#define HOLDS(fact) VIEW_HOLDS(e, "benor", b->node, fact)
 
 static bool benor_invariants(const void *state, struct error *e) {
     const struct benor *b = state;

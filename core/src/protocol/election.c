@@ -1,5 +1,6 @@
 /* Elections: the part that the protocols share. See election.h. */
 #include "protocol/election.h"
+#include "protocol/view.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -28,9 +29,7 @@ void election_clone(struct election *to, const struct election *from) {
 }
 
 int election_slot(const struct election *e, uint16_t node) {
-    for (uint16_t i = 0; i < e->count; i++)
-        if (e->members[i] == node) return i;
-    return -1;
+    return members_slot(e->members, e->count, node);
 }
 
 void election_set_role(struct election *e, uint8_t role, uint64_t epoch) {
@@ -117,37 +116,21 @@ static const char *role_name(uint8_t role) {
     return role < sizeof names / sizeof *names ? names[role] : "?";
 }
 
-static int finish(struct buffer *text, char *out, size_t size) {
-    size_t length = text->size < size ? text->size : size ? size - 1 : 0;
-    if (length) memcpy(out, text->data, length);
-    if (size) out[length] = 0;
-    buffer_free(text);
-    return (int)length;
-}
-
 int election_describe(const void *state, char *out, size_t size) {
     const struct election *e = state;
     struct buffer text = {0};
     buffer_printf(&text, "n%u %s, epoch %" PRIu64, e->node, role_name(e->role), e->epoch);
     if (e->leader && e->leader != e->node) buffer_printf(&text, " of n%u", e->leader);
-    return finish(&text, out, size);
-}
-
-static void field_u64(inspect_fn *field, void *context, const char *name, uint64_t value) {
-    char text[24];
-    struct buffer b = {0};
-    buffer_printf(&b, "%" PRIu64, value);
-    finish(&b, text, sizeof text);
-    field(context, name, text);
+    return view_finish(&text, out, size);
 }
 
 void election_inspect(const void *state, inspect_fn *field, void *context) {
     const struct election *e = state;
     field(context, "role", role_name(e->role));
-    field_u64(field, context, "epoch", e->epoch);
-    field_u64(field, context, "leader", e->leader);
-    field_u64(field, context, "seen", e->seen);
-    field_u64(field, context, "waiting", e->waiting_count);
+    view_number(field, context, "epoch", e->epoch);
+    view_number(field, context, "leader", e->leader);
+    view_number(field, context, "seen", e->seen);
+    view_number(field, context, "waiting", e->waiting_count);
 }
 
 uint64_t election_fold(const struct election *e) {

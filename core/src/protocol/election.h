@@ -11,6 +11,7 @@
 #define PROTOCOL_ELECTION_H
 
 #include "base/hash.h"
+#include "protocol/members.h"
 #include "protocol/protocol.h"
 #include "protocol/quorum.h"
 

@@ -241,6 +241,7 @@ const struct protocol protocol_bully = {
     .sometimes = "election-concurrent switch-over crashed-in-step unsynced-lost sent-to-dead leader-crashed",
     .leaderless = true,
     .values = true,
+    .elects = true,
     .options = {"bully", option_specs},
     .options_size = sizeof(struct bully_options),
     .model = &model,

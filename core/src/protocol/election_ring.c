@@ -341,6 +341,7 @@ const struct protocol protocol_ring = {
     .sometimes = "election-concurrent switch-over crashed-in-step unsynced-lost sent-to-dead leader-crashed",
     .leaderless = true,
     .values = true,
+    .elects = true,
     .options = {"ring", option_specs},
     .options_size = sizeof(struct ring_options),
     .model = &model,

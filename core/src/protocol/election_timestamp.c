@@ -306,6 +306,7 @@ const struct protocol protocol_timestamp = {
                  "message-lost corrupt-rejected sent-to-dead leader-crashed leader-deposed outcome-unknown",
     .leaderless = true,
     .values = true,
+    .elects = true,
     .options = {"timestamp", option_specs},
     .options_size = sizeof(struct timestamp_options),
     .model = &model,

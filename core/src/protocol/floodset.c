@@ -20,8 +20,10 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "protocol/instances.h"
+#include "protocol/members.h"
 #include "protocol/protocol.h"
 #include "protocol/rounds.h"
+#include "protocol/view.h"
 
 #define MEMBERS_MAX 128
 #define VALUE_MAX (512u * 1024u)
@@ -70,9 +72,7 @@ static struct bytes bytes_in(const struct buffer *b) {
 }
 
 static int slot_of(const struct floodset *s, uint16_t node) {
-    for (uint16_t i = 0; i < s->count; i++)
-        if (s->members[i] == node) return i;
-    return -1;
+    return members_slot(s->members, s->count, node);
 }
 
 static void send_all(struct floodset *s, struct message *m, uint64_t term, uint64_t index) {
@@ -385,39 +385,22 @@ static int floodset_describe(const void *state, char *out, size_t size) {
     if (running)
         buffer_printf(&text, ", instance %" PRIu64 " in round %" PRIu32 " of %" PRIu32, running,
                       s->runs[running % RUNS].rounds.round, rounds_wanted(s));
-    size_t length = text.size < size ? text.size : size ? size - 1 : 0;
-    memcpy(out, text.data, length);
-    if (size) out[length] = 0;
-    buffer_free(&text);
-    return (int)length;
-}
-
-static void field_u64(inspect_fn *field, void *context, const char *name, uint64_t value) {
-    struct buffer text = {0};
-    buffer_printf(&text, "%" PRIu64, value);
-    field(context, name, buffer_text(&text));
-    buffer_free(&text);
+    return view_finish(&text, out, size);
 }
 
 static void floodset_inspect(const void *state, inspect_fn *field, void *context) {
     const struct floodset *s = state;
     uint64_t running = under_way(s);
     field(context, "listening", s->listening ? "true" : "false");
-    field_u64(field, context, "takes_part_from", s->base);
-    field_u64(field, context, "begun", s->highest);
-    field_u64(field, context, "instance", running);
-    field_u64(field, context, "round", running ? s->runs[running % RUNS].rounds.round : 0);
-    field_u64(field, context, "rounds", rounds_wanted(s));
-    field_u64(field, context, "waiting", s->waiting_count);
+    view_number(field, context, "takes_part_from", s->base);
+    view_number(field, context, "begun", s->highest);
+    view_number(field, context, "instance", running);
+    view_number(field, context, "round", running ? s->runs[running % RUNS].rounds.round : 0);
+    view_number(field, context, "rounds", rounds_wanted(s));
+    view_number(field, context, "waiting", s->waiting_count);
 }
 
-#define HOLDS(fact)                                                                             \
-    do {                                                                                        \
-        if (!(fact)) {                                                                          \
-            error_set(e, QRT_EINTERNAL, "floodset, node %u: %s does not hold", s->node, #fact); \
-            return false;                                                                       \
-        }                                                                                       \
-    } while (0)
+#define HOLDS(fact) VIEW_HOLDS(e, "floodset", s->node, fact)
 
 static bool floodset_invariants(const void *state, struct error *e) {
     const struct floodset *s = state;
@@ -433,6 +416,14 @@ static bool floodset_invariants(const void *state, struct error *e) {
     return true;
 }
 #undef HOLDS
+
+static qrt_status floodset_fits(const void *options, uint16_t members, struct error *e) {
+    long long faults = ((const struct floodset_options *)options)->faults;
+    if (faults < members) return QRT_OK;
+    return error_set(e, QRT_ERANGE,
+                     "floodset stands fewer crashes than it has nodes: faults=%lld needs %lld nodes, there are %u",
+                     faults, faults + 1, members);
+}
 
 /* clang-format off */
 #define OPTION(name, type, low, high, standard, help) \
@@ -470,6 +461,7 @@ const struct protocol protocol_floodset = {
     .summary = "the minimum value by flooding in synchronous rounds (Lynch 1996, section 6.2)",
     .options = {"floodset", option_specs},
     .options_size = sizeof(struct floodset_options),
+    .fits = floodset_fits,
     .model = &model,
     .bugs = bugs,
     .create = floodset_create,

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "protocol/protocol.h"
+#include "protocol/view.h"
 
 struct null {
     uint16_t node, next;
@@ -91,11 +92,7 @@ static int null_describe(const void *state, char *out, size_t size) {
     const struct null *n = state;
     struct buffer text = {0};
     buffer_printf(&text, "n%u has seen %" PRIu64 " pings", n->node, n->seen);
-    size_t length = text.size < size ? text.size : size ? size - 1 : 0;
-    memcpy(out, text.data, length);
-    if (size) out[length] = 0;
-    buffer_free(&text);
-    return (int)length;
+    return view_finish(&text, out, size);
 }
 
 static void null_inspect(const void *state, inspect_fn *field, void *context) {

@@ -14,11 +14,7 @@ enum paxos_record { RECORD_ACCEPTOR = 1, RECORD_DECISION = 2, RECORD_RECOVERING 
 #define RECORD_DECISION_SIZE 17u /* kind, instance, ballot; the value follows */
 
 int paxos_slot(const struct paxos *p, uint16_t node) {
-    uint32_t guess = (uint32_t)(node - p->members[0]);
-    if (__builtin_expect(guess < p->count && p->members[guess] == node, 1)) return (int)guess;
-    for (uint16_t i = 0; i < p->count; i++)
-        if (p->members[i] == node) return i;
-    return -1;
+    return members_slot(p->members, p->count, node);
 }
 
 bool paxos_ballot_fits(const struct paxos *p, uint64_t ballot) {
@@ -193,10 +189,7 @@ static void *paxos_create(const struct protocol_config *c) {
     p->slot = (uint16_t)slot;
     p->random = random_stream(c->seed, c->node, RANDOM_PROTOCOL);
     assign_roles(p);
-    if (c->quorum)
-        p->quorum = *c->quorum;
-    else
-        CHECK(quorum_rule_parse("majority", p->count - p->first_acceptor, &p->quorum, &(struct error){0}) == QRT_OK);
+    p->quorum = quorum_rule_or_majority(c->quorum, (uint32_t)(p->count - p->first_acceptor));
     return p;
 }
 
@@ -225,6 +218,18 @@ static void *paxos_clone(const void *state) {
     p->waiting = mem_copy(from->waiting, from->waiting_count * sizeof *from->waiting);
     p->waiting_capacity = from->waiting_count;
     return p;
+}
+
+static qrt_status paxos_fits(const void *options, uint16_t members, struct error *e) {
+    const struct paxos_options *o = options;
+    long long acceptors = o->acceptors, proposers = o->proposers, others = members - acceptors;
+    if (acceptors > members)
+        return error_set(e, QRT_ERANGE, "acceptors=%lld needs as many nodes, there are %u", acceptors, members);
+    long long most = acceptors && others ? others : members;
+    if (proposers > most)
+        return error_set(e, QRT_ERANGE, "proposers=%lld needs as many nodes that may propose, there are %lld of %u",
+                         proposers, most, members);
+    return QRT_OK;
 }
 
 /* clang-format off */
@@ -290,6 +295,7 @@ const struct protocol protocol_paxos = {
     .summary = "single decrees by ballots: proposers, acceptors, learners (Lamport 1998, 2001)",
     .options = {"paxos", option_specs},
     .options_size = sizeof(struct paxos_options),
+    .fits = paxos_fits,
     .model = &model,
     .bugs = bugs,
     .create = paxos_create,

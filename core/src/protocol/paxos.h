@@ -20,6 +20,7 @@
 #define PROTOCOL_PAXOS_H
 
 #include "protocol/instances.h"
+#include "protocol/members.h"
 #include "protocol/protocol.h"
 #include "protocol/quorum_rules.h"
 

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "protocol/paxos.h"
+#include "protocol/view.h"
 
 /* A proposer stands for its ballot until a quorum has promised, and then leads it. A node that accepts or learns only
  * takes no proposals, and has no role that others could look for. */
@@ -40,15 +41,6 @@ static const char *phase_name(uint8_t phase) {
     return phase < sizeof names / sizeof *names ? names[phase] : "?";
 }
 
-/* Text is made in a buffer, because a protocol has no stdio. */
-static int finish(struct buffer *text, char *out, size_t size) {
-    size_t length = text->size < size ? text->size : size ? size - 1 : 0;
-    if (length) memcpy(out, text->data, length);
-    if (size) out[length] = 0;
-    buffer_free(text);
-    return (int)length;
-}
-
 int paxos_describe(const void *state, char *out, size_t size) {
     const struct paxos *p = state;
     struct buffer text = {0};
@@ -57,21 +49,13 @@ int paxos_describe(const void *state, char *out, size_t size) {
     if (p->proposer.phase)
         buffer_printf(&text, ", instance %" PRIu64 " in round %" PRIu64 ", %u answers", p->proposer.instance,
                       paxos_round(p->proposer.ballot), p->proposer.count);
-    return finish(&text, out, size);
-}
-
-static void field_u64(inspect_fn *field, void *context, const char *name, uint64_t value) {
-    char text[24];
-    struct buffer b = {0};
-    buffer_printf(&b, "%" PRIu64, value);
-    finish(&b, text, sizeof text);
-    field(context, name, text);
+    return view_finish(&text, out, size);
 }
 
 static void inspect_open(const struct paxos *p, uint64_t number, inspect_fn *field, void *context) {
     const struct decree *i = instances_at(&p->instances, number);
-    field_u64(field, context, "promised", i->promised);
-    field_u64(field, context, "accepted", i->accepted);
+    view_number(field, context, "promised", i->promised);
+    view_number(field, context, "accepted", i->accepted);
 }
 
 void paxos_inspect(const void *state, inspect_fn *field, void *context) {
@@ -85,14 +69,14 @@ void paxos_inspect(const void *state, inspect_fn *field, void *context) {
     buffer_free(&roles);
     field(context, "phase", phase_name(a->phase));
     field(context, "recovering", p->recovering ? "true" : "false");
-    field_u64(field, context, "known", p->instances.known);
-    field_u64(field, context, "highest", p->instances.highest);
-    field_u64(field, context, "instance", a->instance);
-    field_u64(field, context, "ballot", a->ballot);
-    field_u64(field, context, "adopted", a->adopted);
-    field_u64(field, context, "answers", a->count);
-    field_u64(field, context, "preempted", a->attempts);
-    field_u64(field, context, "waiting", p->waiting_count);
+    view_number(field, context, "known", p->instances.known);
+    view_number(field, context, "highest", p->instances.highest);
+    view_number(field, context, "instance", a->instance);
+    view_number(field, context, "ballot", a->ballot);
+    view_number(field, context, "adopted", a->adopted);
+    view_number(field, context, "answers", a->count);
+    view_number(field, context, "preempted", a->attempts);
+    view_number(field, context, "waiting", p->waiting_count);
     if (p->instances.known < INSTANCES_MAX) inspect_open(p, p->instances.known + 1, field, context);
 }
 
@@ -117,13 +101,7 @@ uint64_t paxos_fingerprint(const void *state) {
     return fold_proposer(f, p);
 }
 
-#define HOLDS(fact)                                                                          \
-    do {                                                                                     \
-        if (!(fact)) {                                                                       \
-            error_set(e, QRT_EINTERNAL, "paxos, node %u: %s does not hold", p->node, #fact); \
-            return false;                                                                    \
-        }                                                                                    \
-    } while (0)
+#define HOLDS(fact) VIEW_HOLDS(e, "paxos", p->node, fact)
 
 bool paxos_invariants(const void *state, struct error *e) {
     const struct paxos *p = state;

@@ -11,6 +11,7 @@
 #define PROTOCOL_PRIMARY_H
 
 #include "protocol/log.h"
+#include "protocol/members.h"
 #include "protocol/protocol.h"
 #include "protocol/quorum.h"
 
@@ -122,9 +123,7 @@ static inline bool primary_has_bug(const struct primary *p, enum primary_bug bug
     return __builtin_expect(p->bugs >> bug & 1, 0);
 }
 static inline int primary_slot(const struct primary *p, uint16_t node) { /* -1 for a stranger */
-    for (uint16_t i = 0; i < p->count; i++)
-        if (p->members[i] == node) return i;
-    return -1;
+    return members_slot(p->members, p->count, node);
 }
 static inline size_t primary_majority(const struct primary *p) {
     return quorum_majority(p->count);

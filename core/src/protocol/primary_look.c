@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "protocol/primary.h"
+#include "protocol/view.h"
 
 void primary_status(const void *state, struct protocol_status *s) {
     const struct primary *p = state;
@@ -26,15 +27,6 @@ static const char *role_name(const struct primary *p) {
     return p->role < sizeof names / sizeof *names ? names[p->role] : "?";
 }
 
-/* Text is made in a buffer, because a protocol has no stdio. */
-static int finish(struct buffer *text, char *out, size_t size) {
-    size_t length = text->size < size ? text->size : size ? size - 1 : 0;
-    if (length) memcpy(out, text->data, length);
-    if (size) out[length] = 0;
-    buffer_free(text);
-    return (int)length;
-}
-
 int primary_describe(const void *state, char *out, size_t size) {
     const struct primary *p = state;
     struct buffer text = {0};
@@ -42,15 +34,7 @@ int primary_describe(const void *state, char *out, size_t size) {
     if (p->leader && p->leader != p->node) buffer_printf(&text, " of n%u", p->leader);
     buffer_printf(&text, ", log 1..%" PRIu64 ", acknowledged %" PRIu64 ", applied %" PRIu64, p->log.last, p->commit,
                   p->applied);
-    return finish(&text, out, size);
-}
-
-static void field_u64(inspect_fn *field, void *context, const char *name, uint64_t value) {
-    char text[24];
-    struct buffer b = {0};
-    buffer_printf(&b, "%" PRIu64, value);
-    finish(&b, text, sizeof text);
-    field(context, name, text);
+    return view_finish(&text, out, size);
 }
 
 static void field_set(inspect_fn *field, void *context, const char *name, const struct primary *p,
@@ -68,25 +52,25 @@ static void inspect_peers(const struct primary *p, inspect_fn *field, void *cont
         char name[48];
         struct buffer b = {0};
         buffer_printf(&b, "n%u.match", p->members[i]);
-        finish(&b, name, sizeof name);
-        field_u64(field, context, name, p->peers[i].match);
+        view_finish(&b, name, sizeof name);
+        view_number(field, context, name, p->peers[i].match);
     }
 }
 
 void primary_inspect(const void *state, inspect_fn *field, void *context) {
     const struct primary *p = state;
     field(context, "role", role_name(p));
-    field_u64(field, context, "epoch", p->epoch);
-    field_u64(field, context, "primary", p->leader);
-    field_u64(field, context, "promised", p->vote);
-    field_u64(field, context, "commit", p->commit);
-    field_u64(field, context, "applied", p->applied);
-    field_u64(field, context, "durable", p->durable);
-    field_u64(field, context, "last", p->log.last);
-    field_u64(field, context, "view.epoch", p->view.epoch);
-    field_u64(field, context, "view.version", p->view.version);
+    view_number(field, context, "epoch", p->epoch);
+    view_number(field, context, "primary", p->leader);
+    view_number(field, context, "promised", p->vote);
+    view_number(field, context, "commit", p->commit);
+    view_number(field, context, "applied", p->applied);
+    view_number(field, context, "durable", p->durable);
+    view_number(field, context, "last", p->log.last);
+    view_number(field, context, "view.epoch", p->view.epoch);
+    view_number(field, context, "view.version", p->view.version);
     field_set(field, context, "view.in_sync", p, &p->view.in_sync);
-    field_u64(field, context, "pending_reads", p->read_count);
+    view_number(field, context, "pending_reads", p->read_count);
     if (primary_leads(p)) field_set(field, context, "in_sync", p, &p->active.in_sync);
     if (primary_leads(p)) inspect_peers(p, field, context);
 }
@@ -131,13 +115,7 @@ uint64_t primary_fingerprint(const void *state) {
     return hash_fold(f, (uint64_t)p->timeout_ns);
 }
 
-#define HOLDS(fact)                                                                                   \
-    do {                                                                                              \
-        if (!(fact)) {                                                                                \
-            error_set(e, QRT_EINTERNAL, "primary-backup, node %u: %s does not hold", p->node, #fact); \
-            return false;                                                                             \
-        }                                                                                             \
-    } while (0)
+#define HOLDS(fact) VIEW_HOLDS(e, "primary-backup", p->node, fact)
 
 static bool replicating_invariants(const struct primary *p, struct error *e) {
     for (uint16_t i = 0; i < p->count; i++) {

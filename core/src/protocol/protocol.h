@@ -221,8 +221,11 @@ struct protocol {
     uint16_t (*voters)(const void *options, uint16_t members);
     bool leaderless; /* every member takes proposals, and there may be no leader at all */
     bool values;     /* it decides values and runs no machine: clients propose, and are told what was decided */
+    bool elects;     /* a proposal asks for an election, and is told the leader (text) and its epoch (term) */
     struct option_table options;
     size_t options_size;
+    /* Whether options that are each in range go together with so many members; NULL: always. The error has the arithmetic. */
+    qrt_status (*fits)(const void *options, uint16_t members, struct error *e);
     const struct fault_model *model;
     const struct bug *bugs; /* ends with a NULL name */
     const void *context;    /* handed to create; NULL but for a script, whose class it is */

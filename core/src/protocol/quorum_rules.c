@@ -187,6 +187,18 @@ bool quorum_rule_met(const struct quorum_rule *rule, enum quorum_phase phase, co
     return rule->kind == QUORUM_WEIGHTED ? weight >= rule->threshold : count >= rule->size[phase];
 }
 
+bool quorum_rule_writes(const void *rule, const uint64_t members[QUORUM_WORDS]) {
+    return quorum_rule_met(rule, QUORUM_WRITE, members);
+}
+
+struct quorum_rule quorum_rule_or_majority(const struct quorum_rule *given, uint32_t nodes) {
+    struct quorum_rule rule;
+    struct error e;
+    if (given) return *given;
+    CHECK(quorum_rule_parse("majority", nodes, &rule, &e) == QRT_OK);
+    return rule;
+}
+
 static bool is_counted(const struct quorum_rule *rule) {
     return rule->kind != QUORUM_WEIGHTED && rule->kind != QUORUM_GRID;
 }

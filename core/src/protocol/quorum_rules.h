@@ -51,9 +51,13 @@ qrt_status quorum_rule_parse(const char *text, uint32_t nodes, struct quorum_rul
 /* Refuses, with the reason, a rule whose quorums need not meet where the protocol must have it (enum
  * quorum_need). */
 qrt_status quorum_rule_validate(const struct quorum_rule *rule, unsigned needs, struct error *e);
+/* A copy of the rule that was given; NULL: a majority of so many nodes. */
+struct quorum_rule quorum_rule_or_majority(const struct quorum_rule *given, uint32_t nodes);
 /* Does this set of nodes hold a quorum? */
 bool quorum_rule_met(const struct quorum_rule *rule, enum quorum_phase phase, const uint64_t members[QUORUM_WORDS]);
 
+/* Whether they hold a quorum to write; of any rule, as checkers take it. */
+bool quorum_rule_writes(const void *rule, const uint64_t members[QUORUM_WORDS]);
 /* The largest number that a quorum has reached, given the number that each node has: a commit index for match indices. */
 uint64_t quorum_rule_reached(const struct quorum_rule *rule, enum quorum_phase phase, const uint64_t *values);
 /* How a vote stands, given who granted and who refused. */

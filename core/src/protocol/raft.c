@@ -296,10 +296,7 @@ static void *raft_create(const struct protocol_config *c) {
     r->group = c->group;
     r->bugs = c->bugs;
     memcpy(&r->options, c->options, sizeof r->options);
-    if (c->quorum)
-        r->quorum = *c->quorum;
-    else
-        CHECK(quorum_rule_parse("majority", c->member_count, &r->quorum, &(struct error){0}) == QRT_OK);
+    r->quorum = quorum_rule_or_majority(c->quorum, c->member_count);
     /* A follower must hear several heartbeats within one timeout, whatever the two options say. */
     if (r->options.heartbeat_interval > r->options.election_timeout / 2)
         r->options.heartbeat_interval = r->options.election_timeout / 2;

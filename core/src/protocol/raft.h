@@ -15,6 +15,7 @@
 #define PROTOCOL_RAFT_H
 
 #include "protocol/log.h"
+#include "protocol/members.h"
 #include "protocol/protocol.h"
 #include "protocol/quorum.h"
 
@@ -165,14 +166,8 @@ struct raft {
 static inline bool raft_has_bug(const struct raft *r, enum raft_bug bug) {
     return __builtin_expect(r->bugs >> bug & 1, 0);
 }
-/* The slot of a member, -1 for a stranger. Members are mostly numbered without gaps. */
-static inline int raft_slot(const struct raft *r, uint16_t node) {
-    uint32_t guess = (uint32_t)(node - r->configuration.members[0]);
-    if (__builtin_expect(guess < r->configuration.count && r->configuration.members[guess] == node, 1))
-        return (int)guess;
-    for (uint16_t i = 0; i < r->configuration.count; i++)
-        if (r->configuration.members[i] == node) return i;
-    return -1;
+static inline int raft_slot(const struct raft *r, uint16_t node) { /* -1 for a stranger */
+    return members_slot(r->configuration.members, r->configuration.count, node);
 }
 static inline bool raft_leads(const struct raft *r) {
     return r->role == QRT_ROLE_LEADER;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "protocol/raft.h"
+#include "protocol/view.h"
 
 void raft_status(const void *state, struct protocol_status *s) {
     const struct raft *r = state;
@@ -25,15 +26,6 @@ static const char *role_name(uint8_t role) {
     return role < sizeof names / sizeof *names ? names[role] : "?";
 }
 
-/* Text is made in a buffer, because a protocol has no stdio. */
-static int finish(struct buffer *text, char *out, size_t size) {
-    size_t length = text->size < size ? text->size : size ? size - 1 : 0;
-    if (length) memcpy(out, text->data, length);
-    if (size) out[length] = 0;
-    buffer_free(text);
-    return (int)length;
-}
-
 int raft_describe(const void *state, char *out, size_t size) {
     const struct raft *r = state;
     struct buffer text = {0};
@@ -42,23 +34,15 @@ int raft_describe(const void *state, char *out, size_t size) {
     buffer_printf(&text, ", log %" PRIu64 "..%" PRIu64 ", committed %" PRIu64 ", applied %" PRIu64, log_first(&r->log),
                   r->log.last, r->commit, r->applied);
     if (r->restoring) buffer_printf(&text, ", restoring %" PRIu64, r->restoring);
-    return finish(&text, out, size);
-}
-
-static void field_u64(inspect_fn *field, void *context, const char *name, uint64_t value) {
-    char text[24];
-    struct buffer b = {0};
-    buffer_printf(&b, "%" PRIu64, value);
-    finish(&b, text, sizeof text);
-    field(context, name, text);
+    return view_finish(&text, out, size);
 }
 
 static void peer_field(inspect_fn *field, void *context, uint16_t node, const char *what, uint64_t value) {
     char name[48];
     struct buffer b = {0};
     buffer_printf(&b, "n%u.%s", node, what);
-    finish(&b, name, sizeof name);
-    field_u64(field, context, name, value);
+    view_finish(&b, name, sizeof name);
+    view_number(field, context, name, value);
 }
 
 static const char *flow_name(uint8_t flow) {
@@ -74,7 +58,7 @@ static void inspect_peers(const struct raft *r, inspect_fn *field, void *context
         char name[48];
         struct buffer b = {0};
         buffer_printf(&b, "n%u.flow", node);
-        finish(&b, name, sizeof name);
+        view_finish(&b, name, sizeof name);
         field(context, name, flow_name(p->flow));
         peer_field(field, context, node, "match", p->match);
         peer_field(field, context, node, "next", p->next);
@@ -85,16 +69,16 @@ static void inspect_peers(const struct raft *r, inspect_fn *field, void *context
 void raft_inspect(const void *state, inspect_fn *field, void *context) {
     const struct raft *r = state;
     field(context, "role", role_name(r->role));
-    field_u64(field, context, "term", r->term);
-    field_u64(field, context, "leader", r->leader);
-    field_u64(field, context, "vote", r->vote);
-    field_u64(field, context, "commit", r->commit);
-    field_u64(field, context, "applied", r->applied);
-    field_u64(field, context, "durable", r->durable);
-    field_u64(field, context, "first", log_first(&r->log));
-    field_u64(field, context, "last", r->log.last);
-    field_u64(field, context, "snapshot", r->snapshot ? r->snapshot->index : 0);
-    field_u64(field, context, "pending_reads", r->read_count);
+    view_number(field, context, "term", r->term);
+    view_number(field, context, "leader", r->leader);
+    view_number(field, context, "vote", r->vote);
+    view_number(field, context, "commit", r->commit);
+    view_number(field, context, "applied", r->applied);
+    view_number(field, context, "durable", r->durable);
+    view_number(field, context, "first", log_first(&r->log));
+    view_number(field, context, "last", r->log.last);
+    view_number(field, context, "snapshot", r->snapshot ? r->snapshot->index : 0);
+    view_number(field, context, "pending_reads", r->read_count);
     if (r->role == QRT_ROLE_LEADER) inspect_peers(r, field, context);
 }
 
@@ -148,13 +132,7 @@ uint64_t raft_fingerprint(const void *state) {
     return hash_fold(f, (uint64_t)r->timeout_ns);
 }
 
-#define HOLDS(fact)                                                                         \
-    do {                                                                                    \
-        if (!(fact)) {                                                                      \
-            error_set(e, QRT_EINTERNAL, "raft, node %u: %s does not hold", r->node, #fact); \
-            return false;                                                                   \
-        }                                                                                   \
-    } while (0)
+#define HOLDS(fact) VIEW_HOLDS(e, "raft", r->node, fact)
 
 static bool peer_invariants(const struct raft *r, struct error *e) {
     for (uint16_t i = 0; i < r->configuration.count; i++) {

@@ -1,5 +1,6 @@
 /* A user's own protocol: events to callbacks, wishes to effects. See script.h for the invariants. */
 #include "protocol/script.h"
+#include "protocol/view.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -298,11 +299,7 @@ static void describe_into(const struct script *s, struct buffer *text) {
 static int script_describe(const void *state, char *out, size_t size) {
     struct buffer text = {0};
     describe_into(state, &text);
-    size_t length = text.size < size ? text.size : size ? size - 1 : 0;
-    if (length) memcpy(out, text.data, length);
-    if (size) out[length] = 0;
-    buffer_free(&text);
-    return (int)length;
+    return view_finish(&text, out, size);
 }
 
 static void script_inspect(const void *state, inspect_fn *field, void *context) {

@@ -81,9 +81,7 @@ void three_phase_abort_unheard(struct three_phase *t, uint64_t id) {
 /* ---- live transactions ---- */
 
 int three_phase_place(const struct three_phase *t, uint16_t node) {
-    for (uint16_t i = 0; i < t->member_count; i++)
-        if (t->members[i] == node) return i;
-    return -1;
+    return members_slot(t->members, t->member_count, node);
 }
 
 struct three_phase_live *three_phase_find(struct three_phase *t, uint64_t id) {

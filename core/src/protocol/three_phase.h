@@ -7,6 +7,7 @@
 #ifndef PROTOCOL_THREE_PHASE_H
 #define PROTOCOL_THREE_PHASE_H
 
+#include "protocol/members.h"
 #include "protocol/protocol.h"
 #include "protocol/transaction.h"
 

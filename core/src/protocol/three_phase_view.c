@@ -3,21 +3,13 @@
 
 #include "base/hash.h"
 #include "protocol/three_phase.h"
+#include "protocol/view.h"
 
 void three_phase_status(const void *state, struct protocol_status *s) {
     const struct three_phase *t = state;
     uint64_t decided = t->committed + t->aborted;
     *s = (struct protocol_status){
         .role = QRT_ROLE_FOLLOWER, .first = 1, .last = decided, .commit = t->committed, .applied = decided};
-}
-
-/* Text is made in a buffer, because a protocol has no stdio. */
-static int finish(struct buffer *text, char *out, size_t size) {
-    size_t length = text->size < size ? text->size : size ? size - 1 : 0;
-    if (length) memcpy(out, text->data, length);
-    if (size) out[length] = 0;
-    buffer_free(text);
-    return (int)length;
 }
 
 static const char *live_name(const struct three_phase_live *x) {
@@ -34,29 +26,21 @@ int three_phase_describe(const void *state, char *out, size_t size) {
     for (size_t i = 0; i < t->live_count; i++) live += t->live[i].used;
     buffer_printf(&text, "n%u has %u transactions under way; committed %" PRIu64 ", aborted %" PRIu64, t->node, live,
                   t->committed, t->aborted);
-    return finish(&text, out, size);
-}
-
-static void field_u64(inspect_fn *field, void *context, const char *name, uint64_t value) {
-    char text[24];
-    struct buffer b = {0};
-    buffer_printf(&b, "%" PRIu64, value);
-    finish(&b, text, sizeof text);
-    field(context, name, text);
+    return view_finish(&text, out, size);
 }
 
 void three_phase_inspect(const void *state, inspect_fn *field, void *context) {
     const struct three_phase *t = state;
-    field_u64(field, context, "begun", t->begun);
-    field_u64(field, context, "committed", t->committed);
-    field_u64(field, context, "aborted", t->aborted);
+    view_number(field, context, "begun", t->begun);
+    view_number(field, context, "committed", t->committed);
+    view_number(field, context, "aborted", t->aborted);
     for (size_t i = 0; i < t->live_count; i++) {
         const struct three_phase_live *x = &t->live[i];
         char name[48];
         struct buffer b = {0};
         if (!x->used) continue;
         buffer_printf(&b, "n%u:%" PRIu64, transaction_node(x->id), transaction_sequence(x->id));
-        finish(&b, name, sizeof name);
+        view_finish(&b, name, sizeof name);
         field(context, name, live_name(x));
     }
 }
@@ -83,13 +67,7 @@ uint64_t three_phase_fingerprint(const void *state) {
     return hash_fold(hash_fold(hash_fold(f, t->begun), t->committed), t->aborted);
 }
 
-#define HOLDS(fact)                                                                        \
-    do {                                                                                   \
-        if (!(fact)) {                                                                     \
-            error_set(e, QRT_EINTERNAL, "3pc, node %u: %s does not hold", t->node, #fact); \
-            return false;                                                                  \
-        }                                                                                  \
-    } while (0)
+#define HOLDS(fact) VIEW_HOLDS(e, "3pc", t->node, fact)
 
 bool three_phase_invariants(const void *state, struct error *e) {
     const struct three_phase *t = state;

@@ -82,9 +82,7 @@ void two_phase_force(struct two_phase *t, uint64_t id, enum two_phase_entry kind
 /* ---- live transactions ---- */
 
 int two_phase_place(const struct two_phase *t, uint16_t node) {
-    for (uint16_t i = 0; i < t->member_count; i++)
-        if (t->members[i] == node) return i;
-    return -1;
+    return members_slot(t->members, t->member_count, node);
 }
 
 struct two_phase_live *two_phase_find(struct two_phase *t, uint64_t id) {
@@ -343,6 +341,12 @@ static bool two_phase_entry(const void *state, uint64_t index, struct entry *ent
     return false; /* nothing is applied to a machine */
 }
 
+static qrt_status two_phase_fits(const void *options, uint16_t members, struct error *e) {
+    long long manager = ((const struct two_phase_options *)options)->manager;
+    if (manager <= members) return QRT_OK;
+    return error_set(e, QRT_ERANGE, "there is no node %lld to be the manager; nodes are 1 to %u", manager, members);
+}
+
 /* clang-format off */
 #define OPTION(name, type, low, high, standard, choices, help) \
     {#name, type, offsetof(struct two_phase_options, name), low, high, standard, choices, help}
@@ -404,6 +408,7 @@ const struct protocol protocol_two_phase = {
     .values = true,
     .options = {"2pc", option_specs},
     .options_size = sizeof(struct two_phase_options),
+    .fits = two_phase_fits,
     .model = &model,
     .bugs = bugs,
     .create = two_phase_create,

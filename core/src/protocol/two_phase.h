@@ -18,6 +18,7 @@
 #ifndef PROTOCOL_TWO_PHASE_H
 #define PROTOCOL_TWO_PHASE_H
 
+#include "protocol/members.h"
 #include "protocol/protocol.h"
 #include "protocol/transaction.h"
 

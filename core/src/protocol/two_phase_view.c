@@ -3,21 +3,13 @@
 
 #include "base/hash.h"
 #include "protocol/two_phase.h"
+#include "protocol/view.h"
 
 void two_phase_status(const void *state, struct protocol_status *s) {
     const struct two_phase *t = state;
     uint64_t decided = t->committed + t->aborted;
     *s = (struct protocol_status){
         .role = QRT_ROLE_FOLLOWER, .first = 1, .last = decided, .commit = t->committed, .applied = decided};
-}
-
-/* Text is made in a buffer, because a protocol has no stdio. */
-static int finish(struct buffer *text, char *out, size_t size) {
-    size_t length = text->size < size ? text->size : size ? size - 1 : 0;
-    if (length) memcpy(out, text->data, length);
-    if (size) out[length] = 0;
-    buffer_free(text);
-    return (int)length;
 }
 
 struct tally {
@@ -43,15 +35,7 @@ int two_phase_describe(const void *state, char *out, size_t size) {
     buffer_printf(&text, "n%u collects votes for %u, tells of %u, is prepared in %u, blocked in %u; ", t->node,
                   n.collecting, n.telling, n.prepared, n.blocked);
     buffer_printf(&text, "committed %" PRIu64 ", aborted %" PRIu64, t->committed, t->aborted);
-    return finish(&text, out, size);
-}
-
-static void field_u64(inspect_fn *field, void *context, const char *name, uint64_t value) {
-    char text[24];
-    struct buffer b = {0};
-    buffer_printf(&b, "%" PRIu64, value);
-    finish(&b, text, sizeof text);
-    field(context, name, text);
+    return view_finish(&text, out, size);
 }
 
 static const char *live_name(const struct two_phase_live *x) {
@@ -63,7 +47,7 @@ static void live_field(inspect_fn *field, void *context, const struct two_phase_
     char name[48];
     struct buffer b = {0};
     buffer_printf(&b, "n%u:%" PRIu64, transaction_node(x->id), transaction_sequence(x->id));
-    finish(&b, name, sizeof name);
+    view_finish(&b, name, sizeof name);
     field(context, name, live_name(x));
 }
 
@@ -75,14 +59,14 @@ void two_phase_inspect(const void *state, inspect_fn *field, void *context) {
     size_t remembered = 0;
     for (uint16_t i = 0; i < t->member_count; i++) remembered += t->ledgers[i].count;
     field(context, "form", forms[t->options.form]);
-    field_u64(field, context, "begun", t->begun);
-    field_u64(field, context, "committed", t->committed);
-    field_u64(field, context, "aborted", t->aborted);
-    field_u64(field, context, "collecting", n.collecting);
-    field_u64(field, context, "telling", n.telling);
-    field_u64(field, context, "prepared", n.prepared);
-    field_u64(field, context, "blocked", n.blocked);
-    field_u64(field, context, "remembered", remembered);
+    view_number(field, context, "begun", t->begun);
+    view_number(field, context, "committed", t->committed);
+    view_number(field, context, "aborted", t->aborted);
+    view_number(field, context, "collecting", n.collecting);
+    view_number(field, context, "telling", n.telling);
+    view_number(field, context, "prepared", n.prepared);
+    view_number(field, context, "blocked", n.blocked);
+    view_number(field, context, "remembered", remembered);
     for (size_t i = 0; i < t->live_count; i++)
         if (t->live[i].used) live_field(field, context, &t->live[i]);
 }
@@ -111,13 +95,7 @@ uint64_t two_phase_fingerprint(const void *state) {
     return hash_fold(hash_fold(hash_fold(f, t->begun), t->committed), t->aborted);
 }
 
-#define HOLDS(fact)                                                                        \
-    do {                                                                                   \
-        if (!(fact)) {                                                                     \
-            error_set(e, QRT_EINTERNAL, "2pc, node %u: %s does not hold", t->node, #fact); \
-            return false;                                                                  \
-        }                                                                                  \
-    } while (0)
+#define HOLDS(fact) VIEW_HOLDS(e, "2pc", t->node, fact)
 
 static bool live_invariants(const struct two_phase *t, const struct two_phase_live *x, struct error *e) {
     bool manages = two_phase_manager(t, x->id) == t->node;
