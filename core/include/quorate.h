@@ -116,6 +116,7 @@ typedef enum qrt_kind {
                              2 accepts, 4 learns); see the protocol's page */
     QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
                               value: the suspicion in millionths */
+    QRT_KIND_LIE = 33,     /* what the node says to peer is false; detail: message kind; link: message id */
 } qrt_kind;
 
 /* What a ballot's message asks or says (QRT_KIND_BALLOT). */

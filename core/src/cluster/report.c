@@ -120,11 +120,12 @@ static void add_measures(struct cluster *c, json_t *root) {
 static json_t *counts_value(struct cluster *c) {
     struct runtime_counts n;
     c->class->counts(c->runtime, &n);
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n.delivered, "dropped",
-                     (json_int_t)n.dropped, "duplicated", (json_int_t)n.duplicated, "corrupted",
-                     (json_int_t)n.corrupted, "reordered", (json_int_t)n.reordered, "crashes", (json_int_t)n.crashes,
-                     "restarts", (json_int_t)n.restarts, "pauses", (json_int_t)n.pauses, "wipes", (json_int_t)n.wipes,
-                     "raised", (json_int_t)n.raised, "faults", (json_int_t)n.faults);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n.delivered,
+                     "dropped", (json_int_t)n.dropped, "duplicated", (json_int_t)n.duplicated, "corrupted",
+                     (json_int_t)n.corrupted, "lied", (json_int_t)n.lied, "reordered", (json_int_t)n.reordered,
+                     "crashes", (json_int_t)n.crashes, "restarts", (json_int_t)n.restarts, "pauses",
+                     (json_int_t)n.pauses, "wipes", (json_int_t)n.wipes, "raised", (json_int_t)n.raised, "faults",
+                     (json_int_t)n.faults);
 }
 
 void report_check(struct cluster *c, const struct linear_result *linear) {

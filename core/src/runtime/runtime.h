@@ -46,7 +46,7 @@ void tickets_clone(struct tickets *to, const struct tickets *from);
 void tickets_free(struct tickets *t);
 
 struct runtime_counts {
-    uint64_t delivered, dropped, duplicated, corrupted, reordered, crashes, restarts, pauses, wipes, raised;
+    uint64_t delivered, dropped, duplicated, corrupted, lied, reordered, crashes, restarts, pauses, wipes, raised;
     uint64_t torn, faults;
 };
 

@@ -121,6 +121,7 @@ static void counts_add(struct runtime_counts *sum, const struct runtime_counts *
     sum->dropped += c->dropped;
     sum->duplicated += c->duplicated;
     sum->corrupted += c->corrupted;
+    sum->lied += c->lied;
     sum->reordered += c->reordered;
     sum->crashes += c->crashes;
     sum->restarts += c->restarts;
