@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "runtime/live/live_doorman.h"
 #include "runtime/live/live_share.h"
 
 #define WAKE_NS 1000000 /* a paused process may stop just after it was woken: again */
