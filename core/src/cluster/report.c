@@ -219,6 +219,18 @@ const char *report_inspect(struct cluster *c, uint16_t node, struct error *e) {
     return (const char *)c->text.data;
 }
 
+static void add_text(void *context, const char *text) {
+    json_t *value = json_string(text);
+    json_array_append_new(context, value ? value : json_string("a traceback that is no UTF-8"));
+}
+
+const char *report_tracebacks(struct cluster *c) {
+    json_t *root = json_array();
+    if (c->class->tracebacks) c->class->tracebacks(c->runtime, add_text, root);
+    dump(root, &c->text);
+    return (const char *)c->text.data;
+}
+
 /* ---- load ---- */
 
 static int compare_times(const void *a, const void *b) {
