@@ -99,11 +99,11 @@ class Faults(ClusterBase):
         self._link("corrupt", link, both, probability=probability)
 
     def lie(self, node: int, probability: float, *, to: int | str = "any") -> None:
-        """Makes what a node tells its peers (or only `to`) false with that probability: one field of the message, drawn
-        anew for each, under a sound seal. Clients hear the truth.
+        """Makes what a node tells its peers (or only `to`) false with that probability: one field of the
+        message, drawn anew for each, under a sound seal. Clients hear the truth.
 
-        Byzantine behaviour in its plainest form (Lamport, Shostak and Pease 1982); no protocol here tolerates it, so
-        it shows what each of them believes.
+        Byzantine behaviour in its plainest form (Lamport, Shostak and Pease 1982); no protocol here tolerates
+        it, so it shows what each of them believes.
         """
         self._fault("lie", **{"from": node, "to": to, "probability": probability})
 
