@@ -1,5 +1,5 @@
 /* A live cluster's beginning and end: what is made in one thread before the others start, and freed after they ended. */
-#include "runtime/live/live.h"
+#include "runtime/live/live_doorman.h"
 
 #include <signal.h>
 #include <stdio.h>

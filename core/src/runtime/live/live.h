@@ -370,10 +370,6 @@ qrt_status live_context(struct live *l, int sockets, struct error *e);
 qrt_status actor_bind(struct actor *a, int listener, struct error *e); /* listener: taken; -1 for inproc */
 qrt_status actor_connect(struct actor *a, struct error *e);
 void actor_unplug(struct actor *a);
-/* Says who may connect to the socket, which is about to be bound, and counts who was refused. */
-qrt_status doorman_start(struct live *l, void *socket, struct error *e);
-void doorman_stop(struct live *l);
-qrt_status gates_keys(struct gates *g, uint16_t nodes, char (*secrets)[KEY_TEXT], struct error *e);
 
 /* live_faults.c: the engine, and word of what it was told */
 void live_fault_add(struct live *l, const struct plan *plan, int64_t now);
@@ -421,6 +417,7 @@ qrt_status keeper_start(struct live *l, struct error *e); /* with every node up 
 void keeper_stop(struct live *l);
 void process_order(struct live *l, uint16_t node, struct order *o); /* as order_wait */
 void process_give(struct live *l, uint16_t node, struct order *o);  /* as order_give; its ticket is answered */
+void process_tracebacks(struct live *l, void (*each)(void *context, const char *text), void *context);
 
 /* live_agent.c: the same from their own side */
 struct order *agent_order(struct live *l, struct actor *a); /* reads what the owner sent; NULL: nothing more */

@@ -4,23 +4,20 @@
  * ipc, tcp: one ROUTER bound, on a listening descriptor that the owner made before any node ran, so that a restarted node
  * is found where it was; one DEALER to each peer, for sending only. Both ends are bounded and never block.
  *
- * With CURVE a node is who its key says: the doorman (ZAP, RFC 27) runs before the bind, admits the keys of this run, and
- * names the sender of every message by its key. A frame that claims another sender is rejected (actor_arrivals). A stranger
- * ends at the handshake. Options follow what was measured on libzmq 4.3.4: without a ZAP handler a CURVE socket accepts
- * any key, and without a limit of the handshake's time silent connections hold their descriptors. */
+ * With CURVE a node is who its key says: the doorman (live_doorman.c) runs before the bind and names the sender of every
+ * message by its key. A frame that claims another sender is rejected (actor_arrivals). Options follow what was measured on
+ * libzmq 4.3.4: without a limit of the handshake's time silent connections hold their descriptors. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
 #include "base/check.h"
-#include "runtime/live/live.h"
+#include "runtime/live/live_doorman.h"
 
 #define HANDSHAKE_MS 2000
 #define RECONNECT_MS 10
 #define RECONNECT_MAX_MS 100
-#define ZAP_ENDPOINT "inproc://zeromq.zap.01"
-#define WATCH_ENDPOINT "inproc://doorman-watch"
 #define WIRE_FROM 12                 /* where a frame has its sender */
 #define AHEAD_NS INT64_C(1000000000) /* a frame from further in the future than that is no peer's */
 
@@ -190,110 +187,4 @@ size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arr
     }
     zmq_msg_close(&m);
     return count;
-}
-
-/* ---- the doorman ---- */
-
-struct doorman {
-    pthread_t thread;
-    bool running;
-    struct live *live;
-    void *zap, *watch;
-};
-
-qrt_status gates_keys(struct gates *g, uint16_t nodes, char (*secrets)[KEY_TEXT], struct error *e) {
-    for (uint16_t i = 0; i <= nodes; i++)
-        if (zmq_curve_keypair(g->public_keys[i], secrets[i]))
-            return error_set(e, QRT_EUNSUPPORTED,
-                             "this libzmq makes no CURVE keys (%s): install one that does, or say curve=false",
-                             zmq_strerror(zmq_errno()));
-    return QRT_OK;
-}
-
-static int known_key(const struct live *l, zmq_msg_t *credentials) {
-    char text[KEY_TEXT];
-    if (zmq_msg_size(credentials) != 32 || !zmq_z85_encode(text, zmq_msg_data(credentials), 32)) return -1;
-    for (int i = 0; i <= live_node_count(l); i++)
-        if (!memcmp(text, l->gates.public_keys[i], KEY_TEXT)) return i;
-    return -1;
-}
-
-static void send_part(void *socket, const void *data, size_t size, bool more) {
-    zmq_send(socket, data, size, more ? ZMQ_SNDMORE : 0);
-}
-
-static void send_words(void *socket, const char *word, bool more) {
-    send_part(socket, word, strlen(word), more);
-}
-
-/* A request has seven parts: version, id, domain, address, identity, mechanism, credentials. */
-static void judge_key(struct doorman *d) {
-    zmq_msg_t parts[8];
-    size_t count = 0;
-    do {
-        zmq_msg_init(&parts[count]);
-        if (zmq_msg_recv(&parts[count++], d->zap, 0) < 0) break;
-    } while (count < 8 && zmq_msg_more(&parts[count - 1]));
-    bool curve = count == 7 && zmq_msg_size(&parts[5]) == 5 && !memcmp(zmq_msg_data(&parts[5]), "CURVE", 5);
-    int who = curve ? known_key(d->live, &parts[6]) : -1;
-    char user[16];
-    snprintf(user, sizeof user, "%d", who);
-    send_words(d->zap, "1.0", true);
-    send_part(d->zap, zmq_msg_data(&parts[count > 1]), zmq_msg_size(&parts[count > 1]), true);
-    send_words(d->zap, who >= 0 ? "200" : "400", true);
-    send_words(d->zap, who >= 0 ? "OK" : "no key of this cluster", true);
-    send_words(d->zap, who >= 0 ? user : "", true);
-    send_words(d->zap, "", false);
-    for (size_t i = 0; i < count; i++) zmq_msg_close(&parts[i]);
-}
-
-/* An event has two parts: u16 kind and u32 value, then an address. */
-static void count_stranger(struct doorman *d) {
-    uint8_t event[6];
-    char address[ENDPOINT_MAX];
-    uint16_t kind;
-    if (zmq_recv(d->watch, event, sizeof event, 0) < (int)sizeof event) return;
-    zmq_recv(d->watch, address, sizeof address, 0);
-    memcpy(&kind, event, sizeof kind);
-    if (kind & (ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH))
-        atomic_fetch_add(&d->live->refused, 1);
-}
-
-static void *doorman_main(void *self) {
-    struct doorman *d = self;
-    zmq_pollitem_t items[] = {{d->zap, 0, ZMQ_POLLIN, 0}, {d->watch, 0, ZMQ_POLLIN, 0}};
-    while (zmq_poll(items, 2, -1) >= 0 || zmq_errno() == EINTR) {
-        if (items[0].revents & ZMQ_POLLIN) judge_key(d);
-        if (items[1].revents & ZMQ_POLLIN) count_stranger(d);
-    }
-    zmq_close(d->zap);
-    zmq_close(d->watch);
-    return NULL;
-}
-
-qrt_status doorman_start(struct live *l, void *socket, struct error *e) {
-    struct doorman *d = l->doorman = mem_zero(1, sizeof *d);
-    int failures = ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
-    d->live = l;
-    d->zap = zmq_socket(l->context, ZMQ_REP);
-    d->watch = zmq_socket(l->context, ZMQ_PAIR);
-    if (d->zap && d->watch && set_number(d->zap, ZMQ_LINGER, 0) && set_number(d->watch, ZMQ_LINGER, 0) &&
-        !zmq_bind(d->zap, ZAP_ENDPOINT) && !zmq_socket_monitor(socket, WATCH_ENDPOINT, failures) &&
-        !zmq_connect(d->watch, WATCH_ENDPOINT))
-        return live_thread(&d->thread, &d->running, doorman_main, d, "qrt-doorman", e);
-    return error_set(e, QRT_EIO, "the keys' handler cannot start: %s", zmq_strerror(zmq_errno()));
-}
-
-void doorman_stop(struct live *l) {
-    struct doorman *d = l->doorman;
-    if (!d) return;
-    if (d->running) {
-        zmq_ctx_shutdown(l->context); /* its wait ends, and it closes its sockets */
-        pthread_join(d->thread, NULL);
-    } else {
-        if (d->zap) zmq_close(d->zap);
-        if (d->watch) zmq_close(d->watch);
-    }
-    free(d);
-    l->doorman = NULL;
 }
