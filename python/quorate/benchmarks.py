@@ -8,7 +8,8 @@ from quorate.progress import Progress
 
 
 def bench(name: str = "sim") -> Table:
-    """Runs a benchmark: "sim", "paxos", "store", "live", or one result's name such as "schedule/64".
+    """Runs a benchmark: a group ("sim", "paxos", "store", "live", "place", "detect"), or one result's name
+    such as "schedule/64".
 
     Gives a table: name, value and its unit, baseline, ratio of the two, note. Raises NotFoundError.
     """

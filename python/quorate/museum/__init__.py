@@ -1,7 +1,8 @@
 """A museum of mistakes: small protocols as textbooks print them, each with what is wrong with it, and proof.
 
 Every exhibit is a script of a page (see :class:`quorate.Node`) or a ring of nodes, a story, and the property
-that it violates within 1,000 drawn seeds; where a few lines mend it, the class ``right`` has them and holds on the same seeds.
+that it violates within 1,000 drawn seeds; where a few lines mend it, the class ``right`` has them and holds
+on the same seeds.
 `quorate bugs` lists the exhibits beside the mistakes that can be switched on in the built-in protocols;
 `quorate bugs --prove` runs them all.
 """
