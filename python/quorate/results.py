@@ -214,6 +214,9 @@ class NodeStatus:
     persisted: int = 0
     pid: int = 0  # of the node's own process, with transport "ipc" or "tcp"
     refused: int = 0  # connections of strangers
+    capture: Mapping[str, Any] | None = (
+        None  # bytes written, inputs lost, why it stopped; None: there is none
+    )
     why_down: str = ""
     suspects: tuple[int, ...] = ()
 

@@ -81,7 +81,7 @@ const struct host_port sim_port = {sim_port_send, port_timer, port_persist, port
 /* ---- life and death ---- */
 
 static struct store_identity identity_of(const struct sim *s, uint16_t node) {
-    return (struct store_identity){(uint64_t)s->config.options.seed ^ 0x51554f52, node};
+    return (struct store_identity){cluster_options_id(&s->config.options), node};
 }
 
 static struct disk *fresh_disk(const struct sim *s, uint16_t node) {
@@ -116,6 +116,7 @@ qrt_status sim_node_boot(struct sim *s, uint16_t node, struct error *e) {
         if (status) return status;
     }
     host_init(&n->host, &config, store, &sim_port, s, &s->trace);
+    n->host.capture = sim_capture_of(s, node);
     sim_clock(s, n);
     qrt_status status = host_start(&n->host, QRT_START_FORMAT, e);
     sim_node_after(s, n);
