@@ -242,8 +242,8 @@ def replay(run: str | Path | Run, bug: str | None = None) -> Any:
     """Runs a failing run's file (or its data, or JSON text) again, to its end; the Cluster stands there for
     inspection.
 
-    A folder is a capture (option ``capture``). Its inputs are fed to the nodes again, with the mistake `bug` switched on if
-    you like, and a :class:`CaptureReplay` says what differs.
+    A folder is a capture (option ``capture``). Its inputs are fed to the nodes again, with the mistake `bug`
+    switched on if you like, and a :class:`CaptureReplay` says what differs.
 
     Raises ParseError, NewerError, or CorruptError when the trace hash is another one than the file says.
     """

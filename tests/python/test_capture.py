@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 import quorate as q
 
 FAST = {"election_timeout": "150ms", "heartbeat_interval": "30ms"}
