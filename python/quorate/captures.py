@@ -16,9 +16,9 @@ from quorate.progress import Progress
 class CaptureReplay:
     """What became of a capture's replay; as text it says all of it.
 
-    `verdict` is "ok", "violated" (a property), "differs" (a step did something else than it did then) or
+    `verdict` is "ok", "violated" (a property), "differs" (a step did something else than then) or
     "unknown" (nothing of the two, but part of the capture is missing). `steps` of all nodes, `matched` among
-    them; `uncompared` had been cut short by a kill, or came behind a gap or difference. `differs` is the first
+    them; `uncompared`: cut short by a kill, or behind a gap or difference. `differs` is the first
     step that does: node, incarnation, step, time (s), input, and both fingerprints. `notes` say what is
     missing, and where.
     """
