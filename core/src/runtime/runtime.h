@@ -8,6 +8,12 @@
 #include "runtime/host.h"
 #include "runtime/options.h"
 
+/* How a node's process is started that is an interpreter: the nodes of a live cluster of scripts. */
+struct launch {
+    char **argv; /* program and arguments, ended by NULL; NULL: there is no way */
+    struct bytes cargo;
+};
+
 struct runtime_config {
     struct cluster_options options;
     const struct protocol *protocol;
@@ -16,7 +22,8 @@ struct runtime_config {
     uint64_t bugs;
     struct watch_config watch;
     struct quorum_rule quorum;
-    const struct plan *plan; /* may be NULL */
+    const struct plan *plan;     /* may be NULL */
+    const struct launch *launch; /* NULL: the protocol is a built-in one; outlives the runtime */
 };
 
 /* How a proposal or operation that came through the API stands. Tickets count from 1. */
@@ -46,15 +53,18 @@ void tickets_clone(struct tickets *to, const struct tickets *from);
 void tickets_free(struct tickets *t);
 
 struct runtime_counts {
-    uint64_t delivered, dropped, duplicated, corrupted, reordered, crashes, restarts, pauses, wipes, raised;
+    uint64_t delivered, dropped, duplicated, corrupted, lied, reordered, crashes, restarts, pauses, wipes, raised;
     uint64_t torn, faults;
 };
 
 struct node_view { /* one node, as people see it */
     uint16_t node;
     bool up, paused;
-    int32_t pid;      /* live: of the node's own process; 0: it has none, or is down */
-    uint64_t refused; /* live: connections that had no right to be there */
+    int32_t pid; /* live: of the node's own process; 0: it has none, or is down */
+    /* Live: connections that had no right to be there, that sent more than the node could take, that the system refused. */
+    uint64_t refused, shut, unaccepted;
+    uint64_t memory,
+        memory_budget; /* of its own process, in bytes: resident, and the most beside its data; 0: not known */
     struct protocol_status status;
     struct host_counts counts;
     char why_down[ERROR_TEXT_MAX];
@@ -91,6 +101,8 @@ struct runtime_class {
     uint64_t (*fingerprint)(void *runtime);
     /* It began with an earlier cluster's data, so that its history has no known beginning. NULL: never. */
     bool (*inherited)(void *runtime);
+    /* What the nodes' own code raised, in full, oldest first. NULL: whoever called it has that. */
+    void (*tracebacks)(void *runtime, void (*each)(void *context, const char *text), void *context);
 };
 
 /* NULL when this build lacks it (live without libzmq). */
