@@ -211,6 +211,7 @@ end
 ---@field persisted integer
 ---@field pid integer? of the node's own process, with transport "ipc" or "tcp"
 ---@field refused integer? connections of strangers
+---@field metrics_port integer? of 127.0.0.1, where its metrics are served
 ---@field why_down string
 ---@field suspects integer[] whom its failure detector suspects
 

@@ -214,6 +214,7 @@ class NodeStatus:
     persisted: int = 0
     pid: int = 0  # of the node's own process, with transport "ipc" or "tcp"
     refused: int = 0  # connections of strangers
+    metrics_port: int = 0  # of 127.0.0.1, where its metrics are served; 0: nowhere
     why_down: str = ""
     suspects: tuple[int, ...] = ()
 

@@ -88,8 +88,9 @@ def soak(
     choose = random.Random(seed)
     outages: list[float] = []
     kills = 0
+    log = os.environ.get("QUORATE_LOG") or "error"  # kills from outside are what it is about, no news
     with Cluster(
-        nodes=nodes, seed=seed, runtime="live", transport=transport, record="last", timeout=PATIENCE
+        nodes=nodes, seed=seed, runtime="live", transport=transport, record="last", timeout=PATIENCE, log=log
     ) as c:
         c.wait_leader()
         kv = c.client()

@@ -92,6 +92,8 @@ static qrt_status set_options(struct cluster *c, const struct setting *settings,
         return error_set(e, QRT_EINVAL,
                          "transport=ipc and transport=tcp make the nodes of a live cluster processes: they need "
                          "runtime=live");
+    if ((*c->config.options.log || c->config.options.metrics >= 0) && c->config.options.runtime != RUNTIME_LIVE)
+        return error_set(e, QRT_EINVAL, "log= and metrics= are of live clusters: they need runtime=live");
     const struct protocol *p = c->config.protocol;
     if (p->fits && p->fits(c->protocol_options, (uint16_t)c->config.options.nodes, e)) return e->status;
     if (c->config.options.disk == DISK_FOLDER && !*c->config.options.data)

@@ -167,6 +167,7 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
         json_object_set_new(o, "pid", json_integer(v.pid));
         json_object_set_new(o, "refused", json_integer((json_int_t)v.refused));
     }
+    if (v.metrics_port) json_object_set_new(o, "metrics_port", json_integer(v.metrics_port));
     json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));
     return o;
 }

@@ -32,6 +32,8 @@ static const struct option_spec specs[] = {
     {"detector_threshold", OPTION_REAL, AT(detector_threshold), 1e-3, 1000, "8", NULL, "phi, phi-exponential: the suspicion from which on a peer is suspected"},
     {"check",   OPTION_BOOL,    AT(check),   0, 0, "true", NULL, "check every property after every step"},
     {"bug",     OPTION_TEXT,    AT(bug),     0, 0, "", NULL, "switches on one published mistake; `quorate bugs` lists them"},
+    {"log", OPTION_TEXT, AT(log), 0, 0, "", NULL, "live: a level (off, error, warn, info, debug), with a place behind a colon: info:run.log, info:logs/; without: QUORATE_LOG, or warn, to standard error"},
+    {"metrics", OPTION_INTEGER, AT(metrics), -1, 65535, "-1", NULL, "live: Prometheus metrics on this port of 127.0.0.1 (processes: node i on port + i - 1); 0: the system chooses; -1: none"},
     {0},
 };
 /* clang-format on */

@@ -22,6 +22,8 @@ struct cluster_options {
     int32_t detector;
     int64_t detector_interval, detector_timeout;
     double detector_threshold;
+    char log[OPTION_TEXT_MAX];
+    int64_t metrics;
 };
 
 extern const struct option_table cluster_option_table;

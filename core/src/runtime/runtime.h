@@ -60,8 +60,9 @@ struct runtime_counts {
 struct node_view { /* one node, as people see it */
     uint16_t node;
     bool up, paused;
-    int32_t pid;      /* live: of the node's own process; 0: it has none, or is down */
-    uint64_t refused; /* live: connections that had no right to be there */
+    int32_t pid;           /* live: of the node's own process; 0: it has none, or is down */
+    uint64_t refused;      /* live: connections that had no right to be there */
+    uint16_t metrics_port; /* live: where its metrics are served; 0: nowhere */
     struct protocol_status status;
     struct host_counts counts;
     char why_down[ERROR_TEXT_MAX];

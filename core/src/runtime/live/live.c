@@ -1,5 +1,6 @@
 /* A live cluster's beginning and end: what is made in one thread before the others start, and freed after they ended. */
 #include "runtime/live/live_doorman.h"
+#include "runtime/live/live_log.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -143,8 +144,10 @@ void *live_new(const struct runtime_config *config, struct trace_sink sink, stru
     if (!e) e = &ignored;
     if (check_config(config, e)) return NULL;
     struct live *l = live_empty(config, sink);
-    qrt_status status = live_apart(l) ? keeper_start(l, e) : start_nodes(l, e);
+    qrt_status status = log_open_cluster(l, e);
+    if (!status) status = live_apart(l) ? keeper_start(l, e) : start_nodes(l, e);
     if (!status) status = start_threads(l, e);
+    if (!status && !l->keeper) status = metrics_start(l, 1, live_node_count(l), config->options.metrics, e);
     if (!status) return l;
     live_free(l);
     return NULL;
@@ -174,6 +177,7 @@ static void stop_threads(struct live *l) {
 
 void live_free(void *runtime) {
     struct live *l = runtime;
+    metrics_stop(l);
     stop_threads(l);
     clients_free(&l->clients);
     doorman_stop(l);
@@ -197,6 +201,7 @@ void live_free(void *runtime) {
     buffer_free(&l->answer);
     trace_free(&l->trace);
     history_free(&l->history);
+    log_close(l);
     free(l->nodes);
     free(l);
 }

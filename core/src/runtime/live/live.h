@@ -188,6 +188,7 @@ struct actor {
     struct live_link *links;
     size_t link_count, link_capacity;
     struct runtime_counts counts;
+    uint64_t drops[8]; /* by qrt_drop */
 };
 
 struct node_timer {
@@ -195,11 +196,27 @@ struct node_timer {
     uint32_t id;
 };
 
+/* What the metrics tell of a node beyond its view. */
+struct meters {
+    uint64_t drops[8]; /* by qrt_drop */
+    uint64_t slow_flushes;
+    uint16_t port;                        /* where its metrics are served; 0: nowhere */
+    int64_t leaderless, leaderless_since; /* ns that it knew no leader; since: 0, or when that began */
+};
+
+/* What the log has said of a node. */
+struct look {
+    int64_t at;
+    uint64_t refused, rejected, full;
+    bool down[FAULT_NODES_MAX + 1];
+};
+
 /* What others see of a node. */
 struct shown {
     pthread_mutex_t mutex;
     struct node_view view;
     struct runtime_counts counts;
+    struct meters meters;
     bool lagging; /* wiped, and not yet caught up */
 };
 
@@ -223,6 +240,8 @@ struct live_node {
     bool crash_guarded; /* of an armed crash: a wipe, judged when it dies */
     qrt_status death;
     char death_text[ERROR_TEXT_MAX];
+    uint64_t slow_flushes;
+    struct look look;
     struct shown *shown, own_shown;
 };
 
@@ -268,9 +287,11 @@ struct live {
     struct buffer fault_log; /* what the engine was told, for its copies in the nodes' processes */
     atomic_bool calm;
 
-    struct keeper *keeper; /* of the nodes' processes; NULL: nodes are threads */
-    struct agent *agent;   /* in a node's process: what ties it to its owner; else NULL */
-    struct gates gates;    /* ipc, tcp: addresses and keys */
+    struct log *log;         /* live_log.h */
+    struct metrics *metrics; /* live_metrics.c; NULL: none are wanted */
+    struct keeper *keeper;   /* of the nodes' processes; NULL: nodes are threads */
+    struct agent *agent;     /* in a node's process: what ties it to its owner; else NULL */
+    struct gates gates;      /* ipc, tcp: addresses and keys */
     struct doorman *doorman;
     atomic_uint_fast64_t refused; /* connections of strangers */
     char folder[OPTION_TEXT_MAX]; /* private, removed at the end; "": none */

@@ -151,6 +151,7 @@ int64_t alarm_take(struct alarms *t, int64_t now) {
 
 void actor_drop(struct actor *a, uint16_t from, uint16_t to, uint8_t why, uint64_t id) {
     a->counts.dropped++;
+    a->drops[why & 7]++;
     qrt_event e = {a->time, to, 0, QRT_KIND_DROP, why, from, 0, 0, id, 0};
     trace_emit(&a->trace, &e);
 }

@@ -1,6 +1,6 @@
 /* A live node's thread: it drains what came, steps its host, flushes once for the whole burst, tells what it is now, and
  * sleeps. The host is the simulator's; what differs is that time passes by itself. */
-#include "runtime/live/live.h"
+#include "runtime/live/live_log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +58,7 @@ static void port_died(void *runtime, struct host *h, qrt_status why, const char 
     struct live_node *n = node_of(h);
     (void)runtime;
     if (why == QRT_OK) return; /* an armed crash: node_after sees it */
+    log_line(n->actor.live->log, LOG_ERROR, n->actor.id, "stops: %s", text);
     n->death = why;
     snprintf(n->death_text, sizeof n->death_text, "%s", text);
     driver_die(h);
@@ -110,6 +111,7 @@ static void flush(struct live_node *n) {
         input_begin(n, 0);
         if (host_flush_begin(&n->host, &e) && host_flush_end(&n->host, &e))
             port_died(n->actor.live, &n->host, e.status, e.text);
+        log_flush(n, n->actor.time);
         input_end(n);
     }
     n->flush_wanted = false;
@@ -250,6 +252,7 @@ void node_init(struct live_node *n) {
         mutex_init(&n->own_shown.mutex, false);
         n->shown = &n->own_shown;
         n->clock = &n->own_clock;
+        log_tap(n);
     }
     n->shown->view.node = n->actor.id;
 }
