@@ -116,6 +116,7 @@ typedef enum qrt_kind {
                              2 accepts, 4 learns); see the protocol's page */
     QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
                               value: the suspicion in millionths */
+    QRT_KIND_LIE = 33,     /* what the node says to peer is false; detail: message kind; link: message id */
 } qrt_kind;
 
 /* What a ballot's message asks or says (QRT_KIND_BALLOT). */
@@ -335,6 +336,8 @@ QRT_API qrt_status qrt_cluster_size(qrt_cluster *c, uint16_t *nodes);
 /* Everything below that says JSON returns text owned by the handle until its next call, NULL on error.
  * status: {"protocol","runtime","now","leader","reason","nodes":[{"node","up","paused","role","term","leader","first",
  *          "last","commit","applied","sent","received","rejected","persisted","why_down"}],"counts":{..},"options":{..}}
+ *          A node that is a process has "pid", "refused" (strangers), "shut" (connections that made it hold too much),
+ *          "unaccepted" (the system had no descriptor), "memory" and "memory_budget" (bytes) too.
  * inspect: the protocol's own fields of one node: {"name": "value", ..} */
 QRT_API const char *qrt_cluster_status(qrt_cluster *c);
 QRT_API const char *qrt_cluster_inspect(qrt_cluster *c, uint16_t node);

@@ -120,11 +120,12 @@ static void add_measures(struct cluster *c, json_t *root) {
 static json_t *counts_value(struct cluster *c) {
     struct runtime_counts n;
     c->class->counts(c->runtime, &n);
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n.delivered, "dropped",
-                     (json_int_t)n.dropped, "duplicated", (json_int_t)n.duplicated, "corrupted",
-                     (json_int_t)n.corrupted, "reordered", (json_int_t)n.reordered, "crashes", (json_int_t)n.crashes,
-                     "restarts", (json_int_t)n.restarts, "pauses", (json_int_t)n.pauses, "wipes", (json_int_t)n.wipes,
-                     "raised", (json_int_t)n.raised, "faults", (json_int_t)n.faults);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n.delivered,
+                     "dropped", (json_int_t)n.dropped, "duplicated", (json_int_t)n.duplicated, "corrupted",
+                     (json_int_t)n.corrupted, "lied", (json_int_t)n.lied, "reordered", (json_int_t)n.reordered,
+                     "crashes", (json_int_t)n.crashes, "restarts", (json_int_t)n.restarts, "pauses",
+                     (json_int_t)n.pauses, "wipes", (json_int_t)n.wipes, "raised", (json_int_t)n.raised, "faults",
+                     (json_int_t)n.faults);
 }
 
 void report_check(struct cluster *c, const struct linear_result *linear) {
@@ -165,7 +166,11 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
     json_object_set_new(o, "suspects", suspects);
     if (c->config.options.transport) {
         json_object_set_new(o, "pid", json_integer(v.pid));
-        json_object_set_new(o, "refused", json_integer((json_int_t)v.refused));
+        json_t *own = json_pack("{s:I, s:I, s:I, s:I, s:I}", "refused", (json_int_t)v.refused, "shut",
+                                (json_int_t)v.shut, "unaccepted", (json_int_t)v.unaccepted, "memory",
+                                (json_int_t)v.memory, "memory_budget", (json_int_t)v.memory_budget);
+        json_object_update(o, own);
+        json_decref(own);
     }
     if (v.metrics_port) json_object_set_new(o, "metrics_port", json_integer(v.metrics_port));
     json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));

@@ -53,15 +53,18 @@ void tickets_clone(struct tickets *to, const struct tickets *from);
 void tickets_free(struct tickets *t);
 
 struct runtime_counts {
-    uint64_t delivered, dropped, duplicated, corrupted, reordered, crashes, restarts, pauses, wipes, raised;
+    uint64_t delivered, dropped, duplicated, corrupted, lied, reordered, crashes, restarts, pauses, wipes, raised;
     uint64_t torn, faults;
 };
 
 struct node_view { /* one node, as people see it */
     uint16_t node;
     bool up, paused;
-    int32_t pid;           /* live: of the node's own process; 0: it has none, or is down */
-    uint64_t refused;      /* live: connections that had no right to be there */
+    int32_t pid; /* live: of the node's own process; 0: it has none, or is down */
+    /* Live: connections that had no right to be there, that sent more than the node could take, that the system refused. */
+    uint64_t refused, shut, unaccepted;
+    uint64_t memory,
+        memory_budget;     /* of its own process, in bytes: resident, and the most beside its data; 0: not known */
     uint16_t metrics_port; /* live: where its metrics are served; 0: nowhere */
     struct protocol_status status;
     struct host_counts counts;

@@ -3,7 +3,7 @@
  * Queues are bounded and never block: a message that finds one full is counted and traced. What a fault delays waits on
  * the sender's side, which is the wire: among threads it arrives whatever has become of its sender; a process that is
  * killed takes it along. */
-#include "runtime/live/live.h"
+#include "runtime/live/live_guard.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -184,6 +184,16 @@ static bool peer_is_down(struct live *l, uint16_t peer) {
     return !up;
 }
 
+/* A socket that sends without waiting looks at what the other side has taken only now and then (libzmq spares itself the
+ * look for a millisecond), so it may seem full when it is not. Asked for its events, it looks. */
+static bool send_now(zmq_msg_t *m, void *socket) {
+    int events = 0;
+    size_t size = sizeof events;
+    if (zmq_msg_send(m, socket, ZMQ_DONTWAIT) >= 0) return true;
+    return !zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) && events & ZMQ_POLLOUT &&
+           zmq_msg_send(m, socket, ZMQ_DONTWAIT) >= 0;
+}
+
 static void queue_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
                           uint32_t size) {
     zmq_msg_t m;
@@ -197,7 +207,7 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
     QUEUE_RELEASE(a->out[peer]);
     struct actor *receiver = peer ? &a->live->nodes[peer].actor : &a->live->clients.actor;
     QUEUE_RELEASE(receiver);
-    if (zmq_msg_send(&m, a->out[peer], ZMQ_DONTWAIT) >= 0) return;
+    if (send_now(&m, a->out[peer])) return;
     zmq_msg_close(&m);
     uint8_t why = live_apart(a->live) && peer_is_down(a->live, peer) ? QRT_DROP_DOWN : QRT_DROP_FULL;
     actor_drop(a, head->from, head->to, why, wire_id(frame));
@@ -206,6 +216,11 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
 static void delay_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
                           uint32_t size, int64_t time) {
     uint32_t slot = a->delayed_free;
+    if (a->delayed_bytes + size > LIVE_DELAYED_BYTES) {
+        actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
+        return;
+    }
+    a->delayed_bytes += size;
     if (slot == UINT32_MAX) {
         a->delayed = mem_grow(a->delayed, &a->delayed_capacity, (size_t)a->delayed_count + 1, sizeof *a->delayed);
         slot = a->delayed_count++;
@@ -225,6 +240,17 @@ static void send_at(struct actor *a, const struct envelope *head, const uint8_t 
         delay_message(a, peer_of(head->to), head, frame, size, time);
     else
         queue_message(a, peer_of(head->to), head, frame, size);
+}
+
+/* The changed copy of a message that is a lie, or NULL. */
+static uint8_t *lie_of(struct actor *a, const struct envelope *head, const uint8_t *frame, uint32_t size,
+                       uint64_t bits) {
+    uint8_t *copy = bits ? mem_copy(frame, size) : NULL;
+    if (!copy || !wire_lie(copy, size, bits, a->live->cluster_id)) return copy;
+    a->counts.lied++;
+    qrt_event e = {a->time, head->from, 0, QRT_KIND_LIE, frame[9], head->to, 0, 0, wire_id(frame), 0};
+    trace_emit(&a->trace, &e);
+    return copy;
 }
 
 /* As the simulator's links do it, on the sender's side: a partition drops, the engine judges, order is kept. */
@@ -249,16 +275,18 @@ static void send_troubled(struct actor *a, struct live_link *k, const struct env
         time = k->last;
     else
         k->last = time;
-    uint8_t *changed = fate.corrupt ? mem_copy(frame, size) : NULL;
-    if (changed) {
+    uint8_t *lie = lie_of(a, head, frame, size, fate.lie);
+    if (lie) frame = lie;
+    uint8_t *damaged = fate.corrupt ? mem_copy(frame, size) : NULL;
+    if (damaged) {
         a->counts.corrupted++;
-        changed[fate.corrupt_bit / 8] ^= (uint8_t)(1u << (fate.corrupt_bit % 8));
+        damaged[fate.corrupt_bit / 8] ^= (uint8_t)(1u << (fate.corrupt_bit % 8));
     }
-    send_at(a, head, changed ? changed : frame, size, time);
-    free(changed);
-    if (!fate.duplicate) return;
-    a->counts.duplicated++;
-    send_at(a, head, frame, size, time + fate.duplicate_ns);
+    send_at(a, head, damaged ? damaged : frame, size, time);
+    free(damaged);
+    a->counts.duplicated += fate.duplicate;
+    if (fate.duplicate) send_at(a, head, frame, size, time + fate.duplicate_ns);
+    free(lie);
 }
 
 void actor_send(struct actor *a, uint16_t from, uint16_t to, const uint8_t *frame, uint32_t size) {
@@ -281,6 +309,7 @@ void actor_depart(struct actor *a) {
         struct envelope head;
         memcpy(&head, d->message, sizeof head);
         queue_message(a, d->peer, &head, d->message + sizeof head, d->size);
+        a->delayed_bytes -= d->size;
         free(d->message);
         d->message = NULL;
         d->next_free = a->delayed_free;

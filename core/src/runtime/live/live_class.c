@@ -1,7 +1,11 @@
 /* The live runtime behind the table that every runtime offers. All calls come from the one thread that has the handle. */
-#include "runtime/live/live.h"
+#include "runtime/live/live_guard.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "runtime/live/live_load.h"
 
 static int64_t now(void *runtime) {
     return live_now(runtime);
@@ -11,12 +15,25 @@ static uint16_t leader(void *runtime) {
     return live_leader(runtime);
 }
 
+static uint64_t memory_of(int32_t pid) {
+    char path[32];
+    unsigned long long pages, resident = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    FILE *f = pid ? fopen(path, "re") : NULL;
+    if (f && fscanf(f, "%llu %llu", &pages, &resident) != 2) resident = 0;
+    if (f) fclose(f);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void view(void *runtime, uint16_t node, struct node_view *v) {
     struct live_node *n = &((struct live *)runtime)->nodes[node];
     robust_lock(&n->shown->mutex);
     *v = n->shown->view;
     v->metrics_port = n->shown->meters.port;
     pthread_mutex_unlock(&n->shown->mutex);
+    if (!live_apart(runtime)) return;
+    v->memory = memory_of(v->pid);
+    v->memory_budget = live_budget(runtime);
 }
 
 static bool cut(void *runtime, uint16_t from, uint16_t to) {
@@ -37,22 +54,32 @@ static bool inspect(void *runtime, uint16_t node, inspect_fn *field, void *conte
     return o.status == QRT_OK;
 }
 
-static qrt_status propose(void *runtime, uint16_t node, struct bytes data, uint64_t *ticket) {
-    struct live *l = runtime;
+/* An order that has a ticket: a proposal, or a load of them. */
+static qrt_status give(struct live *l, uint16_t node, uint8_t kind, struct bytes data, uint64_t *ticket) {
     struct node_view v;
     view(l, node, &v);
     if (!v.up || v.paused) return QRT_EDOWN;
     struct order *o = mem_zero(1, sizeof *o);
-    o->kind = ORDER_PROPOSE;
+    o->kind = kind;
     buffer_append(&o->data, data.data, data.size);
     pthread_mutex_lock(&l->ticket_mutex);
     *ticket = o->ticket = tickets_add(&l->tickets, node, live_now(l));
     pthread_mutex_unlock(&l->ticket_mutex);
     if (l->keeper)
-        process_propose(l, node, o);
+        process_give(l, node, o);
     else
         order_give(&l->nodes[node].actor, o);
     return QRT_OK;
+}
+
+static qrt_status propose(void *runtime, uint16_t node, struct bytes data, uint64_t *ticket) {
+    return give(runtime, node, ORDER_PROPOSE, data, ticket);
+}
+
+qrt_status live_load(void *runtime, uint16_t node, const struct load_spec *s, uint64_t *ticket) {
+    if (!s->window || !s->count || s->count > LOAD_COUNT_MAX || s->size > LOAD_SIZE_MAX || s->interval < 0)
+        return QRT_ERANGE;
+    return give(runtime, node, ORDER_LOAD, bytes_of(s, sizeof *s), ticket);
 }
 
 static bool ticket(void *runtime, uint64_t number, struct ticket *out, struct bytes *data) {
@@ -122,6 +149,7 @@ static void counts_add(struct runtime_counts *sum, const struct runtime_counts *
     sum->dropped += c->dropped;
     sum->duplicated += c->duplicated;
     sum->corrupted += c->corrupted;
+    sum->lied += c->lied;
     sum->reordered += c->reordered;
     sum->crashes += c->crashes;
     sum->restarts += c->restarts;

@@ -3,8 +3,12 @@
  * With CURVE it answers ZeroMQ's authentication protocol (ZAP, RFC 27) on a thread of its own, from before the socket is
  * bound: it admits the keys of this run, and names the sender of every message by its key (User-Id). A stranger ends at the
  * handshake, and is counted by what the socket's monitor tells. Measured on libzmq 4.3.4: without a ZAP handler a CURVE
- * socket accepts any key, even with a domain set. */
+ * socket accepts any key, even with a domain set.
+ *
+ * The same thread is the guard's (live_guard.c): every 20 ms it looks at what each connection makes the node hold. */
 #include "runtime/live/live_doorman.h"
+
+#include "runtime/live/live_guard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +23,8 @@ struct doorman {
     bool running;
     struct live *live;
     void *zap, *watch;
+    struct guard *guard;
+    pthread_mutex_t mutex; /* over the public keys, once nodes speak */
 };
 
 qrt_status gates_keys(struct gates *g, uint16_t nodes, char (*secrets)[KEY_TEXT], struct error *e) {
@@ -30,12 +36,15 @@ qrt_status gates_keys(struct gates *g, uint16_t nodes, char (*secrets)[KEY_TEXT]
     return QRT_OK;
 }
 
-static int known_key(const struct live *l, zmq_msg_t *credentials) {
+static int known_key(struct doorman *d, zmq_msg_t *credentials) {
     char text[KEY_TEXT];
+    int who = -1;
     if (zmq_msg_size(credentials) != 32 || !zmq_z85_encode(text, zmq_msg_data(credentials), 32)) return -1;
-    for (int i = 0; i <= live_node_count(l); i++)
-        if (!memcmp(text, l->gates.public_keys[i], KEY_TEXT)) return i;
-    return -1;
+    pthread_mutex_lock(&d->mutex);
+    for (int i = 0; i <= live_node_count(d->live) && who < 0; i++)
+        if (!memcmp(text, d->live->gates.public_keys[i], KEY_TEXT)) who = i;
+    pthread_mutex_unlock(&d->mutex);
+    return who;
 }
 
 static void send_part(void *socket, const void *data, size_t size, bool more) {
@@ -55,7 +64,7 @@ static void judge_key(struct doorman *d) {
         if (zmq_msg_recv(&parts[count++], d->zap, 0) < 0) break;
     } while (count < 8 && zmq_msg_more(&parts[count - 1]));
     bool curve = count == 7 && zmq_msg_size(&parts[5]) == 5 && !memcmp(zmq_msg_data(&parts[5]), "CURVE", 5);
-    int who = curve ? known_key(d->live, &parts[6]) : -1;
+    int who = curve ? known_key(d, &parts[6]) : -1;
     char user[16];
     snprintf(user, sizeof user, "%d", who);
     send_words(d->zap, "1.0", true);
@@ -68,25 +77,36 @@ static void judge_key(struct doorman *d) {
 }
 
 /* An event has two parts: u16 kind and u32 value, then an address. */
-static void count_stranger(struct doorman *d) {
+static void hear_socket(struct doorman *d) {
     uint8_t event[6];
     char address[ENDPOINT_MAX];
     uint16_t kind;
+    int32_t value;
     if (zmq_recv(d->watch, event, sizeof event, 0) < (int)sizeof event) return;
-    zmq_recv(d->watch, address, sizeof address, 0);
+    int size = zmq_recv(d->watch, address, sizeof address - 1, 0);
+    address[size < 0 ? 0 : size < (int)sizeof address ? size : (int)sizeof address - 1] = 0;
     memcpy(&kind, event, sizeof kind);
+    memcpy(&value, event + sizeof kind, sizeof value);
     if (kind & (ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH))
         atomic_fetch_add(&d->live->refused, 1);
+    if (kind == ZMQ_EVENT_ACCEPT_FAILED && value != EAGAIN) atomic_fetch_add(&d->live->unaccepted, 1);
+    if (kind == ZMQ_EVENT_ACCEPTED) guard_accepted(d->guard, value, address);
+    if (kind == ZMQ_EVENT_DISCONNECTED || kind == ZMQ_EVENT_CLOSED) guard_closed(d->guard, value);
 }
 
 static void *doorman_main(void *self) {
     struct doorman *d = self;
-    zmq_pollitem_t items[] = {{d->zap, 0, ZMQ_POLLIN, 0}, {d->watch, 0, ZMQ_POLLIN, 0}};
-    while (zmq_poll(items, 2, -1) >= 0 || zmq_errno() == EINTR) {
-        if (items[0].revents & ZMQ_POLLIN) judge_key(d);
-        if (items[1].revents & ZMQ_POLLIN) count_stranger(d);
+    int64_t look = live_now(d->live), now;
+    zmq_pollitem_t items[] = {{d->watch, 0, ZMQ_POLLIN, 0}, {d->zap, 0, ZMQ_POLLIN, 0}};
+    while (zmq_poll(items, d->zap ? 2 : 1, GUARD_LOOK_MS) >= 0 || zmq_errno() == EINTR) {
+        if (items[0].revents & ZMQ_POLLIN) hear_socket(d);
+        if (items[1].revents & ZMQ_POLLIN) judge_key(d);
+        now = live_now(d->live);
+        if (now - look < GUARD_LOOK_MS * INT64_C(1000000)) continue;
+        guard_look(d->guard, d->live);
+        look = now;
     }
-    zmq_close(d->zap);
+    if (d->zap) zmq_close(d->zap);
     zmq_close(d->watch);
     return NULL;
 }
@@ -95,16 +115,39 @@ static bool no_linger(void *socket) {
     return zmq_setsockopt(socket, ZMQ_LINGER, &(int){0}, sizeof(int)) == 0;
 }
 
+static bool open_zap(struct doorman *d) {
+    if (!d->live->gates.curve) return true;
+    d->zap = zmq_socket(d->live->context, ZMQ_REP);
+    return d->zap && no_linger(d->zap) && !zmq_bind(d->zap, ZAP_ENDPOINT);
+}
+
 qrt_status doorman_start(struct live *l, void *socket, struct error *e) {
     struct doorman *d = l->doorman = mem_zero(1, sizeof *d);
-    int failures = ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    int events = ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_ACCEPTED |
+                 ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED;
     d->live = l;
-    d->zap = zmq_socket(l->context, ZMQ_REP);
+    d->guard = guard_new(l->gates.curve);
+    pthread_mutex_init(&d->mutex, NULL);
     d->watch = zmq_socket(l->context, ZMQ_PAIR);
-    if (d->zap && d->watch && no_linger(d->zap) && no_linger(d->watch) && !zmq_bind(d->zap, ZAP_ENDPOINT) &&
-        !zmq_socket_monitor(socket, WATCH_ENDPOINT, failures) && !zmq_connect(d->watch, WATCH_ENDPOINT))
+    if (d->watch && no_linger(d->watch) && open_zap(d) && !zmq_socket_monitor(socket, WATCH_ENDPOINT, events) &&
+        !zmq_connect(d->watch, WATCH_ENDPOINT))
         return live_thread(&d->thread, &d->running, doorman_main, d, "qrt-doorman", e);
     return error_set(e, QRT_EIO, "the keys' handler cannot start: %s", zmq_strerror(zmq_errno()));
+}
+
+void doorman_took(struct live *l, zmq_msg_t *m, size_t bytes, int who) {
+    if (l->doorman) guard_took(l->doorman->guard, zmq_msg_get(m, ZMQ_SRCFD), bytes, who);
+}
+
+void doorman_admit(struct live *l, uint16_t peer, const char *public_key) {
+    struct doorman *d = l->doorman;
+    char *key = l->gates.public_keys[peer];
+    pthread_mutex_lock(&d->mutex);
+    bool changed = strcmp(key, public_key) != 0;
+    memset(key, 0, KEY_TEXT);
+    strncpy(key, public_key, KEY_TEXT - 1);
+    pthread_mutex_unlock(&d->mutex);
+    if (changed) guard_expel(d->guard, peer);
 }
 
 void doorman_stop(struct live *l) {
@@ -117,6 +160,8 @@ void doorman_stop(struct live *l) {
         if (d->zap) zmq_close(d->zap);
         if (d->watch) zmq_close(d->watch);
     }
+    pthread_mutex_destroy(&d->mutex);
+    guard_free(d->guard);
     free(d);
     l->doorman = NULL;
 }

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "runtime/live/live_load.h"
+
 #define WALL_EPOCH 1700000000000000000 /* where every wall clock begins, ns since 1970 */
 
 int64_t node_mono(const struct node_clock *c, int64_t now) {
@@ -197,6 +199,7 @@ void node_crash(struct live_node *n, uint8_t fate) {
     host_stop(&n->host);
     alarms_clear(&n->actor.alarms);
     n->paused = n->flush_wanted = false;
+    load_stop(n);
     pthread_mutex_lock(&l->ticket_mutex);
     tickets_orphan(&l->tickets, n->actor.id, n->actor.time);
     pthread_mutex_unlock(&l->ticket_mutex);
@@ -264,6 +267,8 @@ void node_publish(struct live_node *n) {
     robust_lock(&n->shown->mutex);
     v.pid = n->shown->view.pid;
     v.refused = atomic_load(&n->actor.live->refused);
+    v.shut = atomic_load(&n->actor.live->shut);
+    v.unaccepted = atomic_load(&n->actor.live->unaccepted);
     bool news = v.up != n->shown->view.up || v.status.role != n->shown->view.status.role ||
                 v.status.term != n->shown->view.status.term;
     n->shown->view = v;

@@ -80,6 +80,9 @@ static double number_suspects(const struct seen *s) {
       s->view.counts.rejected)                                                                                         \
     X(sent_bytes_total, "counter", "Bytes of the messages sent.", s->view.counts.bytes_sent)                           \
     X(refused_connections_total, "counter", "Connections refused for want of an allowed key.", s->view.refused)        \
+    X(shut_connections_total, "counter", "Connections shut because they made the node hold too much.", s->view.shut)   \
+    X(unaccepted_connections_total, "counter", "Connections for which the system had no descriptor.",                  \
+      s->view.unaccepted)                                                                                              \
     X(persisted_records_total, "counter", "Records written to the store.", s->view.counts.persisted)                   \
     X(flushes_total, "counter", "Syncs of the store, each of all that was written before it.", s->view.counts.flushes) \
     X(slow_flushes_total, "counter", "Syncs that took more than 0.1 seconds.", s->meters.slow_flushes)                 \
