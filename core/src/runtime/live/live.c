@@ -143,7 +143,7 @@ void *live_new(const struct runtime_config *config, struct trace_sink sink, stru
     if (!e) e = &ignored;
     if (check_config(config, e)) return NULL;
     struct live *l = live_empty(config, sink);
-    qrt_status status = log_open_cluster(l, e);
+    qrt_status status = log_open_named(l, 0, e);
     if (!status) status = live_apart(l) ? keeper_start(l, e) : start_nodes(l, e);
     if (!status) status = start_threads(l, e);
     if (!status && !l->keeper) status = metrics_start(l, 1, live_node_count(l), config->options.metrics, e);

@@ -197,7 +197,7 @@ qrt_status log_open(struct live *l, const char *path, enum log_level level, stru
     return error_set(e, QRT_EIO, "the log %s cannot be written: %s", path, strerror(errno));
 }
 
-qrt_status log_open_cluster(struct live *l, struct error *e) {
+qrt_status log_open_named(struct live *l, uint16_t node, struct error *e) {
     struct cluster_options *o = &l->config.options;
     struct log_place place;
     char path[OPTION_TEXT_MAX + 16];
@@ -206,7 +206,7 @@ qrt_status log_open_cluster(struct live *l, struct error *e) {
     if (log_parse(o->log, &place, e) || place_absolute(place.path, sizeof place.path, e)) return e->status;
     if (*place.path && strlen(place.path) + 16 >= sizeof o->log)
         return error_set(e, QRT_ERANGE, "the place for logs has too long a name: %s", place.path);
-    if (log_file(&place, 0, path, sizeof path, e)) return e->status;
+    if (log_file(&place, node, path, sizeof path, e)) return e->status;
     if (*place.path) { /* as the nodes' processes read it, wherever they are */
         memcpy(o->log, level_names[place.level], strlen(level_names[place.level]) + 1);
         snprintf(o->log + strlen(o->log), sizeof o->log - strlen(o->log), ":%s", place.path);

@@ -25,8 +25,8 @@ qrt_status log_parse(const char *text, struct log_place *out, struct error *e);
 qrt_status log_file(const struct log_place *place, uint16_t node, char *path, size_t size, struct error *e);
 /* l->log, to that file. */
 qrt_status log_open(struct live *l, const char *path, enum log_level level, struct error *e);
-/* In the cluster's process: by the option log, or else the environment's QUORATE_LOG. */
-qrt_status log_open_cluster(struct live *l, struct error *e);
+/* By the option log, or else the environment's QUORATE_LOG. node: whose process this is; 0: the cluster's. */
+qrt_status log_open_named(struct live *l, uint16_t node, struct error *e);
 void log_close(struct live *l);
 /* Any thread; l->log may be NULL. */
 void log_line(struct log *g, enum log_level level, uint16_t node, const char *format, ...)
