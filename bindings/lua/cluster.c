@@ -101,7 +101,10 @@ static int cluster_script(lua_State *L) {
     size_t count;
     const qrt_option *options = push_options(L, 2, &count);
     struct face_cluster *self = push_scripted(L, 1);
+    int place = lua_gettop(L);
+    scripts_launch(L, self->scripts, 1);
     qrt_status s = qrt_cluster_new_script(&self->cluster, scripts_table(self->scripts), options, count);
+    lua_settop(L, place);
     scripts_interrupt(L, self->scripts);
     return s ? face_fail(L, s, NULL) : 1;
 }
@@ -412,6 +415,10 @@ static int cluster_inspect(lua_State *L) {
     return push_text(L, qrt_cluster_inspect(c, face_node(L, 2)));
 }
 
+static int cluster_tracebacks(lua_State *L) {
+    return push_text(L, qrt_cluster_tracebacks(self_handle(L)));
+}
+
 static int cluster_fingerprint(lua_State *L) {
     qrt_cluster *c = self_handle(L);
     uint64_t fingerprint;
@@ -471,6 +478,7 @@ static const luaL_Reg methods[] = {
     {"_report", cluster_report},
     {"_status", cluster_status},
     {"_inspect", cluster_inspect},
+    {"_tracebacks", cluster_tracebacks},
     {"_fingerprint", cluster_fingerprint},
     {"_hash", cluster_hash},
     {"_replay_run", cluster_replay_run},

@@ -84,7 +84,8 @@ struct scripts *scripts_new(lua_State *L, int driver); /* a table: see lua/quora
 struct scripts *scripts_ref(struct scripts *s);
 void scripts_unref(struct scripts *s);
 const qrt_script *scripts_table(const struct scripts *s);
-void scripts_interrupt(lua_State *L, struct scripts *s); /* as machines_interrupt */
+void scripts_launch(lua_State *L, struct scripts *s, int driver); /* what it points to lies on the stack */
+void scripts_interrupt(lua_State *L, struct scripts *s);          /* as machines_interrupt */
 void script_open(lua_State *L);
 
 /* --- one file a type: pushes nothing, registers its type, adds its constructors to the table on top --- */

@@ -25,7 +25,7 @@ struct scripts {
     lua_State *main;
     int references;
     uint64_t made;
-    bool interrupted;
+    bool interrupted, apart; /* apart: this process is a live node */
     char name[64], judged_by[128], model[512];
     qrt_script table;
 };
@@ -38,6 +38,8 @@ struct call { /* what a callback hands through lua_pcall */
     size_t size;
     const uint16_t *peers;
     qrt_reply *reply;
+    bool suspected;
+    double suspicion;
 };
 
 static void push_drivers(lua_State *L) {
@@ -67,6 +69,7 @@ static int explain(lua_State *L) {
     size_t length = strlen(text), end = sizeof interrupt - 1;
     if (length >= end && !strcmp(text + length - end, interrupt)) s->interrupted = true;
     luaL_traceback(L, L, text, 1);
+    if (s->apart) qrt_node_traceback(lua_tostring(L, -1));
     if (push_driver(L, s) == LUA_TTABLE && lua_getfield(L, -1, "tracebacks") == LUA_TTABLE) {
         lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
         lua_pushvalue(L, 3);
@@ -80,6 +83,12 @@ static int explain(lua_State *L) {
 
 static int push_arguments(lua_State *L, const struct call *call) {
     const char *what = call->method + 3; /* on_... */
+    if (*what == 'o') {
+        lua_pushinteger(L, (lua_Integer)call->number);
+        lua_pushboolean(L, call->suspected);
+        lua_pushnumber(L, call->suspicion);
+        return 3;
+    }
     if (*what == 'm') {
         lua_pushinteger(L, (lua_Integer)call->number);
         plain_decode(L, call->data, call->size);
@@ -235,6 +244,16 @@ static void script_propose(void *context, uint64_t node, qrt_ctx *x, uint64_t ti
     perform_step(handle, &call, x);
 }
 
+static void script_opinion(void *context, uint64_t node, qrt_ctx *x, uint16_t peer, bool suspected, double suspicion) {
+    struct call call = {.scripts = context,
+                        .method = "on_opinion",
+                        .node = node,
+                        .number = peer,
+                        .suspected = suspected,
+                        .suspicion = suspicion};
+    perform_step(handle, &call, x);
+}
+
 struct scripts *scripts_new(lua_State *L, int driver) {
     driver = lua_absindex(L, driver);
     lua_getfield(L, driver, "name");
@@ -257,9 +276,46 @@ struct scripts *scripts_new(lua_State *L, int driver) {
                             script_create,   script_destroy, script_save,    script_load,
                             script_describe, script_start,   script_message, script_timer,
                             script_propose};
+    lua_getfield(L, driver, "opinion");
+    if (lua_toboolean(L, -1)) s->table.opinion = script_opinion;
+    lua_pop(L, 1);
     lua_pushvalue(L, driver);
     lua_rawsetp(L, -2, s);
     return s;
+}
+
+/* The driver's `launch`, {program, argument, ..}, and `cargo`, where it has them; the core copies both. */
+void scripts_launch(lua_State *L, struct scripts *s, int driver) {
+    size_t count = 0;
+    if (lua_getfield(L, driver, "launch") != LUA_TTABLE) return;
+    int words = lua_gettop(L);
+    count = (size_t)lua_rawlen(L, words);
+    const char **argv = lua_newuserdatauv(L, (count + 1) * sizeof *argv, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, words, (lua_Integer)i + 1);
+        argv[i] = face_text(L, -1, "a word of an interpreter's command");
+        lua_pop(L, 1);
+    }
+    argv[count] = NULL;
+    s->table.launch = argv;
+    lua_getfield(L, driver, "cargo");
+    s->table.cargo = (const uint8_t *)face_bytes(L, -1, "the cargo", &s->table.cargo_size);
+}
+
+/* node_main(driver): the exit code, when it comes back at all */
+static int node_main(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    struct scripts *s = scripts_new(L, 1);
+    s->apart = true;
+    lua_pushinteger(L, qrt_node_main(&s->table));
+    return 1;
+}
+
+static int node_fail(lua_State *L) {
+    const char *why = face_text(L, 1, "why a node cannot be");
+    qrt_node_traceback(why);
+    qrt_node_fail(why);
+    return 0;
 }
 
 struct scripts *scripts_ref(struct scripts *s) {
@@ -364,7 +420,7 @@ static int node_reply(lua_State *L) {
     return answer(L, QRT_OK);
 }
 
-static int node_fail(lua_State *L) {
+static int node_answer_fail(lua_State *L) {
     return answer(L, QRT_EFAILED);
 }
 
@@ -457,7 +513,7 @@ static const luaL_Reg methods[] = {
     {"reply", node_reply},
     {"clear_timer", node_clear_timer},
     {"refuse", node_refuse},
-    {"fail", node_fail},
+    {"fail", node_answer_fail},
     {"_unsupported", node_unsupported},
     {"decide", node_decide},
     {"hash", node_hash},
@@ -474,6 +530,10 @@ void script_open(lua_State *L) {
     lua_setfield(L, -2, "Node");
     lua_pushcfunction(L, plain_encode_function);
     lua_setfield(L, -2, "plain_encode");
+    lua_pushcfunction(L, node_main);
+    lua_setfield(L, -2, "node_main");
+    lua_pushcfunction(L, node_fail);
+    lua_setfield(L, -2, "node_fail");
     lua_pushcfunction(L, plain_decode_function);
     lua_setfield(L, -2, "plain_decode");
 }

@@ -117,6 +117,7 @@ typedef enum qrt_kind {
                              2 accepts, 4 learns); see the protocol's page */
     QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
                               value: the suspicion in millionths */
+    QRT_KIND_LIE = 33,     /* what the node says to peer is false; detail: message kind; link: message id */
 } qrt_kind;
 
 /* What a ballot's message asks or says (QRT_KIND_BALLOT). */
@@ -284,7 +285,22 @@ typedef struct qrt_script {
     void (*message)(void *context, uint64_t node, qrt_ctx *x, uint16_t from, const uint8_t *data, size_t size);
     void (*timer)(void *context, uint64_t node, qrt_ctx *x, const char *name);
     void (*propose)(void *context, uint64_t node, qrt_ctx *x, uint64_t ticket, const uint8_t *value, size_t size);
+    /* With the option detector: it begins or ceases to suspect that peer. NULL: the script does not want to know. */
+    void (*opinion)(void *context, uint64_t node, qrt_ctx *x, uint16_t peer, bool suspected, double suspicion);
+    /* Live clusters: how an interpreter for one node is started. It calls qrt_node_main with the same script, made from
+     * the cargo, which it reads from descriptor 7 (/proc/self/fd/7). Both are copied. NULL: simulated clusters only. */
+    const char *const *launch; /* program (looked for in PATH) and arguments, ended by NULL */
+    const uint8_t *cargo;
+    size_t cargo_size;
 } qrt_script;
+
+/* In an interpreter that a live cluster has started: this process is a node that runs that script, on this thread, until
+ * its owner ends it. Comes back with an exit code when it cannot be one. */
+QRT_API int qrt_node_main(const qrt_script *script);
+/* There: why the script cannot even be made, for its owner; the process should end then. */
+QRT_API void qrt_node_fail(const char *why);
+/* There: what the node's code is about to raise, in full, for qrt_cluster_tracebacks of its owner. */
+QRT_API void qrt_node_traceback(const char *text);
 
 /* --- Clusters --------------------------------------------------------------------------------- */
 
@@ -299,7 +315,7 @@ typedef struct qrt_option {
 QRT_API qrt_status qrt_cluster_new(qrt_cluster **out, const char *protocol, const qrt_option *options, size_t count,
                                    const qrt_machine *machine);
 /* The same of a protocol of the caller's own, whose callbacks and context must outlive the cluster (the struct itself is
- * copied). Simulated clusters only. */
+ * copied). Live, each node is an interpreter of its own (transport ipc or tcp), started as `launch` says. */
 QRT_API qrt_status qrt_cluster_new_script(qrt_cluster **out, const qrt_script *script, const qrt_option *options,
                                           size_t count);
 QRT_API void qrt_cluster_free(qrt_cluster **c);
@@ -324,6 +340,8 @@ QRT_API qrt_status qrt_cluster_size(qrt_cluster *c, uint16_t *nodes);
  * inspect: the protocol's own fields of one node: {"name": "value", ..} */
 QRT_API const char *qrt_cluster_status(qrt_cluster *c);
 QRT_API const char *qrt_cluster_inspect(qrt_cluster *c, uint16_t node);
+/* What the nodes of a live cluster of scripts raised, in full: ["...", ..]. Of a simulated one the caller has it. */
+QRT_API const char *qrt_cluster_tracebacks(qrt_cluster *c);
 /* Pure state, without absolute time: equal for a fork and its parent as long as both have done the same. */
 QRT_API qrt_status qrt_cluster_fingerprint(qrt_cluster *c, uint64_t *fingerprint);
 

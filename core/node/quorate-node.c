@@ -1,5 +1,6 @@
 /* quorate-node: one node of a live cluster as a process of its own.
  *
+<<<<<<< HEAD
  * By hand, or by systemd, on any host (docs/deploy.md):
  *   quorate-node keygen FILE [NAME]                     keys for whoever has none in the cluster file, or a new one for NAME
  *   quorate-node format FILE ID                         the explicit first start of a node's data
@@ -9,6 +10,11 @@
  * By the library, for clusters with transport ipc and tcp; of no use by hand:
  *   quorate-node node NUMBER OWNER                      OWNER: process id of the owner
  *   quorate-node janitor FOLDER OWNER                   removes the private folder of an owner that was killed */
+=======
+ *   quorate-node node NUMBER
+ *   quorate-node script NUMBER PROGRAM ARGUMENTS...    becomes an interpreter, whose code is the node
+ *   quorate-node janitor FOLDER OWNER                  OWNER: process id of the owner */
+>>>>>>> origin/main
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +22,7 @@
 #include "cluster/hand.h"
 #include "runtime/live/live_share.h"
 
+<<<<<<< HEAD
 enum { USAGE = 2, FAILED = 4 };
 
 static int usage(void) {
@@ -26,6 +33,13 @@ static int usage(void) {
             "  quorate-node format FILE ID       the first start of node ID: makes its data folder\n"
             "  quorate-node run FILE ID [--key KEYFILE] [--lost-data]\n"
             "See docs/deploy.md. `node` and `janitor` are for the library, which starts them for live clusters.\n",
+=======
+int main(int argc, char **argv) {
+    if (argc == 3 && !strcmp(argv[1], "node")) return agent_main(NULL);
+    if (argc >= 4 && !strcmp(argv[1], "script")) return agent_launch(argv + 3);
+    if (argc == 4 && !strcmp(argv[1], "janitor")) return janitor_main(argv[2], atoi(argv[3]));
+    fprintf(stderr, "quorate-node %s: a live cluster with transport=\"ipc\" or \"tcp\" starts this; see docs/live.md\n",
+>>>>>>> origin/main
             qrt_version());
     return USAGE;
 }

@@ -5,6 +5,7 @@ local core = require "quorate.core"
 local history = require "quorate.history"
 local machine = require "quorate.machine"
 local scripts = require "quorate.node"
+local livenode = require "quorate.livenode"
 local pending = require "quorate.pending"
 local report = require "quorate.report"
 local results = require "quorate.results"
@@ -24,7 +25,7 @@ local NEVER <const> = math.maxinteger
 ---@field events integer how many there were so far
 ---@field fingerprint integer 64 bits of the pure state: equal for a fork and its parent as long as both did the same
 ---@field metrics table<string, integer> what the network and the faults did so far, as counts
----@field tracebacks string[] what functions of your own state machine have raised
+---@field tracebacks string[] what the code of your own state machine or protocol has raised
 local Cluster = {}
 
 for name, verb in pairs(require "quorate.faults") do
@@ -370,7 +371,8 @@ local getters = {
    end,
    tracebacks = function(cluster)
       local driver = facts[cluster].driver
-      return driver and table.move(driver.tracebacks, 1, #driver.tracebacks, 1, {}) or {}
+      local own = driver and driver.tracebacks or {}
+      return table.move(own, 1, #own, 1, cluster:_tracebacks())
    end,
 }
 
@@ -452,6 +454,9 @@ function cluster.new(given)
          arguments.misuse("a script decides values itself: it takes no machine")
       end
       driver = scripts.driver(given.protocol)
+      if given.runtime == "live" and (given.transport == "tcp" or given.transport == "ipc") then
+         driver.launch, driver.cargo = livenode.launch(given.protocol)
+      end
       local made, message, what = core.script(driver, option_list(given))
       return made and adopt(made, driver), message, what
    end

@@ -12,6 +12,7 @@ local Faults = {}
 local CRASH = { disk = true, effect = true }
 local PARTITION = { node = true, one_way = true }
 local LINK = { link = true, both = true }
+local LIE = { to = true }
 local SPREAD = { link = true, both = true, spread = true }
 local SKEW = { offset = true, drift = true }
 
@@ -123,6 +124,16 @@ end
 ---@param named { link: table?, both: boolean? }?
 function Faults:corrupt(probability, named)
    return link_fault(self, "corrupt", { probability = probability }, arguments.named(named, "corrupt", LINK))
+end
+
+--- Makes what a node tells its peers (or only `to`) false with that probability: one field of the message, drawn anew
+--- for each, under a sound seal. Clients hear the truth.
+---@param node integer
+---@param probability number
+---@param named { to: integer? }?
+function Faults:lie(node, probability, named)
+   named = arguments.named(named, "lie", LIE)
+   return fault(self, "lie", { from = node, to = named.to or "any", probability = probability })
 end
 
 --- Puts a node's wall clock off by `offset` seconds and lets both its clocks drift (parts per million).

@@ -19,7 +19,8 @@
 ---     local c = q.cluster { protocol = Echo, nodes = 3, seed = 1 }
 ---     print(c:propose "hello")
 ---
---- It runs in the simulator beside the built-in protocols: under the same faults, trace and checkers. What a
+--- It runs beside the built-in protocols, simulated, or live with each node an interpreter of its own (see
+--- docs/scripts.md), under the same faults, trace and checkers. What a
 --- node knows is `self.state`, one value of plain data: it is what `fork()` copies and `fingerprint` hashes,
 --- and it is gone when the node crashes; `persist` what must come back. Messages are plain data as well: nil,
 --- booleans, numbers, strings, lists, and tables whose keys are strings and whole numbers. A handler must be
@@ -44,6 +45,7 @@ local core = require "quorate.core"
 ---@field on_start fun(self)?
 ---@field on_message fun(self, sender: integer, message: any)?
 ---@field on_timer fun(self, name: string)?
+---@field on_opinion fun(self, peer: integer, suspected: boolean, suspicion: number)? with the option detector
 ---@field on_propose fun(self, value: string, ticket: integer)?
 ---@field send fun(self, to: integer, message: any, named: { at_once: boolean? }?)
 ---@field send_all fun(self, message: any, named: { at_once: boolean? }?)
@@ -67,6 +69,8 @@ function Base:on_start() end
 function Base:on_message() end
 
 function Base:on_timer() end
+
+function Base:on_opinion() end
 
 function Base:on_propose(_, ticket)
    self:_unsupported(ticket)
@@ -112,7 +116,7 @@ local function validate(class)
       arguments.misuse("a protocol is a name, or a table with on_message and its like, not a %s", type(class))
    end
    local any = false
-   for _, name in ipairs { "on_start", "on_message", "on_timer", "on_propose" } do
+   for _, name in ipairs { "on_start", "on_message", "on_timer", "on_propose", "on_opinion" } do
       local handler = class[name]
       any = any or handler ~= nil
       if handler ~= nil and type(handler) ~= "function" then
@@ -138,6 +142,7 @@ function node.driver(class)
       judged_by = class.judged_by or "consensus",
       fault_model = class.fault_model or {},
       tracebacks = {},
+      opinion = class.on_opinion ~= Base.on_opinion,
       latest = {}, -- the number of the node made last, by id
    }
    local instance = { __index = class }

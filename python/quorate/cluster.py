@@ -70,6 +70,8 @@ class Cluster(Faults, Views, Transactions):
             if machine != "kv":
                 raise ArgumentError("a script decides values itself: it takes no machine")
             scripts = own = Scripts(protocol)
+            if runtime == "live" and options.get("transport") in ("ipc", "tcp"):
+                scripts.launch()
             make = (lib.qrt_cluster_new_script, scripts.struct, array, len(array))
         self._machines = own
         try:

@@ -98,6 +98,15 @@ class Faults(ClusterBase):
         """Flips one bit of each frame with that probability."""
         self._link("corrupt", link, both, probability=probability)
 
+    def lie(self, node: int, probability: float, *, to: int | str = "any") -> None:
+        """Makes what a node tells its peers (or only `to`) false with that probability: one field of the
+        message, drawn anew for each, under a sound seal. Clients hear the truth.
+
+        Byzantine behaviour in its plainest form (Lamport, Shostak and Pease 1982); no protocol here tolerates
+        it, so it shows what each of them believes.
+        """
+        self._fault("lie", **{"from": node, "to": to, "probability": probability})
+
     def skew(self, node: Node, offset: Seconds = 0.0, drift: float = 0.0) -> None:
         """Puts a node's wall clock off by `offset` seconds and lets both its clocks drift (parts per
         million).

@@ -19,8 +19,9 @@
     with q.Cluster(Echo, nodes=3, seed=1) as c:
         print(c.propose("hello"))
 
-It runs in the simulator beside the built-in protocols: under the same faults, trace and checkers. What a node
-knows is ``self.state``, one value of plain data (see quorate.plain): it is what ``fork()`` copies and
+It runs beside the built-in protocols, simulated, or live with each node an interpreter of its own (see
+docs/scripts.md), under the same faults, trace and checkers. What a node knows is ``self.state``, one value of
+plain data (see quorate.plain): it is what ``fork()`` copies and
 ``fingerprint`` hashes, and it is gone when the node crashes; `persist` what must come back. Messages are
 plain data as well. A handler must be deterministic: its only randomness is ``self.random``, its only clocks
 are ``self.now`` and ``self.wall``, and it must not go by the order of a set.
@@ -84,6 +85,9 @@ class Node:
     def on_propose(self, value: str | bytes, ticket: int) -> None:
         """Somebody proposes a value (text, or bytes that are no UTF-8); `reply` ends the proposal."""
         self._answer(ticket, lib.QRT_EUNSUPPORTED, 0, 0, 0, b"")
+
+    def on_opinion(self, peer: int, suspected: bool, suspicion: float) -> None:
+        """The failure detector (option `detector`) begins or ceases to suspect a peer."""
 
     # --- what it may ask for ---
 

@@ -13,6 +13,7 @@ from typing import Any
 from quorate import plain, watchdog
 from quorate._ffi import bytes_at, encode, ffi, lib, text_at
 from quorate.errors import WrongTypeError
+from quorate.livenode import Launch
 from quorate.machine import _explain
 from quorate.node import Node, how_text
 from quorate.randomness import NodeRandom
@@ -43,6 +44,7 @@ class Scripts:
         self.tracebacks: list[str] = []
         self.nodes: dict[int, Node] = {}  # made last, by id
         self.values: dict[int, Any] = {}  # what was decided, by its hash
+        self.apart = False  # this process is a live node
         self._handle = ffi.new_handle(self)
         texts = (kind.__name__, kind.judged_by, json.dumps(kind.fault_model))
         self._texts = [ffi.new("char[]", encode(text)) for text in texts]
@@ -51,7 +53,15 @@ class Scripts:
         self.struct.context = self._handle
         for name in _CALLBACKS:
             setattr(self.struct, name, getattr(lib, f"script_{name}"))
+        if kind.on_opinion is not Node.on_opinion:
+            self.struct.opinion = lib.script_opinion
         watchdog.watch(self)
+
+    def launch(self) -> None:
+        """Lets a live cluster start its nodes."""
+        self._launch = Launch(self.kind)
+        self.struct.launch = self._launch.argv
+        self.struct.cargo, self.struct.cargo_size = self._launch.cargo, len(self._launch.bytes)
 
     def create(self, node: int, peers: list[int]) -> int:
         """A new node's number; 0 where its constructor raises."""
@@ -74,8 +84,11 @@ class Scripts:
         """Keeps what a handler raised; in words."""
         if not isinstance(error, Exception | watchdog.EndlessLoop):
             self.interrupted = error
+        whole = "".join(traceback.format_exception(error))
         if len(self.tracebacks) < _TRACEBACKS_MAX:
-            self.tracebacks.append("".join(traceback.format_exception(error)))
+            self.tracebacks.append(whole)
+        if self.apart:
+            lib.qrt_node_traceback(encode(whole))
         return _explain(method, error).encode("utf-8", "replace")
 
     def raise_interrupt(self) -> None:
@@ -203,5 +216,11 @@ def script_propose(context: Any, node: int, x: Any, ticket: int, value: Any, siz
     _run(_nodes[node], x, "on_propose", _text(bytes_at(value, size)), ticket)
 
 
-HANDLERS = frozenset(f.__code__ for f in (script_start, script_message, script_timer, script_propose))
+@ffi.def_extern(onerror=on_error)  # type: ignore[untyped-decorator]
+def script_opinion(context: Any, node: int, x: Any, peer: int, suspected: bool, suspicion: float) -> None:
+    _run(_nodes[node], x, "on_opinion", peer, bool(suspected), suspicion)
+
+
+_STEPS = (script_start, script_message, script_timer, script_propose, script_opinion)
+HANDLERS = frozenset(f.__code__ for f in _STEPS)
 watchdog.HANDLERS = HANDLERS

@@ -78,5 +78,6 @@ class Views(ClusterBase):
 
     @property
     def tracebacks(self) -> list[str]:
-        """What methods of your own state machine have raised, in full."""
-        return list(self._machines.tracebacks) if self._machines else []
+        """What the code of your own state machine or protocol has raised, in full."""
+        own = list(self._machines.tracebacks) if self._machines else []
+        return own + list(self._handle.json(lib.qrt_cluster_tracebacks))

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "cluster/campaign.h"
+#include "protocol/protocol.h"
 
 static json_t *campaign_of(const char *spec) {
     struct error e = {0};
@@ -278,6 +279,24 @@ static void test_campaign_refuses_malformed_run_files(void **unused) {
     }
 }
 
+/* DESIGN section 5: beyond its fault model every protocol breaks, and the report names the assumption and its time. */
+static void test_campaign_breaks_every_protocol_outside_of_its_model(void **unused) {
+    (void)unused;
+    for (size_t i = 0; protocol_at(i); i++) {
+        const struct protocol *p = protocol_at(i);
+        char spec[160];
+        if (!p->model || strcmp(p->model->liars, "0")) continue;
+        snprintf(spec, sizeof spec, "{\"protocol\": \"%s\", \"seeds\": 120, \"outside\": true, \"events\": 3000}",
+                 p->name);
+        json_t *report = campaign_of(spec), *violations = json_object_get(report, "violations");
+        if (!json_array_size(violations)) fail_msg("%s: nothing breaks it", p->name);
+        json_t *broken = json_object_get(json_array_get(violations, 0), "assumption");
+        assert_non_null(json_string_value(json_object_get(broken, "assumes")));
+        assert_true(json_number_value(json_object_get(broken, "time")) > 0);
+        json_decref(report);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_campaign_is_the_same_with_one_and_two_jobs),
@@ -288,6 +307,7 @@ int main(void) {
         cmocka_unit_test(test_campaign_report_has_run_files_that_replay),
         cmocka_unit_test(test_campaign_refuses_malformed_specs),
         cmocka_unit_test(test_campaign_refuses_malformed_run_files),
+        cmocka_unit_test(test_campaign_breaks_every_protocol_outside_of_its_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -442,7 +442,8 @@ static void test_link_selectors(void **state) {
 
 static bool same_fate(const struct fault_fate *a, const struct fault_fate *b) {
     return a->drop == b->drop && a->duplicate == b->duplicate && a->corrupt == b->corrupt && a->reorder == b->reorder &&
-           a->corrupt_bit == b->corrupt_bit && a->extra_ns == b->extra_ns && a->duplicate_ns == b->duplicate_ns;
+           a->lie == b->lie && a->corrupt_bit == b->corrupt_bit && a->extra_ns == b->extra_ns &&
+           a->duplicate_ns == b->duplicate_ns;
 }
 
 static struct plan stormy(void) {
@@ -451,6 +452,7 @@ static struct plan stormy(void) {
                   "{\"at\": 0, \"do\": \"reorder\", \"probability\": 0.3},"
                   "{\"at\": 0, \"do\": \"corrupt\", \"probability\": 0.3},"
                   "{\"at\": 0, \"do\": \"delay\", \"delay\": {\"pareto\": [\"1ms\", 1.5]}},"
+                  "{\"at\": 0, \"do\": \"lie\", \"from\": 1, \"probability\": 0.3},"
                   "{\"at\": 0, \"do\": \"loss\", \"from\": 2, \"probability\": 0.4}]",
                   3);
 }
@@ -460,6 +462,7 @@ static struct fault_fate without(struct fault_fate f, uint8_t verb) {
     if (verb == FAULT_LOSS) f.drop = 0;
     if (verb == FAULT_DUPLICATE) f.duplicate = false, f.duplicate_ns = 0;
     if (verb == FAULT_CORRUPT) f.corrupt = false, f.corrupt_bit = 0;
+    if (verb == FAULT_LIE) f.lie = 0;
     if (verb == FAULT_REORDER || verb == FAULT_DELAY) f.reorder = false, f.extra_ns = 0;
     return f;
 }
@@ -584,6 +587,25 @@ static void test_verdict_rates(void **state) {
         if (rates[i] >= 0.01) assert_int_equal(bits_seen, UINT32_MAX);
         faults_free(f);
     }
+}
+
+/* A liar lies to the peers that the directive names, as often as it says, and clients hear the truth. */
+static void test_a_liar_lies_to_its_peers(void **state) {
+    (void)state;
+    struct faults *f = engine("[{\"at\": 0, \"do\": \"lie\", \"from\": 2, \"probability\": 0.5}]", 1, 3);
+    struct fault_fate fate;
+    unsigned lies = 0;
+    take_all(f, 0, 3, 0);
+    for (uint64_t sequence = 0; sequence < 1000; sequence++) {
+        faults_message(f, 2, 3, sequence, 100, &fate);
+        lies += fate.lie != 0;
+        faults_message(f, 3, 2, sequence, 100, &fate);
+        assert_false(fate.lie);
+        faults_message(f, 2, QRT_CLIENT + 1, sequence, 100, &fate);
+        assert_false(fate.lie);
+    }
+    assert_in_range(lies, 440, 560);
+    faults_free(f);
 }
 
 /* An empty frame has no bit to flip. */
@@ -774,6 +796,7 @@ int main(void) {
         cmocka_unit_test(test_firings_are_keyed),
         cmocka_unit_test(test_verdict_rates),
         cmocka_unit_test(test_corrupt_needs_a_frame),
+        cmocka_unit_test(test_a_liar_lies_to_its_peers),
         cmocka_unit_test(test_distribution_moments),
         cmocka_unit_test(test_distribution_golden),
         cmocka_unit_test(test_faults_clone_and_fingerprint),

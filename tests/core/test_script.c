@@ -327,6 +327,30 @@ static void test_script_seeds_replay(void **unused) {
     assert_null(strstr(first, "\"faults\": 0"));
 }
 
+/* A live node of a script is a process, so the script says how one is started, and threads are refused. */
+static void test_live_needs_an_interpreter(void **state) {
+    (void)state;
+    qrt_cluster *c = NULL;
+    qrt_script s = script();
+    qrt_option options[] = {{"runtime", "live"}, {"transport", "tcp"}};
+    assert_int_equal(qrt_cluster_new_script(&c, &s, options, 1), QRT_EUNSUPPORTED);
+    if (strstr(qrt_last_error(NULL), "no live runtime")) return;
+    assert_non_null(strstr(qrt_last_error(NULL), "transport=\"tcp\""));
+    assert_int_equal(qrt_cluster_new_script(&c, &s, options, 2), QRT_EUNSUPPORTED);
+    assert_non_null(strstr(qrt_last_error(NULL), "qrt_script.launch"));
+    assert_null(c);
+}
+
+/* A process that no cluster has started is no node, whatever it says. */
+static void test_no_owner_no_node(void **state) {
+    (void)state;
+    qrt_script s = script();
+    qrt_node_fail("nobody hears this");
+    qrt_node_traceback(NULL);
+    assert_int_equal(qrt_node_main(&s), 2);
+    assert_int_equal(qrt_node_main(NULL), 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_script_handlers_and_effects),
@@ -337,6 +361,8 @@ int main(void) {
         cmocka_unit_test(test_script_decisions_are_judged),
         cmocka_unit_test(test_script_misuse),
         cmocka_unit_test(test_script_seeds_replay),
+        cmocka_unit_test(test_live_needs_an_interpreter),
+        cmocka_unit_test(test_no_owner_no_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

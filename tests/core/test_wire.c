@@ -174,6 +174,33 @@ static void test_wire_refuses_every_flipped_bit(void **unused) {
     }
 }
 
+/* A lie is a sound message that differs from the truth in one place, and a frame that is not whole holds none. */
+static void test_wire_lies_in_sound_frames(void **unused) {
+    (void)unused;
+    struct random r = random_stream(5, 0, RANDOM_BENCH);
+    struct message truth, lie;
+    for (size_t k = 0; k < KINDS; k++) {
+        size_t size;
+        uint8_t *frame = sealed_small(&r, kinds[k], &size);
+        uint8_t *told = mem_copy(frame, size);
+        assert_true(wire_decode(bytes_of(frame, size), CLUSTER, &truth));
+        for (uint64_t bits = 1; bits < 100; bits++) {
+            memcpy(told, frame, size);
+            if (!wire_lie(told, size, bits, CLUSTER)) fail_msg("%s cannot lie", names[k]);
+            if (!wire_decode(bytes_of(told, size), CLUSTER, &lie)) fail_msg("a lie in %s is no message", names[k]);
+            assert_int_equal(memcmp(told + 8, frame + 8, WIRE_HEADER - 8), 0);
+            assert_int_not_equal(memcmp(told + WIRE_HEADER, frame + WIRE_HEADER, size - WIRE_HEADER), 0);
+        }
+        for (size_t cut = 0; cut < size; cut++) {
+            uint8_t *part = mem_copy(frame, cut);
+            assert_false(wire_lie(part, cut, 7, CLUSTER));
+            free(part);
+        }
+        free(told);
+        free(frame);
+    }
+}
+
 /* A sealed frame whose lengths lie: a peer that knows the seal cannot make a reader leave the frame. */
 static void test_wire_refuses_lengths_that_lie(void **unused) {
     (void)unused;
@@ -309,6 +336,7 @@ int main(void) {
         cmocka_unit_test(test_wire_refuses_another_clusters_frames),
         cmocka_unit_test(test_wire_refuses_every_truncation_and_every_addition),
         cmocka_unit_test(test_wire_refuses_every_flipped_bit),
+        cmocka_unit_test(test_wire_lies_in_sound_frames),
         cmocka_unit_test(test_wire_refuses_lengths_that_lie),
         cmocka_unit_test(test_wire_refuses_unknown_kinds_and_versions),
         cmocka_unit_test(test_wire_limits_frames),

@@ -14,12 +14,13 @@ def test_a_mistake_is_caught_by_its_property_and_its_run_replays():
 
 
 def test_beyond_the_fault_model_the_broken_assumption_is_named():
-    result = q.campaign("raft", seeds=60, outside=True)
-    assert not result.violations  # a majority without its disks makes no progress, but says nothing wrong
-    assert result.stuck
-    broken = result.stuck[0]["assumption"]
-    assert broken["assumes"] == "no more than a minority loses its disks before it caught up"
-    assert broken["broken_by"] == "crash" and broken["time"] > 0
+    result = q.campaign("raft", seeds=120, outside=True)
+    lied = [v for v in result.violations if v.assumption["broken_by"] == "lie"]
+    assert lied and lied[0].assumption["assumes"] == "no node lies" and lied[0].assumption["time"] > 0
+    assert "it assumes that no node lies, which lie broke at" in str(result)
+    # A majority without its disks makes no progress, but says nothing wrong.
+    wiped = [run["assumption"] for run in result.stuck if run["assumption"]["broken_by"] == "crash"]
+    assert wiped and wiped[0]["assumes"] == "no more than a minority loses its disks before it caught up"
     assert "makes no progress; it assumes that no more than a minority" in str(result)
 
 

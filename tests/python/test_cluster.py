@@ -155,6 +155,7 @@ def test_every_fault_verb():
         c.corrupt(0.02)
         c.skew(2, offset=-0.08, drift=200)
         c.slow(3, "1ms")
+        c.lie(3, 0.1, to=4)
         client.put("k", "v")
         c.heal()
         c.apply(q.Plan().at(0.1, "crash", node="leader").after(0.2, "restart", node="all"))

@@ -131,6 +131,13 @@ QRT_API const char *qrt_cluster_inspect(qrt_cluster *c, uint16_t node) {
     return text;
 }
 
+QRT_API const char *qrt_cluster_tracebacks(qrt_cluster *c) {
+    if (handle_enter(c ? &c->handle : NULL, HANDLE_CLUSTER)) return NULL;
+    const char *text = report_tracebacks(c->cluster);
+    handle_leave(&c->handle, QRT_OK);
+    return text;
+}
+
 QRT_API qrt_status qrt_cluster_fingerprint(qrt_cluster *c, uint64_t *fingerprint) {
     ENTER(c);
     if (!fingerprint) return missing(c, "fingerprint");

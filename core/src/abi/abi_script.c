@@ -8,6 +8,9 @@
 #include "base/hash.h"
 #include "cluster/campaign.h"
 #include "protocol/script.h"
+#ifdef QRT_HAVE_LIVE
+#include "runtime/live/live_share.h"
+#endif
 
 struct own_script {
     int references;
@@ -16,6 +19,8 @@ struct own_script {
     struct fault_model model;
     struct script_class class;
     struct protocol protocol;
+    struct launch launch;
+    struct buffer cargo;
     struct error failed; /* the first state that could not be saved or loaded */
 };
 
@@ -84,6 +89,12 @@ static void own_timer(void *context, uint64_t own, struct script *x, const char 
 static void own_propose(void *context, uint64_t own, struct script *x, uint64_t ticket, struct bytes value) {
     const struct own_script *s = context;
     s->user.propose(s->user.context, own, (qrt_ctx *)x, ticket, value.data, value.size);
+}
+
+static void own_opinion(void *context, uint64_t own, struct script *x, uint16_t peer, bool suspected,
+                        double suspicion) {
+    const struct own_script *s = context;
+    s->user.opinion(s->user.context, own, (qrt_ctx *)x, peer, suspected, suspicion);
 }
 
 /* ---- its fault model ---- */
@@ -168,6 +179,16 @@ static qrt_status find_checkers(const char *judged_by, struct error *e) {
 
 /* ---- life ---- */
 
+static void copy_launch(struct own_script *s, const qrt_script *user) {
+    size_t count = 0;
+    if (!user->launch) return;
+    while (user->launch[count]) count++;
+    s->launch.argv = mem_zero(count + 1, sizeof *s->launch.argv);
+    for (size_t i = 0; i < count; i++) s->launch.argv[i] = mem_format("%s", user->launch[i]);
+    if (user->cargo_size) buffer_append(&s->cargo, user->cargo, user->cargo_size);
+    s->launch.cargo = bytes_of(s->cargo.data, s->cargo.size);
+}
+
 static struct own_script *own_script_new(const qrt_script *user, struct error *e) {
     bool whole = user && user->create && user->destroy && user->save && user->load && user->describe && user->start &&
                  user->message && user->timer && user->propose;
@@ -182,17 +203,25 @@ static struct own_script *own_script_new(const qrt_script *user, struct error *e
     s->user = *user;
     snprintf(s->name, sizeof s->name, "%s", user->name ? user->name : "script");
     snprintf(s->judged_by, sizeof s->judged_by, "%s", user->judged_by ? user->judged_by : "consensus");
-    s->class = (struct script_class){s->name,     "a user's own protocol",
-                                     s,           own_create,
-                                     own_destroy, own_save,
-                                     own_load,    own_describe,
-                                     own_start,   own_message,
-                                     own_timer,   own_propose};
+    s->class = (struct script_class){s->name,
+                                     "a user's own protocol",
+                                     s,
+                                     own_create,
+                                     own_destroy,
+                                     own_save,
+                                     own_load,
+                                     own_describe,
+                                     own_start,
+                                     own_message,
+                                     own_timer,
+                                     own_propose,
+                                     user->opinion ? own_opinion : NULL};
     s->protocol = protocol_script;
     s->protocol.name = s->name;
     s->protocol.judged_by = s->judged_by;
     s->protocol.context = &s->class;
     s->protocol.model = &s->model;
+    copy_launch(s, user);
     if (!parse_model(s, user->fault_model, e) && !find_checkers(s->judged_by, e)) return s;
     own_script_unref(s);
     return NULL;
@@ -204,7 +233,11 @@ struct own_script *own_script_ref(struct own_script *s) {
 }
 
 void own_script_unref(struct own_script *s) {
-    if (s && __atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL) == 0) free(s);
+    if (!s || __atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL)) return;
+    for (size_t i = 0; s->launch.argv && s->launch.argv[i]; i++) free(s->launch.argv[i]);
+    free(s->launch.argv);
+    buffer_free(&s->cargo);
+    free(s);
 }
 
 bool own_script_failed(struct own_script *s, struct error *e) {
@@ -228,7 +261,7 @@ QRT_API qrt_status qrt_cluster_new_script(qrt_cluster **out, const qrt_script *s
     if (s) {
         struct setting *settings = mem_alloc((count + 1) * sizeof *settings);
         for (size_t i = 0; i < count; i++) settings[i] = (struct setting){options[i].name, options[i].value};
-        struct cluster_extras extras = {.protocol = &s->protocol};
+        struct cluster_extras extras = {.protocol = &s->protocol, .launch = &s->launch};
         c = cluster_new_with(s->name, settings, count, NULL, &extras, &e);
         free(settings);
     }
@@ -262,6 +295,45 @@ QRT_API qrt_status qrt_cluster_seed(qrt_cluster **out, const qrt_script *script,
     (*out)->script = s;
     return QRT_OK;
 }
+
+/* ---- an interpreter as a live node ---- */
+
+#ifdef QRT_HAVE_LIVE
+QRT_API int qrt_node_main(const qrt_script *script) {
+    struct error e = {0};
+    struct own_script *s = own_script_new(script, &e);
+    if (!s) {
+        agent_fail(e.text);
+        last_error_set(&e);
+        return 2;
+    }
+    int code = agent_main(&s->protocol);
+    own_script_unref(s);
+    return code;
+}
+
+QRT_API void qrt_node_fail(const char *why) {
+    agent_fail(why ? why : "");
+}
+
+QRT_API void qrt_node_traceback(const char *text) {
+    agent_traceback(text ? text : "");
+}
+#else
+QRT_API int qrt_node_main(const qrt_script *script) {
+    (void)script;
+    last_error_format(QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
+    return 2;
+}
+
+QRT_API void qrt_node_fail(const char *why) {
+    (void)why;
+}
+
+QRT_API void qrt_node_traceback(const char *text) {
+    (void)text;
+}
+#endif
 
 /* ---- what a callback asks for ---- */
 

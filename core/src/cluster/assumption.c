@@ -1,5 +1,7 @@
 #include "cluster/assumption.h"
 
+#include <string.h>
+
 static const char *crash_breaks(const struct directive *d, const struct fault_model *m) {
     bool returns = d->hold > 0 || d->timing == FAULT_DURING;
     if (d->disk == QRT_DISK_WIPED && !m->crash_wipes) return "no disk is lost";
@@ -23,6 +25,7 @@ static const char *directive_breaks(const struct directive *d, const struct faul
     case FAULT_DUPLICATE: return m->tolerates_duplicates ? NULL : "no message comes twice";
     case FAULT_CORRUPT: return m->tolerates_corruption ? NULL : "no message is damaged";
     case FAULT_SKEW: return m->tolerates_skew ? NULL : "clocks agree";
+    case FAULT_LIE: return strcmp(m->liars, "0") ? NULL : "no node lies";
     case FAULT_RESUME:
     case FAULT_HEAL: return NULL;
     }

@@ -115,6 +115,19 @@ struct cluster *cluster_new(const char *protocol, const struct setting *settings
     return cluster_new_with(protocol, settings, count, machine, &(struct cluster_extras){0}, e);
 }
 
+/* A script's handlers run on the thread that its interpreter lends them, and on no other. */
+static qrt_status check_live_script(const struct cluster *c, const struct launch *launch, struct error *e) {
+    if (c->config.options.transport == TRANSPORT_INPROC)
+        return error_set(e, QRT_EUNSUPPORTED,
+                         "the nodes of a live cluster with transport=inproc are threads, and a script is called on no "
+                         "thread but yours; use transport=\"tcp\" or \"ipc\", where each node is an interpreter of its "
+                         "own, or runtime=\"sim\"");
+    if (launch && launch->argv) return QRT_OK;
+    return error_set(e, QRT_EUNSUPPORTED,
+                     "this script does not say how an interpreter for a node of a live cluster is started "
+                     "(qrt_script.launch); use runtime=\"sim\"");
+}
+
 struct cluster *cluster_new_with(const char *protocol, const struct setting *settings, size_t count,
                                  const struct machine_class *machine, const struct cluster_extras *extras,
                                  struct error *e) {
@@ -130,11 +143,9 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
         error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
         goto fail;
     }
-    if (extras->protocol && c->config.options.runtime != RUNTIME_SIM) {
-        error_set(e, QRT_EUNSUPPORTED,
-                  "a script runs on the thread that calls it, so simulated only; use runtime=\"sim\"");
+    if (extras->protocol && c->config.options.runtime == RUNTIME_LIVE && check_live_script(c, extras->launch, e))
         goto fail;
-    }
+    c->config.launch = extras->launch;
     if (c->config.options.check) new_checkers(c);
     struct trace_sink sink = sink_of(c);
     if (extras->wrap) sink = extras->wrap(extras->context, sink);

@@ -50,7 +50,11 @@ struct cluster_extras {
     struct trace_sink (*wrap)(void *context, struct trace_sink checkers);
     void *context;
     const struct protocol *protocol;
+<<<<<<< HEAD
     const struct hand_config *hand; /* of nodes started by hand; NULL: none. Borrowed until the cluster is made. */
+=======
+    const struct launch *launch;
+>>>>>>> origin/main
 };
 struct cluster *cluster_new_with(const char *protocol, const struct setting *settings, size_t count,
                                  const struct machine_class *machine, const struct cluster_extras *extras,
@@ -83,6 +87,7 @@ bool cluster_promises_linearizability(const struct cluster *c);
 void report_check(struct cluster *c, const struct linear_result *linear);
 const char *report_status(struct cluster *c);
 const char *report_inspect(struct cluster *c, uint16_t node, struct error *e);
+const char *report_tracebacks(struct cluster *c);
 const char *report_load(struct cluster *c);
 const char *verdict_name(enum verdict v);
 

@@ -120,11 +120,12 @@ static void add_measures(struct cluster *c, json_t *root) {
 static json_t *counts_value(struct cluster *c) {
     struct runtime_counts n;
     c->class->counts(c->runtime, &n);
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n.delivered, "dropped",
-                     (json_int_t)n.dropped, "duplicated", (json_int_t)n.duplicated, "corrupted",
-                     (json_int_t)n.corrupted, "reordered", (json_int_t)n.reordered, "crashes", (json_int_t)n.crashes,
-                     "restarts", (json_int_t)n.restarts, "pauses", (json_int_t)n.pauses, "wipes", (json_int_t)n.wipes,
-                     "raised", (json_int_t)n.raised, "faults", (json_int_t)n.faults);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n.delivered,
+                     "dropped", (json_int_t)n.dropped, "duplicated", (json_int_t)n.duplicated, "corrupted",
+                     (json_int_t)n.corrupted, "lied", (json_int_t)n.lied, "reordered", (json_int_t)n.reordered,
+                     "crashes", (json_int_t)n.crashes, "restarts", (json_int_t)n.restarts, "pauses",
+                     (json_int_t)n.pauses, "wipes", (json_int_t)n.wipes, "raised", (json_int_t)n.raised, "faults",
+                     (json_int_t)n.faults);
 }
 
 void report_check(struct cluster *c, const struct linear_result *linear) {
@@ -214,6 +215,18 @@ const char *report_inspect(struct cluster *c, uint16_t node, struct error *e) {
         error_set(e, QRT_EDOWN, "n%u is down: a crashed node has no state to show; restart it first", node);
         return NULL;
     }
+    dump(root, &c->text);
+    return (const char *)c->text.data;
+}
+
+static void add_text(void *context, const char *text) {
+    json_t *value = json_string(text);
+    json_array_append_new(context, value ? value : json_string("a traceback that is no UTF-8"));
+}
+
+const char *report_tracebacks(struct cluster *c) {
+    json_t *root = json_array();
+    if (c->class->tracebacks) c->class->tracebacks(c->runtime, add_text, root);
     dump(root, &c->text);
     return (const char *)c->text.data;
 }

@@ -281,6 +281,12 @@ static uint32_t draw_verbs(struct random *r, const struct fault_model *m, bool o
     return verbs;
 }
 
+/* From a stream of its own, so that a seed inside of its model draws what it always drew. */
+static uint32_t draw_liar(const struct run_spec *spec, const struct fault_model *m) {
+    struct random r = random_stream(spec->seed, 3, RANDOM_CONFIG);
+    return !strcmp(m->liars, "0") && random_chance(&r, 0.5) ? 1u << FAULT_LIE : 0;
+}
+
 static void draw_plan(struct run_spec *spec, const struct draw_request *request, struct random *r, int64_t duration,
                       enum temper temper) {
     const struct fault_model *m = request->protocol->model;
@@ -294,6 +300,7 @@ static void draw_plan(struct run_spec *spec, const struct draw_request *request,
         .verbs = draw_verbs(r, m, request->outside),
         .effects = random_chance(r, 0.6),
     };
+    if (request->outside) profile.verbs |= draw_liar(spec, m);
     if (temper == TEMPER_TORN_VOTE) profile.story = STORY_TORN_VOTE;
     if (temper == TEMPER_FIGURE_EIGHT) profile.story = STORY_FIGURE_EIGHT;
     if (profile.story && m->tolerates_partition && !m->synchrony) {

@@ -25,7 +25,7 @@
 #define CUT_WORDS (FAULT_NODES_MAX / 64)
 
 /* What the keyed bits of one firing or verdict are used for. */
-enum draw { DRAW_VERDICT = 0, DRAW_DELAY = 1, DRAW_BIT = 2, DRAW_SHUFFLE = 3 };
+enum draw { DRAW_VERDICT = 0, DRAW_DELAY = 1, DRAW_BIT = 2, DRAW_SHUFFLE = 3, DRAW_LIE = 4 };
 
 struct item {
     struct directive d; /* times of the run, absolute */
@@ -158,7 +158,7 @@ static bool is_node_verb(uint8_t verb) {
 }
 
 static bool is_link_verb(uint8_t verb) {
-    return verb >= FAULT_LOSS && verb <= FAULT_CORRUPT;
+    return (verb >= FAULT_LOSS && verb <= FAULT_CORRUPT) || verb == FAULT_LIE;
 }
 
 /* Fisher and Yates, from keyed bits. */
@@ -536,13 +536,16 @@ static bool link_matches(const struct link *l, uint16_t from, uint16_t to) {
 }
 
 /* The key is (seed, directive, link), the position the message's sequence number: see 1. above. */
+static int64_t link_lateness(const struct link *l, uint64_t bits) {
+    bool never = l->verb == FAULT_LOSS || l->verb == FAULT_CORRUPT || l->verb == FAULT_LIE;
+    return never ? 0 : distribution_draw(&l->delay, draw_bits(bits, DRAW_DELAY, 0));
+}
+
 static void link_judge(const struct faults *f, const struct link *l, uint64_t way, uint64_t sequence,
                        uint32_t frame_size, struct fault_fate *fate) {
     uint64_t bits = random_keyed(f->seed, l->key | way, sequence);
     if (l->verb != FAULT_DELAY && random_unit_of(bits) >= l->probability) return;
-    int64_t late = l->verb == FAULT_LOSS || l->verb == FAULT_CORRUPT
-                       ? 0
-                       : distribution_draw(&l->delay, draw_bits(bits, DRAW_DELAY, 0));
+    int64_t late = link_lateness(l, bits);
     switch (l->verb) {
     case FAULT_LOSS: fate->drop = QRT_DROP_LOSS; break;
     case FAULT_DELAY: fate->extra_ns = time_add(fate->extra_ns, late); break;
@@ -553,6 +556,9 @@ static void link_judge(const struct faults *f, const struct link *l, uint64_t wa
     case FAULT_DUPLICATE:
         fate->duplicate = true;
         fate->duplicate_ns = time_add(fate->duplicate_ns, late);
+        break;
+    case FAULT_LIE:
+        if ((way & UINT16_MAX) < QRT_CLIENT) fate->lie = draw_bits(bits, DRAW_LIE, 0) | 1;
         break;
     default: /* FAULT_CORRUPT */
         fate->corrupt = frame_size > 0;

@@ -39,6 +39,7 @@ struct fault_fate { /* of one message, from (seed, link, sequence) alone and wha
     uint8_t drop;   /* qrt_drop; 0: delivered */
     bool duplicate, corrupt, reorder;
     uint32_t corrupt_bit; /* of the frame, already below its size */
+    uint64_t lie;         /* what wire_lie draws from; 0: the message is true */
     int64_t extra_ns;     /* added delay */
     int64_t duplicate_ns; /* the copy's own extra delay */
 };

@@ -12,7 +12,7 @@
 
 const char *const fault_verb_words[FAULT_VERB_MAX] = {"crash",   "restart", "pause", "resume",  "partition",
                                                       "heal",    "loss",    "delay", "reorder", "duplicate",
-                                                      "corrupt", "skew",    "slow"};
+                                                      "corrupt", "skew",    "slow",  "lie"};
 const char *const fault_target_words[FAULT_TARGET_MAX] = {"node", "leader",   "follower", "random",
                                                           "all",  "majority", "minority"};
 const char *const fault_shape_words[FAULT_SHAPE_MAX + 1] = {"groups", "halves", "one",      "leader",

@@ -26,6 +26,7 @@
  *   {"do": "reorder", "probability": 0.2, "spread": "20ms"}        up to that, uniformly; or as for delay
  *   {"do": "duplicate", "probability": 0.05, "spread": "20ms"}
  *   {"do": "corrupt", "probability": 0.01}
+ *   {"do": "lie", "from": 2, "to": 3, "probability": 0.2}         what a node tells another, or any, is false
  *   {"do": "skew", "node": 2, "offset": "-80ms", "drift": 200}     drift in parts per million
  *   {"do": "slow", "node": "random", "delay": "2ms"} */
 #ifndef FAULT_PLAN_H
@@ -60,8 +61,9 @@ enum fault_verb {
     FAULT_CORRUPT = 11,   /* from, to, probability: one bit of the frame flips */
     FAULT_SKEW = 12,      /* node, offset_ns of its wall clock, drift_ppm of both clocks */
     FAULT_SLOW = 13,      /* node: every step of it is delayed by delay.a */
+    FAULT_LIE = 14,       /* from, to, probability: one field of the message is false, under a sound seal; nodes only */
 };
-#define FAULT_VERB_MAX 13
+#define FAULT_VERB_MAX 14
 
 enum fault_timing { FAULT_AT = 1, FAULT_AFTER = 2, FAULT_EVERY = 3, FAULT_DURING = 4 };
 

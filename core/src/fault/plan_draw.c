@@ -361,6 +361,14 @@ static void draw_corrupt(struct drawing *w) {
     put(w, d);
 }
 
+/* A node that tells all others, or one of them, what is false. */
+static void draw_lie(struct drawing *w) {
+    struct directive d = directive_drawn(w, FAULT_LIE, 20, 150);
+    d.from = draw_node(w);
+    d.probability = draw_probability(w, 20, 500);
+    put(w, d);
+}
+
 /* Mostly short, now and then longer than an election timeout. */
 static void draw_delay(struct drawing *w) {
     struct directive d = link_of(w, FAULT_DELAY);
@@ -466,6 +474,7 @@ static const struct motif motifs[] = {
     {VERB(FAULT_CORRUPT), 5, draw_corrupt},
     {VERB(FAULT_SKEW), 4, draw_skew},
     {VERB(FAULT_SLOW), 3, draw_slow},
+    {VERB(FAULT_LIE), 8, draw_lie},
     {VERB(FAULT_CRASH), 6, draw_blink},
     {VERB(FAULT_CRASH), 8, draw_crash_voters},
     {VERB(FAULT_DELAY) | VERB(FAULT_CRASH), 8, draw_contest},

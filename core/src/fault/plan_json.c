@@ -265,7 +265,10 @@ static qrt_status read_end(const struct reading *r, const char *name, const json
 }
 
 static qrt_status read_from(const struct reading *r, const json_t *value, struct directive *d) {
-    return read_end(r, "from", value, &d->from);
+    qrt_status status = read_end(r, "from", value, &d->from);
+    bool node = d->from && d->from <= QRT_CLIENT;
+    if (status || d->verb != FAULT_LIE || node) return status;
+    return refuse_value(r, QRT_ERANGE, "from", "the number of the node that lies", value);
 }
 
 static qrt_status read_to(const struct reading *r, const json_t *value, struct directive *d) {
@@ -356,7 +359,7 @@ static qrt_status read_for(const struct reading *r, const json_t *value, struct 
 #define ALL (VERB(FAULT_VERB_MAX + 1) - 2)
 #define NODES (VERB(FAULT_CRASH) | VERB(FAULT_RESTART) | VERB(FAULT_PAUSE) | VERB(FAULT_RESUME))
 #define CLOCKS (VERB(FAULT_SKEW) | VERB(FAULT_SLOW))
-#define CHANCES (VERB(FAULT_LOSS) | VERB(FAULT_REORDER) | VERB(FAULT_DUPLICATE) | VERB(FAULT_CORRUPT))
+#define CHANCES (VERB(FAULT_LOSS) | VERB(FAULT_REORDER) | VERB(FAULT_DUPLICATE) | VERB(FAULT_CORRUPT) | VERB(FAULT_LIE))
 #define LINKS (CHANCES | VERB(FAULT_DELAY))
 #define UNDOES (VERB(FAULT_RESTART) | VERB(FAULT_RESUME) | VERB(FAULT_HEAL))
 
@@ -385,9 +388,9 @@ static const struct field fields[] = {
     {"groups", VERB(FAULT_PARTITION), 0, read_groups},
     {"shape", VERB(FAULT_PARTITION), 0, read_shape},
     {"one_way", VERB(FAULT_PARTITION), 0, read_one_way},
-    {"from", LINKS, 0, read_from},
+    {"from", LINKS, VERB(FAULT_LIE), read_from},
     {"to", LINKS, 0, read_to},
-    {"both", LINKS, 0, read_both},
+    {"both", LINKS & ~VERB(FAULT_LIE), 0, read_both},
     {"probability", CHANCES, CHANCES, read_probability},
     {"delay", VERB(FAULT_DELAY) | VERB(FAULT_SLOW), VERB(FAULT_DELAY) | VERB(FAULT_SLOW), read_delay},
     {"spread", VERB(FAULT_REORDER) | VERB(FAULT_DUPLICATE), 0, read_spread},
@@ -667,7 +670,7 @@ static void print_link(struct buffer *out, const struct directive *d) {
         buffer_printf(out, ", \"probability\": ");
         print_real(out, d->probability);
     }
-    if (d->verb == FAULT_LOSS || d->verb == FAULT_CORRUPT) return;
+    if (d->verb == FAULT_LOSS || d->verb == FAULT_CORRUPT || d->verb == FAULT_LIE) return;
     buffer_printf(out, ", \"%s\": ", d->verb == FAULT_DELAY ? "delay" : "spread");
     if (d->verb == FAULT_DELAY && d->delay.kind == DIST_CONSTANT)
         print_time(out, d->delay.a);

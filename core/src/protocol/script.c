@@ -256,6 +256,12 @@ static void on_message(struct script *s, const struct message *m, struct outbox 
         s->class->message(s->class->context, s->own, s, m->from, m->as.script.data);
 }
 
+static void on_opinion(struct script *s, const struct event *e) {
+    if (!s->class->opinion) return;
+    s->class->opinion(s->class->context, s->own, s, e->as.opinion.peer, e->as.opinion.suspected,
+                      e->as.opinion.suspicion);
+}
+
 static void script_step(void *state, const struct event *e, struct outbox *out) {
     struct script *s = state;
     s->out = out;
@@ -271,9 +277,9 @@ static void script_step(void *state, const struct event *e, struct outbox *out) 
     case EVENT_START: on_start(s, e, out); break;
     case EVENT_RECORD: on_record(s, e); break;
     case EVENT_READ: outbox_reply(out, e->as.read.token, QRT_EUNSUPPORTED, 0); break;
+    case EVENT_OPINION: on_opinion(s, e); break;
     case EVENT_CHECKPOINT:
     case EVENT_STORED:
-    case EVENT_OPINION:
     case EVENT_LOCAL: break;
     }
     s->out = NULL;

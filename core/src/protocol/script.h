@@ -38,6 +38,8 @@ struct script_class {
     void (*message)(void *context, uint64_t own, struct script *x, uint16_t from, struct bytes data);
     void (*timer)(void *context, uint64_t own, struct script *x, const char *name);
     void (*propose)(void *context, uint64_t own, struct script *x, uint64_t ticket, struct bytes value);
+    /* NULL: it does not want to know. */
+    void (*opinion)(void *context, uint64_t own, struct script *x, uint16_t peer, bool suspected, double suspicion);
 };
 
 /* The protocol that runs a class: copy it, set name, summary, judged_by and context to a struct script_class. */

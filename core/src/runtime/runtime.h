@@ -9,6 +9,12 @@
 #include "runtime/host.h"
 #include "runtime/options.h"
 
+/* How a node's process is started that is an interpreter: the nodes of a live cluster of scripts. */
+struct launch {
+    char **argv; /* program and arguments, ended by NULL; NULL: there is no way */
+    struct bytes cargo;
+};
+
 struct runtime_config {
     struct cluster_options options;
     const struct protocol *protocol;
@@ -17,8 +23,13 @@ struct runtime_config {
     uint64_t bugs;
     struct watch_config watch;
     struct quorum_rule quorum;
+<<<<<<< HEAD
     const struct plan *plan;        /* may be NULL */
     const struct hand_config *hand; /* live, of nodes started by hand: copied; else NULL */
+=======
+    const struct plan *plan;     /* may be NULL */
+    const struct launch *launch; /* NULL: the protocol is a built-in one; outlives the runtime */
+>>>>>>> origin/main
 };
 
 /* How a proposal or operation that came through the API stands. Tickets count from 1. */
@@ -48,7 +59,7 @@ void tickets_clone(struct tickets *to, const struct tickets *from);
 void tickets_free(struct tickets *t);
 
 struct runtime_counts {
-    uint64_t delivered, dropped, duplicated, corrupted, reordered, crashes, restarts, pauses, wipes, raised;
+    uint64_t delivered, dropped, duplicated, corrupted, lied, reordered, crashes, restarts, pauses, wipes, raised;
     uint64_t torn, faults;
 };
 
@@ -93,6 +104,8 @@ struct runtime_class {
     uint64_t (*fingerprint)(void *runtime);
     /* It began with an earlier cluster's data, so that its history has no known beginning. NULL: never. */
     bool (*inherited)(void *runtime);
+    /* What the nodes' own code raised, in full, oldest first. NULL: whoever called it has that. */
+    void (*tracebacks)(void *runtime, void (*each)(void *context, const char *text), void *context);
 };
 
 /* NULL when this build lacks it (live without libzmq). */

@@ -7,10 +7,6 @@ static struct sim_client *client_of(struct sim *s, uint16_t id) {
     return &s->clients[id - QRT_CLIENT - 1];
 }
 
-static uint64_t cluster_id(const struct sim *s) {
-    return (uint64_t)s->config.options.seed ^ 0x51554f52;
-}
-
 /* A manual operation that has ended answers its ticket. */
 static void settle(struct sim *s, struct sim_client *c) {
     if (!c->ticket) return;
@@ -32,7 +28,7 @@ static void carry_out(struct sim *s, struct sim_client *c) {
         uint8_t *bytes = c->out.arena.data + e->offset;
         if (e->kind == FX_SEND) {
             uint64_t message = (uint64_t)id << 40 | ++c->sends;
-            wire_seal(bytes, e->size, message, cluster_id(s));
+            wire_seal(bytes, e->size, message, sim_cluster_id(s));
             qrt_event event = {s->now,  id,      0,        QRT_KIND_SEND, bytes[9],
                                e->peer, e->term, e->index, message,       wire_checksum(bytes)};
             trace_emit(&s->trace, &event);
@@ -92,7 +88,7 @@ void sim_client_deliver(struct sim *s, uint16_t id, struct bytes frame) {
     struct sim_client *c = client_of(s, id);
     struct message m;
     bool sound =
-        wire_decode(frame, cluster_id(s), &m) && m.to == id && m.kind == WIRE_CLIENT_REPLY && m.from < QRT_CLIENT;
+        wire_decode(frame, sim_cluster_id(s), &m) && m.to == id && m.kind == WIRE_CLIENT_REPLY && m.from < QRT_CLIENT;
     qrt_event e = {s->now,
                    id,
                    0,

@@ -48,7 +48,8 @@ static void apply_to_node(struct sim *s, uint16_t node, const struct fault_actio
     case FAULT_DUPLICATE:
     case FAULT_CORRUPT:
     case FAULT_SKEW:
-    case FAULT_SLOW: CHECK(false && "the engine carries out link and clock verbs itself");
+    case FAULT_SLOW:
+    case FAULT_LIE: CHECK(false && "the engine carries out link and clock verbs itself");
     }
 }
 

@@ -57,13 +57,21 @@ static void drop(struct sim *s, uint16_t from, uint16_t to, uint8_t why, uint64_
     trace_emit(&s->trace, &e);
 }
 
-/* A corrupted message is sent as a changed copy, so that the sender's own bytes stay as they are. */
-static void send_corrupt(struct sim *s, uint16_t from, uint16_t to, const uint8_t *frame, uint32_t size, uint32_t bit,
-                         int64_t time) {
+/* A message that is not what its sender's protocol sent goes as a changed copy. A lie is sealed anew, and so arrives. */
+static void send_changed(struct sim *s, uint16_t from, uint16_t to, const uint8_t *frame, uint32_t size,
+                         const struct fault_fate *fate, int64_t time) {
     uint8_t *copy = mem_copy(frame, size);
-    s->counts.corrupted++;
-    copy[bit / 8] = (uint8_t)(copy[bit / 8] ^ (1u << (bit % 8)));
-    put_frame(s, from, to, copy, size, time, false);
+    if (fate->lie && wire_lie(copy, size, fate->lie, sim_cluster_id(s))) {
+        s->counts.lied++;
+        qrt_event e = {s->now, from, 0, QRT_KIND_LIE, frame[9], to, 0, 0, wire_id(frame), 0};
+        trace_emit(&s->trace, &e);
+    }
+    uint8_t *damaged = copy + fate->corrupt_bit / 8, bit = (uint8_t)(fate->corrupt << fate->corrupt_bit % 8);
+    s->counts.corrupted += fate->corrupt;
+    *damaged ^= bit;
+    put_frame(s, from, to, copy, size, time, !fate->corrupt);
+    *damaged ^= bit;
+    if (fate->duplicate) put_frame(s, from, to, copy, size, time + fate->duplicate_ns, true);
     free(copy);
 }
 
@@ -87,14 +95,13 @@ static void send_troubled(struct sim *s, uint16_t from, uint16_t to, const uint8
         time = l->last;
     else
         l->last = time;
-    if (fate.corrupt)
-        send_corrupt(s, from, to, frame, size, fate.corrupt_bit, time);
-    else
-        put_frame(s, from, to, frame, size, time, true);
-    if (fate.duplicate) {
-        s->counts.duplicated++;
-        put_frame(s, from, to, frame, size, time + fate.duplicate_ns, true);
+    s->counts.duplicated += fate.duplicate;
+    if (fate.lie || fate.corrupt) {
+        send_changed(s, from, to, frame, size, &fate, time);
+        return;
     }
+    put_frame(s, from, to, frame, size, time, true);
+    if (fate.duplicate) put_frame(s, from, to, frame, size, time + fate.duplicate_ns, true);
 }
 
 static inline __attribute__((always_inline)) void send(struct sim *s, uint16_t from, uint16_t to, const uint8_t *frame,

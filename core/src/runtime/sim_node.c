@@ -81,7 +81,7 @@ const struct host_port sim_port = {sim_port_send, port_timer, port_persist, port
 /* ---- life and death ---- */
 
 static struct store_identity identity_of(const struct sim *s, uint16_t node) {
-    return (struct store_identity){(uint64_t)s->config.options.seed ^ 0x51554f52, node};
+    return (struct store_identity){sim_cluster_id(s), node};
 }
 
 static struct disk *fresh_disk(const struct sim *s, uint16_t node) {

@@ -271,6 +271,7 @@ static struct look event_look(const qrt_event *e) {
     case QRT_KIND_TERM: return look_with("dot", "term", "t", e->term);
     case QRT_KIND_START: k.class = "good"; break;
     case QRT_KIND_REJECT:
+    case QRT_KIND_LIE:
     case QRT_KIND_RAISE: k.class = "bad"; break;
     default: break;
     }

@@ -87,7 +87,7 @@ static const char *const kind_names[] = {
     "", "send", "receive", "drop", "timer", "propose", "persist", "stored", "start", "crash", "pause", "resume",
     "fault", "term", "role", "vote", "append", "truncate", "ack", "commit", "apply", "checkpoint", "restore",
     "caught-up", "invoke", "return", "reject", "note", "raise",
-    "ballot",    "decide", "state", "opinion",
+    "ballot",    "decide", "state", "opinion", "lie",
 };
 static const char *const role_names[] = {"none", "follower", "pre-candidate", "candidate", "leader", "recovering"};
 /* clang-format on */
@@ -113,6 +113,7 @@ static const char *detail_name(const qrt_event *e) {
     uint8_t d = e->detail;
     switch (e->kind) {
     case QRT_KIND_SEND:
+    case QRT_KIND_LIE:
     case QRT_KIND_RECEIVE: return wire_kind_name(d);
     case QRT_KIND_ROLE: return trace_role_name(d);
     case QRT_KIND_START: return d < 4 ? starts[d] : "";

@@ -75,6 +75,10 @@ static inline uint64_t wire_id(const uint8_t *frame) {
     return v;
 }
 
+/* Makes one field of a sealed frame false, drawn from the bits, and seals it again: what a liar says. False: the frame has
+ * nothing to lie about. */
+bool wire_lie(uint8_t *frame, size_t size, uint64_t bits, uint64_t cluster_id);
+
 /* "append_request" for WIRE_APPEND_REQUEST, "unknown" for a number that is no message. */
 const char *wire_kind_name(uint8_t kind);
 /* One line for people: "append_request n1->n2 term=3 previous_index=17 ...". Returns the length written. */

@@ -425,6 +425,7 @@ qrt_status keeper_start(struct live *l, struct error *e); /* with every node up 
 void keeper_stop(struct live *l);
 void process_order(struct live *l, uint16_t node, struct order *o);   /* as order_wait */
 void process_propose(struct live *l, uint16_t node, struct order *o); /* as order_give */
+void process_tracebacks(struct live *l, void (*each)(void *context, const char *text), void *context);
 
 /* live_agent.c: the same from their own side */
 struct order *agent_order(struct live *l, struct actor *a); /* reads what the owner sent; NULL: nothing more */

@@ -230,6 +230,17 @@ static void send_at(struct actor *a, const struct envelope *head, const uint8_t 
         queue_message(a, peer_of(head->to), head, frame, size);
 }
 
+/* The changed copy of a message that is a lie, or NULL. */
+static uint8_t *lie_of(struct actor *a, const struct envelope *head, const uint8_t *frame, uint32_t size,
+                       uint64_t bits) {
+    uint8_t *copy = bits ? mem_copy(frame, size) : NULL;
+    if (!copy || !wire_lie(copy, size, bits, a->live->cluster_id)) return copy;
+    a->counts.lied++;
+    qrt_event e = {a->time, head->from, 0, QRT_KIND_LIE, frame[9], head->to, 0, 0, wire_id(frame), 0};
+    trace_emit(&a->trace, &e);
+    return copy;
+}
+
 /* As the simulator's links do it, on the sender's side: a partition drops, the engine judges, order is kept. */
 static void send_troubled(struct actor *a, struct live_link *k, const struct envelope *head, const uint8_t *frame,
                           uint32_t size) {
@@ -252,16 +263,18 @@ static void send_troubled(struct actor *a, struct live_link *k, const struct env
         time = k->last;
     else
         k->last = time;
-    uint8_t *changed = fate.corrupt ? mem_copy(frame, size) : NULL;
-    if (changed) {
+    uint8_t *lie = lie_of(a, head, frame, size, fate.lie);
+    if (lie) frame = lie;
+    uint8_t *damaged = fate.corrupt ? mem_copy(frame, size) : NULL;
+    if (damaged) {
         a->counts.corrupted++;
-        changed[fate.corrupt_bit / 8] ^= (uint8_t)(1u << (fate.corrupt_bit % 8));
+        damaged[fate.corrupt_bit / 8] ^= (uint8_t)(1u << (fate.corrupt_bit % 8));
     }
-    send_at(a, head, changed ? changed : frame, size, time);
-    free(changed);
-    if (!fate.duplicate) return;
-    a->counts.duplicated++;
-    send_at(a, head, frame, size, time + fate.duplicate_ns);
+    send_at(a, head, damaged ? damaged : frame, size, time);
+    free(damaged);
+    a->counts.duplicated += fate.duplicate;
+    if (fate.duplicate) send_at(a, head, frame, size, time + fate.duplicate_ns);
+    free(lie);
 }
 
 void actor_send(struct actor *a, uint16_t from, uint16_t to, const uint8_t *frame, uint32_t size) {

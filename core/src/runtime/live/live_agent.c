@@ -2,7 +2,11 @@
  * and sees through memory comes and goes here by letters and by shared memory.
  *
  * Descriptors, given by the owner: 3 the letters' socket, 4 the shared memory, 5 the listening socket, 6 the janitor's pipe
- * (held, never used). It dies with the owner's keeper thread, and when the letters' socket is closed. */
+ * (held, never used), 7 the cargo of a script. It dies with the owner's keeper thread, and when the letters' socket is closed.
+ *
+ * A script's node is an interpreter. The node program becomes it (agent_launch) when it has made sure that it dies with its
+ * owner, so that this holds while the interpreter starts; the interpreter then enters agent_main with the script's protocol,
+ * and every handler is called on the thread that did. */
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +20,7 @@
 
 #include "runtime/live/live_share.h"
 
-enum { LETTERS = 3, MEMORY = 4, LISTENER = 5, PIPE = 6 };
+enum { LETTERS = 3, MEMORY = 4, LISTENER = 5, PIPE = 6, CARGO = 7 };
 enum { OUT_MAX = 65536 }; /* bytes of letters that wait for the end of a burst */
 
 struct agent {
@@ -25,6 +29,8 @@ struct agent {
     struct buffer out;        /* letters of the burst under way */
     struct fault_action last; /* what the fault engine's copy was told of */
 };
+
+static struct share *mapped; /* this process's node; a process is one at most */
 
 static struct live_node *node_of(struct live *l) {
     return &l->nodes[l->agent->share->node];
@@ -147,20 +153,20 @@ void agent_begin(struct live_node *n) {
 
 static struct share *share_map(void) {
     struct stat about;
+    if (mapped) return mapped;
     if (fstat(MEMORY, &about) || about.st_size != sizeof(struct share)) return NULL;
     struct share *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, MEMORY, 0);
-    close(MEMORY);
     bool sound = s != MAP_FAILED && s->magic == SHARE_MAGIC && s->size == sizeof *s &&
                  !strncmp(s->version, qrt_version(), sizeof s->version);
-    return sound ? s : NULL;
+    return mapped = sound ? s : NULL;
 }
 
-static struct live *live_of(struct agent *agent) {
+static struct live *live_of(struct agent *agent, const struct protocol *own) {
     const struct share *s = agent->share;
     struct live *l = mem_zero(1, sizeof *l);
     l->agent = agent;
     l->config.options = s->options;
-    l->config.protocol = protocol_find(s->protocol);
+    l->config.protocol = own ? own : protocol_find(s->protocol);
     l->config.protocol_options = s->protocol_options;
     l->config.machine = machine_find(s->options.machine);
     l->config.bugs = s->bugs;
@@ -231,21 +237,61 @@ static bool begin(struct live *l, struct error *e) {
     }
 }
 
-int agent_main(int owner) {
+/* Dies with the owner's keeper thread; false: that has happened already. */
+static bool tie(const struct share *s) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return getppid() == s->owner;
+}
+
+static void close_from(unsigned first) { /* what a user's code left open in the owner */
+#ifdef SYS_close_range
+    syscall(SYS_close_range, first, ~0u, 0);
+#else
+    (void)first;
+#endif
+}
+
+static int refuse(void) {
+    fprintf(stderr, NODE_PROGRAM " %s: the library that started it is of another version, or nothing did\n",
+            qrt_version());
+    return 2;
+}
+
+int agent_main(const struct protocol *own) {
     struct agent agent = {.mail = {.fd = LETTERS}};
     struct error e = {0};
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != owner) return 0; /* it has gone already */
-#ifdef SYS_close_range
-    syscall(SYS_close_range, PIPE + 1, ~0u, 0); /* what a user's code left open in the owner */
-#endif
     agent.share = share_map();
-    struct live *l = agent.share ? live_of(&agent) : NULL;
-    if (!l) {
-        fprintf(stderr, NODE_PROGRAM " %s: the library that started it is of another version\n", qrt_version());
-        return 2;
-    }
+    struct live *l = agent.share ? live_of(&agent, own) : NULL;
+    if (!l) return refuse();
+    if (!tie(agent.share)) return 0;
+    if (!own) close_from(PIPE + 1);
     plug_in(l, &e);
     if (begin(l, &e)) node_main(node_of(l));
     return 0;
+}
+
+/* ---- interpreters ---- */
+
+int agent_launch(char *const argv[]) {
+    char why[ERROR_TEXT_MAX];
+    struct share *s = share_map();
+    if (!s) return refuse();
+    if (!tie(s)) return 0;
+    close_from(CARGO + 1);
+    execvp(argv[0], argv);
+    snprintf(why, sizeof why, "the interpreter %s cannot be started: %s", argv[0], strerror(errno));
+    agent_fail(why);
+    return 127;
+}
+
+void agent_fail(const char *why) {
+    struct share *s = share_map();
+    if (!s) return;
+    s->death = QRT_ESCRIPT;
+    snprintf(s->death_text, sizeof s->death_text, "%s", why);
+}
+
+void agent_traceback(const char *text) {
+    struct share *s = share_map();
+    if (s) snprintf(s->traceback, sizeof s->traceback, "%s", text);
 }

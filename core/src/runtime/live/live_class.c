@@ -125,6 +125,7 @@ static void counts_add(struct runtime_counts *sum, const struct runtime_counts *
     sum->dropped += c->dropped;
     sum->duplicated += c->duplicated;
     sum->corrupted += c->corrupted;
+    sum->lied += c->lied;
     sum->reordered += c->reordered;
     sum->crashes += c->crashes;
     sum->restarts += c->restarts;
@@ -165,7 +166,12 @@ static bool inherited(void *runtime) {
     return false;
 }
 
+static void tracebacks(void *runtime, void (*each)(void *context, const char *text), void *context) {
+    process_tracebacks(runtime, each, context);
+}
+
 const struct runtime_class live_class = {
-    "live",  live_new, live_free, NULL,   now,          live_run, NULL,     leader,     view,   cut,         inspect,
-    propose, ticket,   client,    submit, stop_clients, fault,    trace_of, history_of, counts, fingerprint, inherited,
+    "live", live_new, live_free,  NULL,    now,         live_run,  NULL,       leader,
+    view,   cut,      inspect,    propose, ticket,      client,    submit,     stop_clients,
+    fault,  trace_of, history_of, counts,  fingerprint, inherited, tracebacks,
 };

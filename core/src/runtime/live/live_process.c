@@ -30,7 +30,8 @@
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_share.h"
 
-#define WAKE_NS 1000000               /* a paused process may stop just after it was woken: again */
+#define WAKE_NS 1000000 /* a paused process may stop just after it was woken: again */
+#define TRACEBACKS_MAX 100
 #define UNSTOP_NS INT64_C(1000000000) /* nobody else's business to stop it while it has an order */
 
 extern char **environ;
@@ -64,6 +65,10 @@ struct keeper {
     struct process *processes; /* [1..n] */
     pid_t janitor;
     int sweep; /* the end of the janitor's pipe that says that somebody is there */
+    int cargo; /* of a script, as a file without a name; -1: the nodes are no interpreters */
+    pthread_mutex_t traceback_mutex;
+    struct buffer tracebacks; /* of scripts, each with its end */
+    size_t traceback_count;
     /* One request at a time: a process to be started. */
     pthread_mutex_t asking, mutex;
     pthread_cond_t answered;
@@ -86,15 +91,17 @@ static void tell_down(struct live *l, uint16_t node, bool down) {
 
 /* ---- starting (the keeper's thread) ---- */
 
-static int start_program(const struct keeper *k, pid_t *pid, char *const argv[], const int give[4]) {
+#define GIVEN 5 /* descriptors, from 3 on; -1: none */
+
+static int start_program(const struct keeper *k, pid_t *pid, char *const argv[], const int give[GIVEN]) {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     sigset_t signals;
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-    for (int i = 0; i < 4; i++)
+    if (give[GIVEN - 1] < 0) posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+    for (int i = 0; i < GIVEN; i++)
         if (give[i] >= 0) posix_spawn_file_actions_adddup2(&files, give[i], 3 + i);
     sigemptyset(&signals);
     posix_spawnattr_setsigmask(&attributes, &signals);
@@ -120,18 +127,31 @@ static void start_janitor(struct keeper *k, struct error *e) {
     k->sweep = place_high(ends[1]);
     snprintf(owner, sizeof owner, "%d", (int)getpid());
     char *argv[] = {NODE_PROGRAM, "janitor", k->live->folder, owner, NULL};
-    int number = start_program(k, &k->janitor, argv, (int[]){ends[0], -1, -1, -1});
+    int number = start_program(k, &k->janitor, argv, (int[GIVEN]){ends[0], -1, -1, -1, -1});
     close(ends[0]);
     if (!number) return;
     k->janitor = 0;
     error_set(e, QRT_EIO, "%s cannot be started: %s", k->program, strerror(number));
 }
 
+/* NODE_PROGRAM with its arguments; an interpreter's follow. */
+static char **node_command(const struct keeper *k, char *number) {
+    const struct launch *launch = k->live->config.launch;
+    size_t more = 0;
+    while (launch && launch->argv[more]) more++;
+    char **argv = mem_zero(4 + more, sizeof *argv);
+    argv[0] = NODE_PROGRAM;
+    argv[1] = launch ? "script" : "node";
+    argv[2] = number;
+    for (size_t i = 0; i < more; i++) argv[3 + i] = launch->argv[i];
+    return argv;
+}
+
 static void start_process(struct keeper *k, uint16_t node, struct error *e) {
     struct process *p = &k->processes[node];
     struct share *s = p->share;
     int ends[2];
-    char number[8], owner[16];
+    char number[8];
     pid_t pid;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
         error_set(e, QRT_EIO, "node %u gets no socket: %s", node, strerror(errno));
@@ -145,11 +165,11 @@ static void start_process(struct keeper *k, uint16_t node, struct error *e) {
     s->in_step = false;
     s->effects = 0;
     s->death = QRT_OK;
-    s->death_text[0] = 0;
+    s->death_text[0] = s->traceback[0] = 0;
     snprintf(number, sizeof number, "%u", node);
-    snprintf(owner, sizeof owner, "%d", (int)getpid());
-    char *argv[] = {NODE_PROGRAM, "node", number, owner, NULL};
-    int failure = start_program(k, &pid, argv, (int[]){ends[1], p->memory, p->listener, k->sweep});
+    char **argv = node_command(k, number);
+    int failure = start_program(k, &pid, argv, (int[GIVEN]){ends[1], p->memory, p->listener, k->sweep, k->cargo});
+    free(argv);
     close(ends[1]);
     if (failure) {
         close(ends[0]);
@@ -196,6 +216,26 @@ static void write_crash(struct live *l, uint16_t node, uint8_t fate) {
     pthread_mutex_unlock(&l->ticket_mutex);
 }
 
+static void keep_traceback(struct keeper *k, const struct share *s) {
+    size_t size = strnlen(s->traceback, sizeof s->traceback - 1);
+    pthread_mutex_lock(&k->traceback_mutex);
+    if (size && k->traceback_count < TRACEBACKS_MAX) {
+        buffer_append(&k->tracebacks, s->traceback, size);
+        buffer_append(&k->tracebacks, "", 1);
+        k->traceback_count++;
+    }
+    pthread_mutex_unlock(&k->traceback_mutex);
+}
+
+void process_tracebacks(struct live *l, void (*each)(void *context, const char *text), void *context) {
+    struct keeper *k = l->keeper;
+    if (!k) return;
+    pthread_mutex_lock(&k->traceback_mutex);
+    for (size_t at = 0; at < k->tracebacks.size; at += strlen((char *)k->tracebacks.data + at) + 1)
+        each(context, (char *)k->tracebacks.data + at);
+    pthread_mutex_unlock(&k->traceback_mutex);
+}
+
 static void say_why(const struct process *p, int status, char *out, size_t size) {
     if (p->share->death)
         snprintf(out, size, "%s", p->share->death_text);
@@ -236,6 +276,7 @@ static void bury(struct keeper *k, uint16_t node) {
     pthread_mutex_unlock(&p->mutex);
     if (guarded) fate = live_fate_guarded(l, node, fate);
     tell_down(l, node, true);
+    keep_traceback(k, p->share);
     if (crashed) write_crash(l, node, fate);
     show_down(l, node, crashed, fate, status);
     pthread_mutex_lock(&p->mutex);
@@ -451,26 +492,36 @@ static qrt_status want_process(struct keeper *k, uint16_t node, struct error *e)
     return e->status;
 }
 
-/* A process that knows its clock and the faults, and waits for ORDER_START. */
-static qrt_status process_new(struct live *l, uint16_t node, int64_t time, struct error *e) {
+/* The process, just started, learns its clock and the faults; then it waits for ORDER_START. */
+static qrt_status introduce(struct live *l, uint16_t node, int64_t time, struct error *e) {
     struct order clock = {.kind = ORDER_CLOCK, .time = time};
-    qrt_status status = want_process(l->keeper, node, e);
-    if (status) return status;
+    const struct share *s = process_share(l, node);
     pthread_mutex_lock(&l->fault_mutex);
     clock.offset = faults_offset(l->faults, node);
     clock.drift = faults_drift(l->faults, node);
     pthread_mutex_unlock(&l->fault_mutex);
     set_clock(l, node, &clock);
-    if (clock.status)
-        return error_set(e, QRT_EIO, "the process of node %u ended at once; is %s of this version?", node,
-                         l->keeper->program);
-    return QRT_OK;
+    if (!clock.status) return QRT_OK;
+    if (s->death) return error_set(e, s->death, "node %u cannot start: %s", node, s->death_text);
+    if (l->config.launch)
+        return error_set(e, QRT_EIO, "the interpreter %s of node %u ended before it was a node",
+                         l->config.launch->argv[0], node);
+    return error_set(e, QRT_EIO, "the process of node %u ended at once; is %s of this version?", node,
+                     l->keeper->program);
+}
+
+static qrt_status process_new(struct live *l, uint16_t node, int64_t time, struct error *e) {
+    qrt_status status = want_process(l->keeper, node, e);
+    return status ? status : introduce(l, node, time, e);
 }
 
 static qrt_status start_result(struct live *l, uint16_t node, struct order *o, struct error *e) {
     struct shown *shown = l->nodes[node].shown;
     qrt_status status = o->status;
-    if (status == QRT_EDOWN)
+    const struct share *s = process_share(l, node);
+    if (status == QRT_EDOWN && s->death)
+        error_set(e, s->death, "node %u cannot start: %s", node, s->death_text);
+    else if (status == QRT_EDOWN)
         error_set(e, QRT_EIO, "the process of node %u ended while it started", node);
     else if (status)
         error_set(e, status, "%s", buffer_text(&o->data));
@@ -551,6 +602,7 @@ static qrt_status share_new(struct live *l, struct process *p, uint16_t node, co
     s->magic = SHARE_MAGIC;
     s->size = sizeof *s;
     snprintf(s->version, sizeof s->version, "%s", qrt_version());
+    s->owner = (int32_t)getpid();
     s->node = node;
     s->start = l->nodes[node].start;
     s->epoch = l->epoch;
@@ -577,11 +629,12 @@ static struct keeper *keeper_new(struct live *l) {
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     k->live = l;
-    k->sweep = -1;
+    k->sweep = k->cargo = -1;
     k->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     k->wanted = UINT16_MAX; /* the thread's beginning is the first answer */
     pthread_mutex_init(&k->asking, NULL);
     pthread_mutex_init(&k->mutex, NULL);
+    pthread_mutex_init(&k->traceback_mutex, NULL);
     pthread_cond_init(&k->answered, &attributes);
     k->processes = mem_zero((size_t)live_node_count(l) + 1, sizeof *k->processes);
     for (uint16_t i = 0; i <= live_node_count(l); i++) {
@@ -595,6 +648,21 @@ static struct keeper *keeper_new(struct live *l) {
     return k;
 }
 
+static qrt_status cargo_new(struct live *l, struct error *e) {
+    const struct launch *launch = l->config.launch;
+    struct keeper *k = l->keeper;
+    if (!launch) return QRT_OK;
+    k->cargo = place_high(memfd_create("quorate-cargo", MFD_CLOEXEC));
+    for (uint32_t at = 0; k->cargo >= 0 && at < launch->cargo.size;) {
+        ssize_t n = write(k->cargo, launch->cargo.data + at, launch->cargo.size - at);
+        if (n < 0) break;
+        at += (uint32_t)n;
+        if (at == launch->cargo.size) return QRT_OK;
+    }
+    if (k->cargo >= 0 && !launch->cargo.size) return QRT_OK;
+    return error_set(e, QRT_EIO, "the script finds no memory to be handed on in: %s", strerror(errno));
+}
+
 /* Listening sockets, keys, memory; what every process is given. */
 static qrt_status prepare(struct live *l, struct error *e) {
     struct keeper *k = l->keeper;
@@ -604,6 +672,7 @@ static qrt_status prepare(struct live *l, struct error *e) {
     qrt_status status = place_program(k->program, sizeof k->program, e);
     if (!status) status = place_folder(l, e);
     if (!status) status = place_absolute(l->config.options.data, sizeof l->config.options.data, e);
+    if (!status) status = cargo_new(l, e);
     if (!status && l->gates.curve) status = gates_keys(&l->gates, n, secrets, e);
     for (uint16_t i = 0; i <= n && !status; i++)
         if ((k->processes[i].listener = place_listen(l, i, e)) < 0) status = e->status;
@@ -628,7 +697,8 @@ static qrt_status start_all(struct live *l, struct error *e) {
     uint16_t n = live_node_count(l);
     struct order *starts = mem_zero((size_t)n + 1, sizeof *starts);
     qrt_status status = QRT_OK;
-    for (uint16_t i = 1; i <= n && !status; i++) status = process_new(l, i, 0, e);
+    for (uint16_t i = 1; i <= n && !status; i++) status = want_process(l->keeper, i, e); /* they start side by side */
+    for (uint16_t i = 1; i <= n && !status; i++) status = introduce(l, i, 0, e);
     for (uint16_t i = 1; i <= n && !status; i++) {
         starts[i].kind = ORDER_START;
         starts[i].waited = order_send(process_of(l, i), &starts[i], true);
@@ -683,6 +753,9 @@ void keeper_stop(struct live *l) {
     for (uint16_t i = 0; i <= live_node_count(l); i++) process_free(l, i);
     if (k->bell >= 0) close(k->bell);
     if (k->sweep >= 0) close(k->sweep);
+    if (k->cargo >= 0) close(k->cargo);
+    buffer_free(&k->tracebacks);
+    pthread_mutex_destroy(&k->traceback_mutex);
     pthread_mutex_destroy(&k->asking);
     pthread_mutex_destroy(&k->mutex);
     pthread_cond_destroy(&k->answered);

@@ -11,11 +11,13 @@
 #define SHARE_MAGIC UINT64_C(0x3145444f4e545251)
 #define SHARE_OPTIONS_MAX 4096 /* of a protocol's options */
 #define NODE_PROGRAM "quorate-node"
+#define TRACEBACK_MAX 16384
 
 struct share {
     uint64_t magic, size;
     char version[32];
     /* configuration */
+    int32_t owner; /* its process */
     uint16_t node;
     uint8_t start; /* qrt_start of the first incarnation */
     int64_t epoch;
@@ -36,6 +38,7 @@ struct share {
     uint64_t effects;
     qrt_status death;
     char death_text[ERROR_TEXT_MAX];
+    char traceback[TRACEBACK_MAX]; /* what a script raised, in full */
     struct node_clock clock;
     struct shown shown;
     struct gate gate;
@@ -90,6 +93,10 @@ int place_high(int fd); /* the same file, out of the way of 0..9; closes fd */
 void place_remove(const char *folder);
 /* Main functions of the node program; they return its exit code. */
 int janitor_main(const char *folder, int owner);
-int agent_main(int owner);
+int agent_main(const struct protocol *own); /* own: a script; NULL: the built-in one that the owner names */
+int agent_launch(char *const argv[]);       /* becomes the interpreter of a script's node */
+/* For an interpreter: why it cannot be a node; what its node raises. */
+void agent_fail(const char *why);
+void agent_traceback(const char *text);
 
 #endif
