@@ -1,6 +1,5 @@
 /* quorate-node: one node of a live cluster as a process of its own.
  *
-<<<<<<< HEAD
  * By hand, or by systemd, on any host (docs/deploy.md):
  *   quorate-node keygen FILE [NAME]                     keys for whoever has none in the cluster file, or a new one for NAME
  *   quorate-node format FILE ID                         the explicit first start of a node's data
@@ -8,13 +7,9 @@
  *   quorate-node check FILE                             is the cluster file sound?
  *
  * By the library, for clusters with transport ipc and tcp; of no use by hand:
- *   quorate-node node NUMBER OWNER                      OWNER: process id of the owner
- *   quorate-node janitor FOLDER OWNER                   removes the private folder of an owner that was killed */
-=======
  *   quorate-node node NUMBER
- *   quorate-node script NUMBER PROGRAM ARGUMENTS...    becomes an interpreter, whose code is the node
- *   quorate-node janitor FOLDER OWNER                  OWNER: process id of the owner */
->>>>>>> origin/main
+ *   quorate-node script NUMBER PROGRAM ARGUMENTS...     becomes an interpreter, whose code is the node
+ *   quorate-node janitor FOLDER OWNER                   OWNER: process id of the owner */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +17,6 @@
 #include "cluster/hand.h"
 #include "runtime/live/live_share.h"
 
-<<<<<<< HEAD
 enum { USAGE = 2, FAILED = 4 };
 
 static int usage(void) {
@@ -32,14 +26,8 @@ static int usage(void) {
             "  quorate-node check FILE           is the cluster file sound?\n"
             "  quorate-node format FILE ID       the first start of node ID: makes its data folder\n"
             "  quorate-node run FILE ID [--key KEYFILE] [--lost-data]\n"
-            "See docs/deploy.md. `node` and `janitor` are for the library, which starts them for live clusters.\n",
-=======
-int main(int argc, char **argv) {
-    if (argc == 3 && !strcmp(argv[1], "node")) return agent_main(NULL);
-    if (argc >= 4 && !strcmp(argv[1], "script")) return agent_launch(argv + 3);
-    if (argc == 4 && !strcmp(argv[1], "janitor")) return janitor_main(argv[2], atoi(argv[3]));
-    fprintf(stderr, "quorate-node %s: a live cluster with transport=\"ipc\" or \"tcp\" starts this; see docs/live.md\n",
->>>>>>> origin/main
+            "See docs/deploy.md. `node`, `script` and `janitor` are for the library, which starts them for live "
+            "clusters.\n",
             qrt_version());
     return USAGE;
 }
@@ -105,7 +93,8 @@ static int run(int argc, char **argv, uint16_t node) {
 int main(int argc, char **argv) {
     const char *verb = argc > 1 ? argv[1] : "";
     uint16_t node = argc > 3 ? number_of(argv[3]) : 0;
-    if (argc == 4 && !strcmp(verb, "node")) return agent_main(atoi(argv[3]));
+    if (argc == 3 && !strcmp(verb, "node")) return agent_main(NULL);
+    if (argc >= 4 && !strcmp(verb, "script")) return agent_launch(argv + 3);
     if (argc == 4 && !strcmp(verb, "janitor")) return janitor_main(argv[2], atoi(argv[3]));
     if ((argc == 3 || argc == 4) && !strcmp(verb, "keygen")) return keygen(argv[2], argc == 4 ? argv[3] : NULL);
     if (argc == 3 && !strcmp(verb, "check")) return check(argv[2]);

@@ -23,13 +23,9 @@ struct runtime_config {
     uint64_t bugs;
     struct watch_config watch;
     struct quorum_rule quorum;
-<<<<<<< HEAD
     const struct plan *plan;        /* may be NULL */
     const struct hand_config *hand; /* live, of nodes started by hand: copied; else NULL */
-=======
-    const struct plan *plan;     /* may be NULL */
-    const struct launch *launch; /* NULL: the protocol is a built-in one; outlives the runtime */
->>>>>>> origin/main
+    const struct launch *launch;    /* NULL: the protocol is a built-in one; outlives the runtime */
 };
 
 /* How a proposal or operation that came through the API stands. Tickets count from 1. */
