@@ -8,7 +8,8 @@ static _Thread_local struct buffer text;
 
 QRT_API qrt_status qrt_connect(qrt_cluster **out, const char *file, const char *key) {
     struct error e = {0};
-    if (!out || !file) return last_error_format(QRT_EINVAL, "qrt_connect wants a place for the handle, and a cluster file");
+    if (!out || !file)
+        return last_error_format(QRT_EINVAL, "qrt_connect wants a place for the handle, and a cluster file");
     *out = NULL;
     struct hand_file *f = mem_zero(1, sizeof *f);
     struct cluster *c = NULL;

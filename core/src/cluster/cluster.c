@@ -272,8 +272,8 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
     else if (up - paused < needed)
         snprintf(out, size, "%u of %u nodes %s but %u of them are paused, %u are needed", up, n, there, paused, needed);
     else if (up - paused - recovering < needed)
-        snprintf(out, size, "%u of %u nodes %s but %u of them lost their data and may not vote yet, %u are needed",
-                 up, n, there, recovering, needed);
+        snprintf(out, size, "%u of %u nodes %s but %u of them lost their data and may not vote yet, %u are needed", up,
+                 n, there, recovering, needed);
     else if (group < needed)
         snprintf(out, size,
                  "%u of %u nodes are up, but no node reaches more than %u of them through the partition, %u are needed",
