@@ -1,7 +1,7 @@
 # make build   everything that use and tests need; afterwards .venv/bin/quorate works
 # make test    build, then the C, Python and Lua tests
 # make demo    build, then the demo
-# make lint | sanitize | tsan | fuzz | wheel | bench | format | clean
+# make lint | sanitize | tsan | fuzz | wheel | bench | hostile | format | clean
 #
 # All of it is repeatable, and quick when nothing changed: what is done is remembered below build/stamps.
 # The Python package is an editable install, so a change in python/ needs no build. The Lua files and module are
@@ -30,7 +30,7 @@ CMAKE_DEV := -G Ninja -DQUORATE_TESTS=ON -DQUORATE_LUA=ON -DQUORATE_WERROR=$(WER
 extension_sources := pyproject.toml CMakeLists.txt core/include/quorate.h \
   $(shell find cmake bindings/python core/src -type f 2>/dev/null)
 
-.PHONY: build test demo bench lint format sanitize tsan fuzz wheel clean system python c test-c test-python test-lua
+.PHONY: build test demo bench hostile lint format sanitize tsan fuzz wheel clean system python c test-c test-python test-lua
 
 build: python c
 
@@ -92,6 +92,11 @@ test-lua: c
 
 demo: build
 	$(BIN)/quorate demo
+
+# A long storm of random frames from a peer with an allowed key; the tests have a short one.
+HOSTILE_FRAMES ?= 10000000
+hostile: c
+	QUORATE_HOSTILE_FRAMES=$(HOSTILE_FRAMES) $(DEV)/tests/test_live_hostile
 
 bench: build
 	$(BIN)/quorate bench sim

@@ -211,6 +211,10 @@ end
 ---@field persisted integer
 ---@field pid integer? of the node's own process, with transport "ipc" or "tcp"
 ---@field refused integer? connections of strangers
+---@field shut integer? connections that made the node hold too much
+---@field unaccepted integer? connections for which the system had no descriptor
+---@field memory integer? bytes, resident
+---@field memory_budget integer? bytes that it may take beside the data of its log and its machine
 ---@field why_down string
 ---@field suspects integer[] whom its failure detector suspects
 

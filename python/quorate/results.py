@@ -214,6 +214,10 @@ class NodeStatus:
     persisted: int = 0
     pid: int = 0  # of the node's own process, with transport "ipc" or "tcp"
     refused: int = 0  # connections of strangers
+    shut: int = 0  # connections that made the node hold too much
+    unaccepted: int = 0  # connections for which the system had no descriptor
+    memory: int = 0  # bytes, resident
+    memory_budget: int = 0  # bytes that it may take beside the data of its log and its machine
     why_down: str = ""
     suspects: tuple[int, ...] = ()
 

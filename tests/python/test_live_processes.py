@@ -153,6 +153,22 @@ def test_every_protocol_runs_in_processes(protocol: str):
         assert c.check().verdict == "ok"
 
 
+def test_nodes_say_what_they_take():
+    """A process's memory is within its budget, which follows from the options; a thread has neither."""
+    cluster("tcp").close()
+    budgets = []
+    for nodes, pending in ((3, "64MiB"), (5, "64MiB"), (3, "128MiB")):
+        with q.Cluster(nodes=nodes, runtime="live", transport="tcp", max_pending_bytes=pending) as c:
+            c.wait_leader()
+            for node in c.status().nodes:
+                assert 0 < node.memory < node.memory_budget
+                assert node.refused == node.shut == node.unaccepted == 0
+            budgets.append(c.status().nodes[0].memory_budget)
+    assert budgets[1] > budgets[0] and budgets[2] == budgets[0] + (64 << 20)
+    with q.Cluster(runtime="live") as c:
+        assert c.status().nodes[0].memory_budget == 0
+
+
 def test_a_short_soak():
     """Six rounds of kill -9; `quorate soak --rounds 100` is the long form."""
     cluster("tcp").close()

@@ -166,7 +166,11 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
     json_object_set_new(o, "suspects", suspects);
     if (c->config.options.transport) {
         json_object_set_new(o, "pid", json_integer(v.pid));
-        json_object_set_new(o, "refused", json_integer((json_int_t)v.refused));
+        json_t *own = json_pack("{s:I, s:I, s:I, s:I, s:I}", "refused", (json_int_t)v.refused, "shut",
+                                (json_int_t)v.shut, "unaccepted", (json_int_t)v.unaccepted, "memory",
+                                (json_int_t)v.memory, "memory_budget", (json_int_t)v.memory_budget);
+        json_object_update(o, own);
+        json_decref(own);
     }
     json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));
     return o;

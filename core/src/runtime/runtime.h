@@ -62,8 +62,11 @@ struct runtime_counts {
 struct node_view { /* one node, as people see it */
     uint16_t node;
     bool up, paused;
-    int32_t pid;      /* live: of the node's own process; 0: it has none, or is down */
-    uint64_t refused; /* live: connections that had no right to be there */
+    int32_t pid; /* live: of the node's own process; 0: it has none, or is down */
+    /* Live: connections that had no right to be there, that sent more than the node could take, that the system refused. */
+    uint64_t refused, shut, unaccepted;
+    uint64_t memory,
+        memory_budget; /* of its own process, in bytes: resident, and the most beside its data; 0: not known */
     struct protocol_status status;
     struct host_counts counts;
     char why_down[ERROR_TEXT_MAX];

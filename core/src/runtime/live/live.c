@@ -1,5 +1,6 @@
 /* A live cluster's beginning and end: what is made in one thread before the others start, and freed after they ended. */
 #include "runtime/live/live_doorman.h"
+#include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
 
 #include <signal.h>
@@ -38,9 +39,7 @@ static qrt_status check_config(const struct runtime_config *config, struct error
                          "threads of their own, "
                          "and Python or Lua code is called on none but yours");
     if (getrlimit(RLIMIT_NOFILE, &limit)) return QRT_OK;
-    bool apart = config->options.transport != TRANSPORT_INPROC;
-    uint64_t need =
-        (apart ? 8 * n : (n + 1) * (n + 2)) + (config->options.disk == DISK_FOLDER ? 8 * n : 0) + SPARE_DESCRIPTORS;
+    uint64_t need = live_descriptors(&config->options) + SPARE_DESCRIPTORS;
     if (limit.rlim_cur == RLIM_INFINITY || need <= limit.rlim_cur) return QRT_OK;
     return error_set(
         e, QRT_ERANGE,

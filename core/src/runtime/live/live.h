@@ -186,6 +186,7 @@ struct actor {
     struct alarms alarms;
     struct heap departures; /* of delayed frames */
     struct delayed *delayed;
+    uint64_t delayed_bytes;
     uint32_t delayed_count, delayed_free;
     size_t delayed_capacity;
     struct live_link *links;
@@ -277,8 +278,10 @@ struct live {
     struct remote *remote; /* a client of nodes by hand, of which none is here; else NULL */
     struct gates gates;    /* ipc, tcp: addresses and keys */
     struct doorman *doorman;
-    atomic_uint_fast64_t refused; /* connections of strangers */
-    char folder[OPTION_TEXT_MAX]; /* private, removed at the end; "": none */
+    atomic_uint_fast64_t refused;    /* connections of strangers */
+    atomic_uint_fast64_t shut;       /* connections that made the node hold too much */
+    atomic_uint_fast64_t unaccepted; /* connections that the system could not give us */
+    char folder[OPTION_TEXT_MAX];    /* private, removed at the end; "": none */
 
     pthread_mutex_t wipe_mutex; /* one node decides at a time whether its disk may be wiped */
     pthread_mutex_t ticket_mutex;

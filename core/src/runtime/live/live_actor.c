@@ -3,6 +3,7 @@
  * Queues are bounded and never block: a message that finds one full is counted and traced. What a fault delays waits on
  * the sender's side, which is the wire: among threads it arrives whatever has become of its sender; a process that is
  * killed takes it along. */
+#include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
 
 #include <errno.h>
@@ -209,6 +210,11 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
 static void delay_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
                           uint32_t size, int64_t time) {
     uint32_t slot = a->delayed_free;
+    if (a->delayed_bytes + size > LIVE_DELAYED_BYTES) {
+        actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
+        return;
+    }
+    a->delayed_bytes += size;
     if (slot == UINT32_MAX) {
         a->delayed = mem_grow(a->delayed, &a->delayed_capacity, (size_t)a->delayed_count + 1, sizeof *a->delayed);
         slot = a->delayed_count++;
@@ -297,6 +303,7 @@ void actor_depart(struct actor *a) {
         struct envelope head;
         memcpy(&head, d->message, sizeof head);
         queue_message(a, d->peer, &head, d->message + sizeof head, d->size);
+        a->delayed_bytes -= d->size;
         free(d->message);
         d->message = NULL;
         d->next_free = a->delayed_free;

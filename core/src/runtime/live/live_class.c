@@ -1,7 +1,10 @@
 /* The live runtime behind the table that every runtime offers. All calls come from the one thread that has the handle. */
+#include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int64_t now(void *runtime) {
     return live_now(runtime);
@@ -11,11 +14,24 @@ static uint16_t leader(void *runtime) {
     return live_leader(runtime);
 }
 
+static uint64_t memory_of(int32_t pid) {
+    char path[32];
+    unsigned long long pages, resident = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    FILE *f = pid ? fopen(path, "re") : NULL;
+    if (f && fscanf(f, "%llu %llu", &pages, &resident) != 2) resident = 0;
+    if (f) fclose(f);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void view(void *runtime, uint16_t node, struct node_view *v) {
     struct live_node *n = &((struct live *)runtime)->nodes[node];
     robust_lock(&n->shown->mutex);
     *v = n->shown->view;
     pthread_mutex_unlock(&n->shown->mutex);
+    if (!live_apart(runtime)) return;
+    v->memory = memory_of(v->pid);
+    v->memory_budget = live_budget(runtime);
 }
 
 static bool cut(void *runtime, uint16_t from, uint16_t to) {

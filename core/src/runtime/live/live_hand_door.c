@@ -17,6 +17,7 @@
 #include <zmq.h>
 
 #include "base/hash.h"
+#include "runtime/live/live_doorman.h"
 #include "runtime/live/live_hand.h"
 
 #define BUCKETS 512
@@ -243,12 +244,15 @@ static bool take_request(struct live *l, const struct caller *c, struct bytes te
 /* The next message that is for the host; false: there is none. body: where its bytes are, until the next. */
 static bool next_arrival(struct actor *a, zmq_msg_t *route, zmq_msg_t *m, struct arrival *in, size_t *seen) {
     while (*seen < LIVE_BURST) {
-        struct envelope head;
+        struct envelope head = {0};
         struct caller c = {0};
         int parts = 1;
         if (zmq_msg_recv(route, a->inbox, ZMQ_DONTWAIT) < 0) return false;
-        for (zmq_msg_t *last = route; zmq_msg_more(last); parts++, last = m)
+        size_t bytes = 0;
+        for (zmq_msg_t *last = route; zmq_msg_more(last); parts++, last = m) {
             if (zmq_msg_recv(m, a->inbox, ZMQ_DONTWAIT) < 0) return false;
+            bytes += zmq_msg_size(m);
+        }
         ++*seen;
         size_t size = parts == 2 ? zmq_msg_size(m) : 0;
         uint8_t *data = zmq_msg_data(m);
@@ -256,6 +260,7 @@ static bool next_arrival(struct actor *a, zmq_msg_t *route, zmq_msg_t *m, struct
         bool sound = size >= sizeof head && c.route.size <= ROUTE_MAX;
         if (sound) memcpy(&head, data, sizeof head);
         sound = sound && identify(a, m, &head, &c);
+        doorman_took(a->live, parts > 1 ? m : route, bytes, c.node ? c.node : -1);
         if (sound) {
             *in = (struct arrival){head.from, head.to, head.sent, bytes_of(data + sizeof head, size - sizeof head)};
             if (head.sent > live_now(a->live) + AHEAD_NS || head.sent < 0 || !c.node) in->sent = 0;

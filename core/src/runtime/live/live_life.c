@@ -257,6 +257,8 @@ void node_publish(struct live_node *n) {
     robust_lock(&n->shown->mutex);
     v.pid = n->shown->view.pid;
     v.refused = atomic_load(&n->actor.live->refused);
+    v.shut = atomic_load(&n->actor.live->shut);
+    v.unaccepted = atomic_load(&n->actor.live->unaccepted);
     bool news = v.up != n->shown->view.up || v.status.role != n->shown->view.status.role ||
                 v.status.term != n->shown->view.status.term;
     n->shown->view = v;

@@ -23,8 +23,9 @@
 #include "runtime/live/live_share.h"
 
 #define BACKLOG 128
-#define LEVELS_UP 4 /* how far above the library its program may lie */
-#define SWEEPS 100  /* of 20 ms: nodes that are being killed may still make files */
+#define BUFFER (256 << 10) /* what the kernel keeps of a connection; it takes twice as much */
+#define LEVELS_UP 4        /* how far above the library its program may lie */
+#define SWEEPS 100         /* of 20 ms: nodes that are being killed may still make files */
 
 /* ---- the node program ---- */
 
@@ -135,6 +136,7 @@ static int listen_tcp(char *endpoint) {
     socklen_t size = sizeof address;
     int fd = place_high(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (fd < 0) return -1;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){BUFFER}, sizeof(int)); /* accepted sockets inherit it */
     if (!bind(fd, (struct sockaddr *)&address, size) && !listen(fd, BACKLOG) &&
         !getsockname(fd, (struct sockaddr *)&address, &size)) {
         snprintf(endpoint, ENDPOINT_MAX, "tcp://127.0.0.1:%u", ntohs(address.sin_port));

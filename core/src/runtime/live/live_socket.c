@@ -6,7 +6,8 @@
  *
  * With CURVE a node is who its key says: the doorman (live_doorman.c) runs before the bind and names the sender of every
  * message by its key. A frame that claims another sender is rejected (actor_arrivals). Options follow what was measured on
- * libzmq 4.3.4: without a limit of the handshake's time silent connections hold their descriptors. */
+ * libzmq 4.3.4: without a limit of the handshake's time silent connections hold their descriptors. A ROUTER never sends here, so it needs no
+ * ROUTER_MANDATORY, and nobody's routing id means anything. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +15,20 @@
 
 #include "base/check.h"
 #include "runtime/live/live_doorman.h"
+#include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
 
 #define HANDSHAKE_MS 2000
 #define RECONNECT_MS 10
 #define RECONNECT_MAX_MS 100
 #define LAST_WORD_MS 300
-#define HEARTBEAT_MS 1000            /* between hosts, where a peer can go without a word */
+#define HEARTBEAT_MS_MIN 50
+#define HEARTBEAT_MS_MAX 5000
+#define PEER_GONE_MS 600000    /* a paused process is not gone */
+#define HOST_GONE_MS 5000      /* by hand a pause stops no process */
+#ifndef ZMQ_ZAP_ENFORCE_DOMAIN /* in every libzmq since 4.3.0, in its header only among the drafts */
+#define ZMQ_ZAP_ENFORCE_DOMAIN 93
+#endif
 #define WIRE_FROM 12                 /* where a frame has its sender */
 #define AHEAD_NS INT64_C(1000000000) /* a frame from further in the future than that is no peer's */
 
@@ -46,12 +54,24 @@ static bool set_text(void *socket, int option, const char *value) {
     return zmq_setsockopt(socket, option, value, strlen(value)) == 0;
 }
 
+static bool between_hosts(const struct actor *a) {
+    return a->live->hand || a->live->remote;
+}
+
 static bool set_apart(const struct actor *a, void *s) {
     int64_t largest = WIRE_FRAME_MAX + (int64_t)sizeof(struct envelope);
-    bool hosts = a->live->hand || a->live->remote;
-    if (hosts && (!set_number(s, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) || !set_number(s, ZMQ_IPV6, 1))) return false;
+    if (between_hosts(a) && !set_number(s, ZMQ_IPV6, 1)) return false;
     return set_number(s, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
            zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &largest, sizeof largest) == 0;
+}
+
+/* A peer that answers no ping is gone, and what waits for it is dropped. A paused node is not gone. */
+static bool set_heartbeat(struct actor *a, void *s) {
+    int64_t half = (int64_t)live_option(a->live, "election_timeout") / 2000000;
+    if (half < HEARTBEAT_MS_MIN) half = HEARTBEAT_MS_MIN;
+    if (half > HEARTBEAT_MS_MAX) half = HEARTBEAT_MS_MAX;
+    return set_number(s, ZMQ_HEARTBEAT_IVL, (int)half) &&
+           set_number(s, ZMQ_HEARTBEAT_TIMEOUT, between_hosts(a) ? HOST_GONE_MS : PEER_GONE_MS);
 }
 
 static bool set_inbox(struct actor *a, void *s, int listener) {
@@ -64,7 +84,7 @@ static bool set_inbox(struct actor *a, void *s, int listener) {
     if (a->live->hand && (!set_number(s, ZMQ_ROUTER_MANDATORY, 1) || !set_number(s, ZMQ_LINGER, LAST_WORD_MS)))
         return false;
     return !g->curve || (set_number(s, ZMQ_CURVE_SERVER, 1) && set_text(s, ZMQ_CURVE_SECRETKEY, g->secret_key) &&
-                         set_text(s, ZMQ_ZAP_DOMAIN, domain));
+                         set_text(s, ZMQ_ZAP_DOMAIN, domain) && set_number(s, ZMQ_ZAP_ENFORCE_DOMAIN, 1));
 }
 
 static bool set_outbox(struct actor *a, void *s, uint16_t peer) {
@@ -72,7 +92,7 @@ static bool set_outbox(struct actor *a, void *s, uint16_t peer) {
     if (!live_apart(a->live)) return true;
     if (!set_apart(a, s) || !set_number(s, ZMQ_IMMEDIATE, 1) || !set_number(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
         !set_number(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) ||
-        !set_number(s, ZMQ_RCVHWM, a->live->remote ? LIVE_HIGH_WATER : 1))
+        !set_number(s, ZMQ_RCVHWM, a->live->remote ? LIVE_HIGH_WATER : 1) || !set_heartbeat(a, s))
         return false;
     return !g->curve ||
            (set_text(s, ZMQ_CURVE_SERVERKEY, g->public_keys[peer]) &&
@@ -94,7 +114,7 @@ qrt_status actor_bind(struct actor *a, int listener, struct error *e) {
     if (!a->inbox || !set_number(a->inbox, ZMQ_RCVHWM, LIVE_HIGH_WATER) || !set_number(a->inbox, ZMQ_LINGER, 0) ||
         !set_inbox(a, a->inbox, listener))
         return socket_fail(a, "the making", e);
-    if (a->live->gates.curve && doorman_start(a->live, a->inbox, e)) return e->status;
+    if (apart && doorman_start(a->live, a->inbox, e)) return e->status;
     return zmq_bind(a->inbox, address) ? socket_fail(a, "the binding", e) : QRT_OK;
 }
 
@@ -134,12 +154,14 @@ static uint16_t sender_of(zmq_msg_t *m) {
     return *end || number > FAULT_NODES_MAX ? STRANGER : (uint16_t)number;
 }
 
-/* The next message in m; count: of its parts. */
-static bool next_message(struct actor *a, zmq_msg_t *m, int *parts) {
+/* The next message's last part in m; of how many parts, and how large they are together. */
+static bool next_message(struct actor *a, zmq_msg_t *m, int *parts, size_t *bytes) {
     *parts = 1;
     if (zmq_msg_recv(m, a->inbox, ZMQ_DONTWAIT) < 0) return false;
-    for (; zmq_msg_more(m); ++*parts) /* a message comes whole: its further parts are there */
+    for (*bytes = zmq_msg_size(m); zmq_msg_more(m); ++*parts) { /* a message comes whole: its further parts are there */
         if (zmq_msg_recv(m, a->inbox, ZMQ_DONTWAIT) < 0) return false;
+        *bytes += zmq_msg_size(m);
+    }
     return true;
 }
 
@@ -171,11 +193,11 @@ size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arr
     if (a->live->hand) return hand_arrivals(a, each, self);
     if (a->live->remote) return remote_arrivals(a, each, self);
     bool apart = live_apart(a->live);
-    size_t count = 0;
+    size_t count = 0, bytes;
     int parts;
     zmq_msg_t m;
     zmq_msg_init(&m);
-    for (; count < LIVE_BURST && next_message(a, &m, &parts); count++) {
+    for (; count < LIVE_BURST && next_message(a, &m, &parts, &bytes); count++) {
         struct envelope head = {0};
         size_t size = zmq_msg_size(&m);
         uint8_t *data = zmq_msg_data(&m);
@@ -185,7 +207,9 @@ size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arr
         CHECK(sound || apart); /* nobody but our own actors can reach an inproc socket */
         if (sound) memcpy(&head, data, sizeof head);
         struct bytes frame = sound ? bytes_of(data + sizeof head, size - sizeof head) : (struct bytes){0};
-        if (apart && !(sound && entitled(a, &head, frame, &m, &sender))) {
+        bool right = !apart || (sound && entitled(a, &head, frame, &m, &sender));
+        doorman_took(a->live, &m, bytes, right ? sender : -1);
+        if (!right) {
             actor_reject(a, sender == STRANGER ? 0 : sender);
             continue;
         }

@@ -1,0 +1,177 @@
+/* The options of every socket between processes: each of them is the answer to something that was measured. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <zmq.h>
+#include <cmocka.h>
+
+#include "cluster/cluster.h"
+#include "runtime/live/live_doorman.h"
+#include "runtime/live/live_guard.h"
+#include "runtime/live/live_share.h"
+
+#define NODES 3
+#define ZAP_ENFORCE_DOMAIN 93
+
+struct fixture {
+    struct live live;
+    struct raft_election {
+        int64_t timeout;
+    } options;
+    struct protocol protocol;
+    struct actor actor;
+};
+
+static const struct option_spec specs[] = {
+    {"election_timeout", OPTION_DURATION, 0, 0.001, 3600, "150ms", NULL, ""},
+    {0},
+};
+
+static void fixture_begin(struct fixture *f, int32_t transport, bool curve, int64_t election_timeout) {
+    char secrets[FAULT_NODES_MAX + 1][KEY_TEXT];
+    struct error e = {0};
+    memset(f, 0, sizeof *f);
+    struct live *l = &f->live;
+    l->config.options.nodes = NODES;
+    l->config.options.transport = transport;
+    f->options.timeout = election_timeout;
+    f->protocol.options = (struct option_table){"test", specs};
+    l->config.protocol = &f->protocol;
+    l->config.protocol_options = &f->options;
+    l->cluster_id = 0xabcdef;
+    l->gates.curve = curve;
+    if (curve) assert_int_equal(gates_keys(&l->gates, NODES, secrets, &e), QRT_OK);
+    memcpy(l->gates.secret_key, secrets[0], KEY_TEXT);
+    if (transport == TRANSPORT_IPC) assert_int_equal(place_folder(l, &e), QRT_OK);
+    int listener = place_listen(l, 0, &e);
+    assert_true(listener >= 0);
+    for (int i = 1; i <= NODES; i++) strcpy(l->gates.endpoints[i], "tcp://127.0.0.1:9");
+    assert_int_equal(live_context(l, 16, &e), QRT_OK);
+    assert_int_equal(actor_init(&f->actor, l, 0, NULL, NULL, -1, &e), QRT_OK);
+    assert_int_equal(actor_bind(&f->actor, listener, &e), QRT_OK);
+    assert_int_equal(actor_connect(&f->actor, &e), QRT_OK);
+}
+
+static void fixture_end(struct fixture *f) {
+    actor_unplug(&f->actor);
+    f->actor.inbox = NULL;
+    memset(f->actor.out, 0, (NODES + 1) * sizeof *f->actor.out);
+    doorman_stop(&f->live);
+    actor_free(&f->actor);
+    zmq_ctx_term(f->live.context);
+    if (*f->live.folder) place_remove(f->live.folder);
+}
+
+static int number_of(void *socket, int option) {
+    int value = -7;
+    size_t size = sizeof value;
+    assert_int_equal(zmq_getsockopt(socket, option, &value, &size), 0);
+    return value;
+}
+
+static void assert_common(void *socket) {
+    int64_t largest;
+    size_t size = sizeof largest;
+    assert_int_equal(zmq_getsockopt(socket, ZMQ_MAXMSGSIZE, &largest, &size), 0);
+    assert_int_equal(largest, WIRE_FRAME_MAX + sizeof(struct envelope));
+    assert_int_equal(number_of(socket, ZMQ_LINGER), 0);
+    assert_in_range(number_of(socket, ZMQ_HANDSHAKE_IVL), 1000, 2000);
+}
+
+static void assert_inbox(void *socket, bool curve) {
+    char domain[64];
+    size_t size = sizeof domain;
+    assert_common(socket);
+    assert_int_equal(number_of(socket, ZMQ_TYPE), ZMQ_ROUTER);
+    assert_int_equal(number_of(socket, ZMQ_RCVHWM), LIVE_HIGH_WATER);
+    assert_int_equal(number_of(socket, ZMQ_MECHANISM), curve ? ZMQ_CURVE : ZMQ_NULL);
+    if (!curve) return;
+    assert_int_equal(number_of(socket, ZMQ_CURVE_SERVER), 1);
+    assert_int_equal(number_of(socket, ZAP_ENFORCE_DOMAIN), 1);
+    assert_int_equal(zmq_getsockopt(socket, ZMQ_ZAP_DOMAIN, domain, &size), 0);
+    assert_string_equal(domain, "0000000000abcdef"); /* the cluster's id */
+}
+
+static void assert_outbox(void *socket, bool curve) {
+    assert_common(socket);
+    assert_int_equal(number_of(socket, ZMQ_TYPE), ZMQ_DEALER);
+    assert_int_equal(number_of(socket, ZMQ_SNDHWM), LIVE_HIGH_WATER);
+    assert_int_equal(number_of(socket, ZMQ_IMMEDIATE), 1);
+    assert_int_equal(number_of(socket, ZMQ_HEARTBEAT_IVL), 75); /* half the election timeout */
+    assert_true(number_of(socket, ZMQ_RECONNECT_IVL) > 0);
+    assert_in_range(number_of(socket, ZMQ_RECONNECT_IVL_MAX), 50, 1000);
+    assert_int_equal(number_of(socket, ZMQ_MECHANISM), curve ? ZMQ_CURVE : ZMQ_NULL);
+}
+
+/* Frames, queues, handshakes and reconnections are bounded; nothing lingers; the domain is the cluster's. */
+static void test_live_socket_options(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct fixture f;
+        fixture_begin(&f, i % 2 ? TRANSPORT_TCP : TRANSPORT_IPC, i < 2, 150000000);
+        assert_inbox(f.actor.inbox, i < 2);
+        for (int k = 1; k <= NODES; k++) assert_outbox(f.actor.out[k], i < 2);
+        fixture_end(&f);
+    }
+}
+
+/* An election timeout of any length gives an interval that ZeroMQ takes. */
+static void test_live_socket_heartbeats(void **state) {
+    (void)state;
+    const int64_t timeouts[] = {1000000, 3600000000000, 0};
+    const int expected[] = {50, 5000, 50};
+    for (int i = 0; i < 3; i++) {
+        struct fixture f;
+        fixture_begin(&f, TRANSPORT_TCP, false, timeouts[i]);
+        assert_int_equal(number_of(f.actor.out[1], ZMQ_HEARTBEAT_IVL), expected[i]);
+        fixture_end(&f);
+    }
+}
+
+/* Each part of the budget follows from an option; the protocol's own bound is one of them. */
+static void test_live_budget(void **state) {
+    (void)state;
+    struct fixture f = {0};
+    f.protocol.options = (struct option_table){"test", specs};
+    f.live.config.protocol = &f.protocol;
+    f.live.config.protocol_options = &f.options;
+    f.live.config.options.nodes = 3;
+    uint64_t three = live_budget(&f.live);
+    f.live.config.options.nodes = 5;
+    assert_int_equal(live_budget(&f.live) - three, 2 * (2 * LIVE_LINK_BYTES + LIVE_HIGH_WATER * 65536));
+    assert_int_equal(live_option(&f.live, "no such option"), 0);
+    f.options.timeout = 42;
+    assert_int_equal(live_option(&f.live, "election_timeout"), 42);
+}
+
+/* A process that may not open enough descriptors is told so before anything is started. */
+static void test_live_descriptors_are_counted_first(void **state) {
+    (void)state;
+    struct rlimit before, few;
+    struct setting settings[] = {{"runtime", "live"}, {"nodes", "5"}, {"transport", "tcp"}};
+    struct error e = {0};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    struct cluster *c = cluster_new("raft", settings, 3, NULL, &e);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_null(c);
+    assert_int_equal(e.status, QRT_ERANGE);
+    assert_non_null(strstr(e.text, "may open 64: raise it (ulimit -n)"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_live_socket_options),
+        cmocka_unit_test(test_live_socket_heartbeats),
+        cmocka_unit_test(test_live_budget),
+        cmocka_unit_test(test_live_descriptors_are_counted_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
