@@ -1,5 +1,5 @@
-"""The commands for nodes started by hand: keygen, format, node; and, as a client: status, put, get, append, cas, fault,
-trace, stop.
+"""The commands for nodes started by hand: keygen, format, node; and, as a client: status, put, get, append,
+cas, fault, trace, stop.
 """
 
 from __future__ import annotations

@@ -52,10 +52,14 @@ class Remote(Cluster):
     `propose`, `client`, `load`, the verbs that break nodes. `put`, `get` and their like are those of one
     client of its own. What the key has no right to raises DeniedError.
 
-    A crash abandons the node inside its process, which can restart it; ``kill -9`` of a process is yours to do.
+    A crash abandons the node inside its process, which can restart it; ``kill -9`` of a process is yours to
+    do.
     """
 
     _own: Client | None = None
+
+    def __enter__(self) -> Remote:
+        return self
 
     @property
     def _client(self) -> Client:
@@ -118,8 +122,8 @@ def connect(file: Path, key: Path | None = None) -> Remote:
     ...     r.put("x", "1")
     ...     print(r.status())
 
-    Waits at most 1.5 s for every node's first answer. Raises NotFoundError for a file that is not there,
-    DeniedError for a key that the file does not know, and what is wrong with the file, with its line.
+    Waits at most 1.5 s for every node's first answer. Raises StorageError for a file that cannot be read,
+    ParseError for what is wrong with it, with its line, DeniedError for a key that it does not know.
     """
     key_text = ffi.NULL if key is None else encode(os.fspath(key))
     handle = Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_connect, encode(os.fspath(file)), key_text)
@@ -129,8 +133,8 @@ def connect(file: Path, key: Path | None = None) -> Remote:
 
 
 def keygen(file: Path, name: str | None = None) -> list[NewKey]:
-    """Makes keys for the nodes and clients of a cluster file that have none; or, with `name` ("n2" is node 2), a
-    new one for that one. Secrets go to ``keys/NAME.key`` beside the file (mode 0600), public keys into it.
+    """Makes keys for the nodes and clients of a cluster file that have none; with `name` ("n2" is node 2),
+    a new one for that one. Secrets go to ``keys/NAME.key`` beside the file (mode 0600), public keys into it.
     """
     given = ffi.NULL if name is None else encode(name)
     made = json.loads(library_text(lib.qrt_keygen(encode(os.fspath(file)), given)))

@@ -18,11 +18,10 @@ static qrt_status parse(const char *text, struct error *e) {
     return hand_file_parse(&file, bytes_text(text), "cluster.toml", true, e);
 }
 
-static void refused(const char *text, qrt_status status, const char *why) {
+static void refused(const char *text, const char *why) {
     struct error e;
     qrt_status got = parse(text, &e);
-    if (got != status || !strstr(e.text, why))
-        fail_msg("%s\ngave %d: %s\nwanted %d: %s", text, got, e.text, status, why);
+    if (got != QRT_EPARSE || !strstr(e.text, why)) fail_msg("%s\ngave %d: %s\nwanted: %s", text, got, e.text, why);
 }
 
 #define NODE1 "[cluster]\nname = \"a\"\n[node.1]\nendpoint = \"tcp://127.0.0.1:1\"\n"
@@ -54,46 +53,45 @@ static void test_reads_a_whole_file(void **state) {
 /* TOML that is none, or that is not used here. */
 static void test_refuses_malformed_text(void **state) {
     (void)state;
-    refused("[cluster\n", QRT_EPARSE, "line 1: the table's name has no closing ]");
-    refused("\n\nname\n", QRT_EPARSE, "line 3: a key is followed by =");
-    refused("[cluster]\nname = \"a", QRT_EPARSE, "line 2: the text has no closing quote");
-    refused("[cluster]\nname = \"a\" b", QRT_EPARSE, "line 2: there is something behind the value");
-    refused("[cluster]\nname = \"\"\"a", QRT_EPARSE, "texts of several lines");
-    refused("[cluster]\nname = [1]", QRT_EPARSE, "arrays are not used");
-    refused("[cluster]\nname = {a=1}", QRT_EPARSE, "inline tables are not used");
-    refused("[[node]]\n", QRT_EPARSE, "arrays of tables are not used");
-    refused("[a..b]\n", QRT_EPARSE, "a name of letters");
-    refused("[cluster]\n\"name\" = 1", QRT_EPARSE, "a name of letters");
-    refused("[cluster]\nname = 01", QRT_EPARSE, "makes no sense");
-    refused("[cluster]\nname = 0x1f", QRT_EPARSE, "not decimal");
-    refused("[cluster]\nname = 2026-11-21", QRT_EPARSE, "dates");
-    refused("[cluster]\nname = \"\\q\"", QRT_EPARSE, "an escape");
-    refused("[cluster]\nname = \"\\ud800\"", QRT_EPARSE, "an escape");
-    refused("[cluster]\nname = \"\xff\"", QRT_EPARSE, "UTF-8");
-    refused("[cluster]\nname = \"a\x01\"", QRT_EPARSE, "control character");
-    refused("[cluster]\n[cluster]\n", QRT_EPARSE, "line 2: this table was there before");
-    refused("a = 1", QRT_EPARSE, "line 1: 'a' stands before the first table");
+    refused("[cluster\n", "line 1: the table's name has no closing ]");
+    refused("\n\nname\n", "line 3: a key is followed by =");
+    refused("[cluster]\nname = \"a", "line 2: the text has no closing quote");
+    refused("[cluster]\nname = \"a\" b", "line 2: there is something behind the value");
+    refused("[cluster]\nname = \"\"\"a", "texts of several lines");
+    refused("[cluster]\nname = [1]", "arrays are not used");
+    refused("[cluster]\nname = {a=1}", "inline tables are not used");
+    refused("[[node]]\n", "arrays of tables are not used");
+    refused("[a..b]\n", "a name of letters");
+    refused("[cluster]\n\"name\" = 1", "a name of letters");
+    refused("[cluster]\nname = 01", "makes no sense");
+    refused("[cluster]\nname = 0x1f", "not decimal");
+    refused("[cluster]\nname = 2026-11-21", "dates");
+    refused("[cluster]\nname = \"\\q\"", "an escape");
+    refused("[cluster]\nname = \"\\ud800\"", "an escape");
+    refused("[cluster]\nname = \"\xff\"", "UTF-8");
+    refused("[cluster]\nname = \"a\x01\"", "control character");
+    refused("[cluster]\n[cluster]\n", "line 2: this table was there before");
+    refused("a = 1", "line 1: 'a' stands before the first table");
 }
 
 static void test_refuses_what_makes_no_sense(void **state) {
     (void)state;
-    refused("", QRT_EINVAL, "[cluster] has no name");
-    refused("[clutser]\n", QRT_EOPTION, "line 1: there is no table [clutser]");
-    refused("[cluster]\nnodes = 3", QRT_EOPTION, "line 2: [cluster] has no 'nodes'");
-    refused("[cluster]\nname = 3", QRT_ETYPE, "line 2: name is a text");
-    refused(NODE1 "[node.3]\nendpoint = \"tcp://h:2\"\n", QRT_EINVAL, "[node.2] has no endpoint");
-    refused(NODE1 "[node.2]\nendpoint = \"tcp://127.0.0.1:1\"\n", QRT_EINVAL, "have the same endpoint");
-    refused(NODE1 "[node.129]\n", QRT_EINVAL, "numbered from 1 to at most 128");
-    refused(NODE1 "[node.x]\n", QRT_EINVAL, "numbered from 1");
-    refused(NODE1 "bind = \"tcp://h:0\"\n", QRT_EINVAL, "is no address");
-    refused(NODE1 "bind = \"tcp://0.0.0.0:1\"\n", QRT_EINVAL, "without keys");
-    refused(NODE1 "[client.a]\n", QRT_EINVAL, "[client.a] has no role");
-    refused(NODE1 "[client.a b]\n", QRT_EPARSE, "closing ]");
-    refused(NODE1 "key = \"" KEY1 "\"\n[client.a]\nrole = \"read\"\n", QRT_EINVAL, "client a has no key");
-    refused(NODE1 "key = \"" KEY1 "\"\n[client.a]\nrole = \"read\"\nkey = \"" KEY1 "\"\n", QRT_EINVAL,
-            "have the same key");
-    refused(NODE1 "[options]\nnodes = 3\n", QRT_EOPTION, "line 6: ");
-    refused(NODE1 "[options]\nelection_timeout = \"-1s\"\n", QRT_ERANGE, "line 6: ");
+    refused("", "[cluster] has no name");
+    refused("[clutser]\n", "line 1: there is no table [clutser]");
+    refused("[cluster]\nnodes = 3", "line 2: [cluster] has no 'nodes'");
+    refused("[cluster]\nname = 3", "line 2: name is a text");
+    refused(NODE1 "[node.3]\nendpoint = \"tcp://h:2\"\n", "[node.2] has no endpoint");
+    refused(NODE1 "[node.2]\nendpoint = \"tcp://127.0.0.1:1\"\n", "have the same endpoint");
+    refused(NODE1 "[node.129]\n", "numbered from 1 to at most 128");
+    refused(NODE1 "[node.x]\n", "numbered from 1");
+    refused(NODE1 "bind = \"tcp://h:0\"\n", "is no address");
+    refused(NODE1 "bind = \"tcp://0.0.0.0:1\"\n", "without keys");
+    refused(NODE1 "[client.a]\n", "[client.a] has no role");
+    refused(NODE1 "[client.a b]\n", "closing ]");
+    refused(NODE1 "key = \"" KEY1 "\"\n[client.a]\nrole = \"read\"\n", "client a has no key");
+    refused(NODE1 "key = \"" KEY1 "\"\n[client.a]\nrole = \"read\"\nkey = \"" KEY1 "\"\n", "have the same key");
+    refused(NODE1 "[options]\nnodes = 3\n", "line 6: ");
+    refused(NODE1 "[options]\nelection_timeout = \"-1s\"\n", "line 6: ");
 }
 
 static void test_insecure_must_be_said(void **state) {
@@ -146,7 +144,7 @@ static void test_keygen(void **state) {
     assert_int_equal(hand_identity(&file, path, 1, key, &e), QRT_EDENIED);
     assert_int_equal(hand_identity(&file, path, 1, NULL, &e), QRT_OK);
     chmod(key, 0640);
-    assert_int_equal(hand_identity(&file, path, 0, key, &e), QRT_EINVAL);
+    assert_int_equal(hand_identity(&file, path, 0, key, &e), QRT_EDENIED);
     buffer_free(&made);
     snprintf(text, sizeof text, "rm -r %s", folder);
     assert_int_equal(system(text), 0);

@@ -78,7 +78,7 @@ function TestByHand:test_bad_file()
    write(self.folder .. "/bad.toml", '[cluster]\nname = "a"\nprotcol = "raft"\n')
    local r, why, name = q.connect(self.folder .. "/bad.toml")
    lu.assertNil(r)
-   lu.assertEquals(name, "no-option")
+   lu.assertEquals(name, "parse")
    lu.assertStrContains(why, "line 3: [cluster] has no 'protcol'; did you mean 'protocol'?")
 end
 

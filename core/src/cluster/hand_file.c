@@ -310,15 +310,14 @@ qrt_status hand_file_parse(struct hand_file *f, struct bytes text, const char *p
     if (!status) status = check_nodes(f, &own);
     if (!status) status = check_keys(f, keys, &own);
     if (!status) status = place_data(f, path, &own);
-    if (status) return error_set(e, status, "%.128s: %.380s", path, own.text);
+    if (status) return error_set(e, QRT_EPARSE, "%.128s: %.380s", path, own.text);
     f->config.cluster_id = hash_bytes(f->config.cluster, strlen(f->config.cluster), 0);
     return QRT_OK;
 }
 
 qrt_status hand_text_read(const char *path, struct buffer *out, struct error *e) {
     FILE *file = fopen(path, "re");
-    if (!file)
-        return error_set(e, errno == ENOENT ? QRT_ENOTFOUND : QRT_EIO, "%s cannot be read: %s", path, strerror(errno));
+    if (!file) return error_set(e, QRT_EIO, "%s cannot be read: %s", path, strerror(errno));
     for (size_t n = 1; n && out->size <= TOML_SIZE_MAX;) {
         n = fread(buffer_extend(out, 4096), 1, 4096, file);
         out->size -= 4096 - n;

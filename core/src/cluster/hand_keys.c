@@ -56,10 +56,9 @@ static qrt_status key_read(const char *path, struct key_file *k, struct error *e
     struct error own = {0};
     struct buffer text = {0};
     char public[HAND_KEY_TEXT];
-    if (stat(path, &about))
-        return error_set(e, QRT_ENOTFOUND, "the key file %s cannot be read: %s", path, strerror(errno));
+    if (stat(path, &about)) return error_set(e, QRT_EIO, "the key file %s cannot be read: %s", path, strerror(errno));
     if (about.st_mode & 077)
-        return error_set(e, QRT_EINVAL, "others may read the secret key in %s: chmod 600 it", path);
+        return error_set(e, QRT_EDENIED, "others may read the secret key in %s: chmod 600 it", path);
     qrt_status status = hand_text_read(path, &text, e);
     if (status) return status;
     status = toml_read(bytes_of(text.data, text.size), on_key, k, &own);

@@ -21,7 +21,7 @@
 #define HANDSHAKE_MS 2000
 #define RECONNECT_MS 10
 #define RECONNECT_MAX_MS 100
-#define LAST_WORD_MS 300
+#define LAST_WORD_MS 2000
 #define HEARTBEAT_MS_MIN 50
 #define HEARTBEAT_MS_MAX 5000
 #define PEER_GONE_MS 600000    /* a paused process is not gone */
