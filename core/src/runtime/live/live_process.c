@@ -570,6 +570,7 @@ void process_order(struct live *l, uint16_t node, struct order *o) {
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
     case ORDER_STOP:
+    case ORDER_LOAD:
     case ORDER_START:
     case ORDER_REPLY:
     case ORDER_REKEY:
@@ -577,7 +578,7 @@ void process_order(struct live *l, uint16_t node, struct order *o) {
     }
 }
 
-void process_propose(struct live *l, uint16_t node, struct order *o) {
+void process_give(struct live *l, uint16_t node, struct order *o) {
     if (!order_send(process_of(l, node), o, false)) { /* it died meanwhile: certainly not proposed */
         struct answer a = {.ticket = o->ticket, .status = QRT_ENOTLEADER};
         pthread_mutex_lock(&l->ticket_mutex);
