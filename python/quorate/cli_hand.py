@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from quorate.cli_commands import show
+from quorate.errors import ArgumentError
 from quorate.plan import Plan
 from quorate.remote import Remote, connect, keygen, node_command
 
@@ -88,10 +89,19 @@ def _cas(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
     return {"swapped": done}, "ok" if done else "it holds something else; nothing was changed"
 
 
+def _directive(text: str) -> dict[str, Any]:
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        return {"verb": fields.pop("do"), **fields}
+    except (ValueError, KeyError) as error:
+        raise ArgumentError(f'a directive is JSON such as {{"do": "pause", "node": 2}}: {error}') from error
+
+
 def _fault(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
-    plan = arguments.plan
-    text = json.dumps([json.loads(plan)]) if plan.lstrip().startswith("{") else Plan.load(plan).to_json()
-    remote.apply(text)
+    if arguments.plan.lstrip().startswith("{"):
+        remote.fault(**_directive(arguments.plan))
+    else:
+        remote.apply(Plan.load(arguments.plan))
     return {"ok": True}, "told"
 
 

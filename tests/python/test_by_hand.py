@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -268,3 +270,43 @@ def test_what_is_read_and_written_is_toml(tmp_path: Path) -> None:
         after = tomllib.loads(file.read_text(encoding="utf-8"))
         assert after["node"]["1"]["endpoint"] == read["node"]["1"]["endpoint"]
         assert len(after["node"]["1"]["key"]) == len(after["client"]["alice"]["key"]) == 40
+
+
+def test_over_namespaces() -> None:
+    """Three nodes with an address each; the leader's cable is cut. Where namespaces may be made."""
+    script = Path(__file__).parents[2] / "examples" / "namespaces.sh"
+    program = Path(sys.executable).with_name("quorate")
+    given = {**os.environ, "QUORATE": str(program)}
+    if not program.exists() or not shutil.which("ip"):
+        pytest.skip("no ip (iproute2), or the package is not installed")
+    told = ["bash", str(script)]
+    done = subprocess.run(told, env=given, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == 77:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    assert "all stopped" in done.stdout
+    assert "\n2\n" in done.stdout
+
+
+def test_command_line(hand: ByHand) -> None:
+    """The same from a shell: what is printed, and the exit codes."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command, *rest = words
+        line = [sys.executable, "-m", "quorate", command, "--config", str(hand.file), *rest]
+        return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+
+    alice = ("--key", str(hand.folder / "keys" / "alice.key"))
+    carol = ("--key", str(hand.folder / "keys" / "carol.key"))
+    assert run("put", *alice, "--timeout", "20", "x", "1").stdout == "ok\n"
+    assert run("get", *carol, "x").stdout == "1\n"
+    assert run("cas", *alice, "x", "0", "2").stdout.startswith("it holds something else")
+    refused = run("put", *carol, "x", "2")
+    assert refused.returncode == 2
+    assert "carol has the role read" in refused.stderr
+    assert json.loads(run("status", *carol, "--json").stdout)["leader"] in (1, 2, 3)
+    assert run("fault", *alice, '{"do": "pause", "node": 2}').returncode == 0
+    assert "pause" in run("trace", *alice, "--id", "2", "--last", "5").stdout
+    assert run("keygen").stdout == "everyone in the file has a key\n"
+    assert run("stop", *alice, "--id", "3").returncode == 0
+    assert hand.running.pop(3).wait(PATIENCE) == 0

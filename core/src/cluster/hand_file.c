@@ -36,11 +36,6 @@ static const char *const file_options[] = {
 static const char *const cluster_keys[] = {"name", "protocol", "data", "insecure", NULL};
 static const char *const node_keys[] = {"endpoint", "bind", "key", NULL};
 static const char *const client_keys[] = {"key", "role", NULL};
-static const char *const role_names[] = {"", "read", "write", "admin"};
-
-const char *hand_role_name(uint8_t role) {
-    return role_names[role <= HAND_ADMIN ? role : 0];
-}
 
 static bool listed(const char *const *list, const char *word) {
     for (; *list; list++)
@@ -177,7 +172,7 @@ static qrt_status on_client(struct hand_file *f, const struct toml_item *item, s
     if (!strcmp(item->key, "key")) return take_key(item, c->public_key, e);
     if (strcmp(item->key, "role")) return unknown(item->table, item->key, client_keys, e);
     for (uint8_t role = HAND_READ; role <= HAND_ADMIN; role++)
-        if (item->type == TOML_STRING && !strcmp(item->text, role_names[role])) {
+        if (item->type == TOML_STRING && !strcmp(item->text, hand_role_name(role))) {
             c->role = role;
             return QRT_OK;
         }

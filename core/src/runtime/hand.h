@@ -53,7 +53,10 @@ struct hand_config {
     uint8_t begin;
 };
 
-const char *hand_role_name(uint8_t role); /* "write" */
+static inline const char *hand_role_name(uint8_t role) {
+    static const char *const names[] = {"", "read", "write", "admin"};
+    return names[role <= HAND_ADMIN ? role : 0];
+}
 
 /* ---- keys ---- */
 
