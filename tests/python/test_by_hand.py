@@ -192,6 +192,21 @@ def test_a_removed_key_is_cut_off(hand: ByHand) -> None:
         assert alice.get("x", timeout=PATIENCE) == "1"
 
 
+def test_a_key_that_is_added_later_is_let_in(hand: ByHand, tmp_path: Path) -> None:
+    """A client that was refused gets in when the nodes learn of his key, without connecting anew."""
+    before = hand.file.read_text(encoding="utf-8")
+    with_dave = before + '[client.dave]\nrole = "write"\n'
+    (tmp_path / "dave").mkdir()
+    file = tmp_path / "dave" / "cluster.toml"
+    file.write_text(with_dave, encoding="utf-8")
+    q.keygen(file)
+    with q.connect(file, key=tmp_path / "dave" / "keys" / "dave.key") as r:
+        assert not any(n.up for n in r.status().nodes)
+        shutil.copy(file, hand.file)  # which the nodes find by themselves
+        assert eventually(lambda: any(n.up for n in r.status().nodes))
+        r.put("x", "1", timeout=PATIENCE)
+
+
 def test_a_second_start_and_an_empty_folder_are_refused(hand: ByHand) -> None:
     """One process a data folder; and no node begins with nothing unless it is told that this is right."""
     ended = subprocess.run(node_command("run", hand.file, 1), capture_output=True, text=True, check=False)

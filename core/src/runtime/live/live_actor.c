@@ -215,6 +215,7 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
     zmq_msg_close(&m);
     uint8_t why = live_apart(a->live) && peer_is_down(a->live, peer) ? QRT_DROP_DOWN : QRT_DROP_FULL;
     actor_drop(a, head->from, head->to, why, wire_id(frame));
+    if (a->live->hand) reach_failed(a, &a->live->hand->reach, peer);
 }
 
 static void delay_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,

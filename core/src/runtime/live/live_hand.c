@@ -316,6 +316,17 @@ void hand_rekey(struct live_node *n) {
     pthread_mutex_unlock(&h->mutex);
 }
 
+void reach_failed(struct actor *a, struct reach *r, uint16_t peer) {
+    struct error e = {0};
+    int64_t now = live_now(a->live);
+    if (now - r->last[peer] > REACH_NS / 2) r->since[peer] = now;
+    r->last[peer] = now;
+    if (now - r->since[peer] < REACH_NS) return;
+    r->since[peer] = now;
+    close_socket(&a->out[peer]);
+    actor_connect_to(a, peer, &e); /* what fails is tried again */
+}
+
 static bool same_members(const struct hand_config *a, const struct hand_config *b) {
     bool same = a->node_count == b->node_count && a->curve == b->curve && !strcmp(a->cluster, b->cluster);
     for (uint16_t i = 1; same && i <= a->node_count; i++)

@@ -26,6 +26,7 @@
 struct remote {
     struct hand_config *config;
     int64_t polled;
+    struct reach reach;
     int64_t heard[FAULT_NODES_MAX + 1];
     atomic_uint answered; /* nodes that have answered at least once */
     uint16_t *proposers;  /* clients that propose for the handle: one proposal each at a time */
@@ -44,7 +45,7 @@ struct remote {
 static bool control_send(struct actor *a, uint16_t node, const char *text, size_t size) {
     struct envelope head = {QRT_CLIENT + 1, node, HAND_CONTROL, 0};
     zmq_msg_t m;
-    if (zmq_msg_init_size(&m, sizeof head + size)) return false;
+    if (!a->out[node] || zmq_msg_init_size(&m, sizeof head + size)) return false;
     uint8_t *data = zmq_msg_data(&m);
     memcpy(data, &head, sizeof head);
     memcpy(data + sizeof head, text, size);
@@ -65,7 +66,7 @@ static void poll_statuses(struct actor *a) {
     r->polled = now;
     for (uint16_t i = 1; i <= live_node_count(a->live); i++) {
         struct shown *shown = a->live->nodes[i].shown;
-        control_send(a, i, ask, sizeof ask - 1);
+        if (!control_send(a, i, ask, sizeof ask - 1)) reach_failed(a, &r->reach, i);
         if (now < r->heard[i] + SILENT_NS) continue;
         robust_lock(&shown->mutex);
         bool news = shown->view.up;
@@ -146,7 +147,7 @@ void remote_sleep(struct actor *a) {
     zmq_pollitem_t items[FAULT_NODES_MAX + 1] = {{NULL, a->bell, ZMQ_POLLIN, 0}};
     uint16_t n = live_node_count(a->live);
     int64_t next = a->live->remote->polled + POLL_NS, rings;
-    for (uint16_t i = 1; i <= n; i++) items[i] = (zmq_pollitem_t){a->out[i], 0, ZMQ_POLLIN, 0};
+    for (uint16_t i = 1; i <= n; i++) items[i] = (zmq_pollitem_t){a->out[i], -1, ZMQ_POLLIN, 0};
     if (a->alarms.heap.count && a->alarms.heap.keys[0].time < next) next = a->alarms.heap.keys[0].time;
     int64_t left = next - live_now(a->live);
     if (atomic_load(&a->orders.pending)) return;
