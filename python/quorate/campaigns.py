@@ -14,6 +14,7 @@ from quorate.display import html_table, text_table
 from quorate.errors import ArgumentError
 from quorate.plan import Plan
 from quorate.progress import Progress
+from quorate.turns import until_done
 
 if TYPE_CHECKING:
     import numpy
@@ -155,6 +156,11 @@ class Campaign:
                 progress.update(int(done[0]))
         return self._result()
 
+    @property
+    def aio(self) -> AwaitableCampaign:
+        """``await campaign.aio.run()``; see :mod:`quorate.aio`."""
+        return AwaitableCampaign(self)
+
     def _result(self) -> CampaignResult:
         report = self._handle.json(lib.qrt_campaign_report)
         count = ffi.new("size_t *")
@@ -182,6 +188,20 @@ class Campaign:
     def close(self) -> None:
         """Stops its threads and frees it; not while arrays over its rows are in use."""
         self._handle.close()
+
+
+class AwaitableCampaign:
+    """The waiting call of a campaign, to be awaited."""
+
+    def __init__(self, whole: Campaign) -> None:
+        self._whole = whole
+
+    async def run(self) -> CampaignResult:
+        """Runs every seed, on threads of its own."""
+        handle = self._whole._handle
+        done, total = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+        await until_done(handle, True, lambda: handle.more(lib.qrt_campaign_run, done, total))
+        return self._whole._result()
 
 
 def campaign_spec(protocol: str, seeds: int | range, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,16 +263,21 @@ def replay(run: str | Path | Run) -> Cluster:
 
     Raises ParseError, NewerError, or CorruptError when the trace hash is another one than the file says.
     """
-    if isinstance(run, Mapping):
-        text = json.dumps(run)
-    elif isinstance(run, str) and run.lstrip().startswith("{"):
-        text = run
-    else:
-        text = Path(run).read_text(encoding="utf-8")
-    handle = Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_cluster_replay, encode(text))
+    handle = replay_handle(run)
     with handle.held(), Progress("replay") as progress:
         rounds = 0
         while handle.more(lib.qrt_cluster_replay_run):
             rounds += 1
             progress.update(rounds * 0.02)
     return Cluster._from_handle(handle)
+
+
+def replay_handle(run: str | Path | Run) -> Handle:
+    """A replay that has not begun."""
+    if isinstance(run, Mapping):
+        text = json.dumps(run)
+    elif isinstance(run, str) and run.lstrip().startswith("{"):
+        text = run
+    else:
+        text = Path(run).read_text(encoding="utf-8")
+    return Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_cluster_replay, encode(text))
