@@ -161,13 +161,14 @@ class Cluster(Faults, Views, Transactions, Awaits):
         """Carries out that many events of a simulated cluster; how many there were."""
         if count < 0:
             raise RangeError(f"a number of events must not be negative: {count}")
-        call = self._handle.call if self._machines is None else self._call
-        done, place = 0, self._stepped
-        while done < count:
-            call(lib.qrt_cluster_step, count - done if count < 10000 else min(count - done, 10000), place)
-            if not place[0]:
-                break
-            done += place[0]
+        place = self._stepped
+        if count <= 10000 and self._machines is None:  # short and often: as little as can be around the call
+            self._handle.call(lib.qrt_cluster_step, count, place)
+            return int(place[0])
+        done, made = 0, True
+        while done < count and made:
+            self._call(lib.qrt_cluster_step, min(count - done, 10000), place)
+            done += (made := place[0])
         return done
 
     # --- leaders ---

@@ -61,7 +61,7 @@ static qrt_status admit(struct handle *h, enum handle_kind kind) {
 qrt_status handle_enter(struct handle *h, enum handle_kind kind) {
     qrt_status s = admit(h, kind);
     if (s) return s;
-    h->error = (struct error){0};
+    error_clear(&h->error);
     if (refused == h) refused = NULL;
     return QRT_OK;
 }
