@@ -20,9 +20,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from quorate import benchmarks, campaigns, grading
+from quorate import benchmarks, campaigns, captures, grading
 from quorate import compare as comparing
 from quorate import twice as repeating
 from quorate._ffi import Handle, encode, lib
@@ -88,9 +88,13 @@ async def campaign(
         raise
 
 
-async def replay(run: str | Path | Run) -> Cluster:
-    """As :func:`quorate.replay`."""
-    handle = campaigns.replay_handle(run)
+async def replay(run: str | Path | Run, bug: str | None = None) -> Any:
+    """As :func:`quorate.replay`, of a run or a capture."""
+    if captures.is_capture(run):
+        captured = captures.capture_handle(cast("str | Path", run), bug)
+        await until_done(captured, False, lambda: captured.more(lib.qrt_replay_run))
+        return captures.capture_report(captured)
+    handle = campaigns.replay_handle(run, bug)
     await until_done(handle, False, lambda: handle.more(lib.qrt_cluster_replay_run))
     return Cluster._from_handle(handle)
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from quorate._ffi import NEVER, encode, ffi, lib, to_ns
 from quorate.errors import QuorateError, RangeError, WaitTimeout
-from quorate.turns import Turns, close
+from quorate.turns import Turns, close, until_done
 from quorate.workload import Workload
 
 if TYPE_CHECKING:
+    from quorate.campaigns import Campaign, CampaignResult
     from quorate.client import Client, Value
     from quorate.cluster import Cluster
     from quorate.results import CheckResult, Committed, Elected, LoadReport
@@ -228,3 +229,17 @@ class AwaitableClient:
     async def call(self, command: Value, *, read: bool = False, timeout: float | None = None) -> bytes:
         """Sends a command to a machine of your own; its answer."""
         return await self._client.start_call(command, read=read).aio.result(timeout)
+
+
+class AwaitableCampaign:
+    """The waiting call of a campaign, to be awaited."""
+
+    def __init__(self, whole: Campaign) -> None:
+        self._whole = whole
+
+    async def run(self) -> CampaignResult:
+        """Runs every seed, on threads of its own."""
+        handle = self._whole._handle
+        done, total = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+        await until_done(handle, True, lambda: handle.more(lib.qrt_campaign_run, done, total))
+        return self._whole._result()

@@ -6,15 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from quorate._ffi import Handle, encode, ffi, lib, library_text, view
+from quorate.awaits import AwaitableCampaign
+from quorate.captures import is_capture, replay_capture
 from quorate.cluster import Cluster
 from quorate.display import html_table, text_table
 from quorate.errors import ArgumentError
 from quorate.plan import Plan
 from quorate.progress import Progress
-from quorate.turns import until_done
 
 if TYPE_CHECKING:
     import numpy
@@ -190,20 +191,6 @@ class Campaign:
         self._handle.close()
 
 
-class AwaitableCampaign:
-    """The waiting call of a campaign, to be awaited."""
-
-    def __init__(self, whole: Campaign) -> None:
-        self._whole = whole
-
-    async def run(self) -> CampaignResult:
-        """Runs every seed, on threads of its own."""
-        handle = self._whole._handle
-        done, total = ffi.new("uint64_t *"), ffi.new("uint64_t *")
-        await until_done(handle, True, lambda: handle.more(lib.qrt_campaign_run, done, total))
-        return self._whole._result()
-
-
 def campaign_spec(protocol: str, seeds: int | range, fields: Mapping[str, Any]) -> dict[str, Any]:
     """A campaign as the core reads it; None is left out."""
     if isinstance(seeds, range):
@@ -257,13 +244,18 @@ def run_file(spec: Mapping[str, Any], seed: int) -> Run:
     return run
 
 
-def replay(run: str | Path | Run) -> Cluster:
-    """Runs a failing run's file (or its data, or JSON text) again, to its end; the cluster stands there for
+def replay(run: str | Path | Run, bug: str | None = None) -> Any:
+    """Runs a failing run's file (or its data, or JSON text) again, to its end; the Cluster stands there for
     inspection.
+
+    A folder is a capture (option ``capture``). Its inputs are fed to the nodes again, with the mistake `bug`
+    switched on if you like, and a :class:`CaptureReplay` says what differs.
 
     Raises ParseError, NewerError, or CorruptError when the trace hash is another one than the file says.
     """
-    handle = replay_handle(run)
+    if is_capture(run):
+        return replay_capture(cast("str | Path", run), bug)
+    handle = replay_handle(run, bug)
     with handle.held(), Progress("replay") as progress:
         rounds = 0
         while handle.more(lib.qrt_cluster_replay_run):
@@ -272,8 +264,10 @@ def replay(run: str | Path | Run) -> Cluster:
     return Cluster._from_handle(handle)
 
 
-def replay_handle(run: str | Path | Run) -> Handle:
-    """A replay that has not begun."""
+def replay_handle(run: str | Path | Run, bug: str | None) -> Handle:
+    """A replay of a run's file that has not begun."""
+    if bug is not None:
+        raise ArgumentError("bug= is for captures: a run's file says itself which mistake is on")
     if isinstance(run, Mapping):
         text = json.dumps(run)
     elif isinstance(run, str) and run.lstrip().startswith("{"):
