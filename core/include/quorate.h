@@ -207,6 +207,10 @@ QRT_API const char *qrt_last_error(const void *handle);
 /* Its status, likewise; for the calls that return text, and NULL on error. QRT_OK when nothing failed. */
 QRT_API qrt_status qrt_last_status(const void *handle);
 
+/* How much work a long call of that handle does before it comes back with QRT_MORE: 0 looks and comes back at once, less
+ * than 0 is the default of 20 ms. A run is the same however it is sliced. For event loops, which must not wait long. */
+QRT_API qrt_status qrt_slice(void *handle, int64_t ns);
+
 /* What there is, as JSON text; static or thread-local until the next such call.
  * protocols: [{"name", "summary", "fault_model": {..}, "bugs": [{"name","mistake","property","source"}]}]
  * options:   [{"section","name","type","unit","low","high","default","choices","help"}]; NULL for an unknown protocol

@@ -193,6 +193,12 @@ class LoadReport:
             f"{self.ok} ok, {self.failed} failed, {self.unknown} unknown; {latency}"
         )
 
+    def _repr_html_(self) -> str:
+        ends = (("ok", self.ok), ("failed", self.failed), ("unknown", self.unknown))
+        latencies = [(name, seconds_text(value)) for name, value in self.latency.items() if value is not None]
+        rows = [*ends, *self.by_operation.items(), *latencies]
+        return html_table(rows, ("", ""), f"{self.operations} operations by {self.clients} clients")
+
 
 @dataclass(frozen=True)
 class NodeStatus:
