@@ -88,9 +88,8 @@ def soak(
     choose = random.Random(seed)
     outages: list[float] = []
     kills = 0
-    log = os.environ.get("QUORATE_LOG") or "error"  # kills from outside are what it is about, no news
     with Cluster(
-        nodes=nodes, seed=seed, runtime="live", transport=transport, record="last", timeout=PATIENCE, log=log
+        nodes=nodes, seed=seed, runtime="live", transport=transport, record="last", timeout=PATIENCE
     ) as c:
         c.wait_leader()
         kv = c.client()
