@@ -20,7 +20,12 @@ def bench(name: str = "sim") -> Table:
             while handle.more(lib.qrt_bench_run):
                 made += 1
                 progress.update(made)
-        results = handle.json(lib.qrt_bench_report)["results"]
+        return table(handle)
     finally:
         handle.close()
+
+
+def table(handle: Handle) -> Table:
+    """The results of a benchmark that is done."""
+    results = handle.json(lib.qrt_bench_report)["results"]
     return Table(results, ("name", "value", "unit", "baseline", "ratio", "note"))

@@ -68,7 +68,7 @@ void journal_free(struct journal *j) {
 }
 
 struct trace_sink journal_sink(struct journal *j) {
-    return (struct trace_sink){UINT32_MAX, journal_event, j};
+    return (struct trace_sink){UINT64_MAX, journal_event, j};
 }
 
 int64_t journal_open(struct journal *j, const struct live *l, int64_t after) {

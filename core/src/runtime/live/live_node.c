@@ -1,6 +1,7 @@
 /* A live node's thread: it drains what came, steps its host, flushes once for the whole burst, tells what it is now, and
  * sleeps. The host is the simulator's; what differs is that time passes by itself. */
-#include "runtime/live/live.h"
+#include "runtime/live/live_hand.h"
+#include "runtime/live/live_log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,7 @@ static void port_died(void *runtime, struct host *h, qrt_status why, const char 
     struct live_node *n = node_of(h);
     (void)runtime;
     if (why == QRT_OK) return; /* an armed crash: node_after sees it */
+    log_line(n->actor.live->log, LOG_ERROR, n->actor.id, "stops: %s", text);
     n->death = why;
     snprintf(n->death_text, sizeof n->death_text, "%s", text);
     driver_die(h);
@@ -116,6 +118,7 @@ static void flush(struct live_node *n) {
         node_input(n, 0);
         if (host_flush_begin(&n->host, &e) && host_flush_end(&n->host, &e))
             port_died(n->actor.live, &n->host, e.status, e.text);
+        log_flush(n, n->actor.time);
         node_input_end(n);
     }
     n->flush_wanted = false;
@@ -201,12 +204,15 @@ static void carry_out(struct live_node *n, struct order *o) {
     case ORDER_RESUME: pause_or_resume(n, o->kind == ORDER_PAUSE); break;
     case ORDER_CLOCK: set_clock(n, o); break;
     case ORDER_INSPECT: inspect(n, o); break;
+    case ORDER_REPLY: hand_answer(n, o); break;
+    case ORDER_REKEY: hand_rekey(n); break;
     case ORDER_LOAD: load_begin(n, o); break;
     case ORDER_PROPOSE:
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
     case ORDER_STOP:
-    case ORDER_START: break; /* not for here */
+    case ORDER_START:
+    case ORDER_ASK: break; /* not for here */
     }
 }
 
@@ -239,6 +245,7 @@ void *node_main(void *node) {
         bool busy = take_orders(n);
         if (n->actor.quit) break;
         actor_depart(&n->actor);
+        if (n->paused && n->actor.live->hand) busy |= hand_park(n);
         if (!n->paused) {
             busy |= actor_arrivals(&n->actor, on_arrival, n) > 0;
             busy |= ring_timers(n);
@@ -257,6 +264,7 @@ void node_init(struct live_node *n) {
         mutex_init(&n->own_shown.mutex, false);
         n->shown = &n->own_shown;
         n->clock = &n->own_clock;
+        log_tap(n);
     }
     n->shown->view.node = n->actor.id;
 }
