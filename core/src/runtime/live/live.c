@@ -177,6 +177,7 @@ void live_free(void *runtime) {
     struct live *l = runtime;
     stop_threads(l);
     clients_free(&l->clients);
+    if (l->hand) hand_leave(l);
     doorman_stop(l);
     hand_free(l);
     remote_free(l);
