@@ -73,7 +73,7 @@ def _add_runs(add: Add) -> None:
     demo.add_argument("--seed", type=int, default=7, help="of everything random (default: 7)")
     demo.add_argument("--text", metavar="FILE", help="the text to load (default: the project's own licence)")
     demo.add_argument("--picture", metavar="FILE", help="write the space-time diagram of an election as SVG")
-    soak = add("soak", cli_run.soak, "kill and disturb the processes of a live cluster under load, again and again")
+    soak = add("soak", cli_run.soak, "kill and disturb live processes under load, again and again")
     soak.add_argument("--rounds", metavar="R", type=int, default=100, help="how many (default: 100)")
     soak.add_argument("--transport", choices=("ipc", "tcp"), default="tcp", help="default: tcp")
     soak.add_argument("--nodes", metavar="N", type=int, default=5, help="processes (default: 5)")

@@ -136,7 +136,7 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 def soak(arguments: argparse.Namespace) -> int:
-    """Kills processes under load; 1 when an acknowledged write is lost, a property violated, or something grows."""
+    """Kills processes under load; 1 when a write is lost, a property violated, or something grows."""
     if arguments.growth:
         grown = growth(arguments.rounds, nodes=arguments.nodes)
         show(arguments, {"rounds": grown.rounds, "grown": grown.grown, "parts": grown.to_data()}, grown)

@@ -1,8 +1,9 @@
-"""The growth soak: what grows over churn? Descriptors, threads and memory are counted in the owner and its nodes.
+"""The growth soak: what grows over churn? Descriptors, threads and memory of the owner and a node are counted.
 
-First one cluster of processes: all but its last node are killed, started again, paused and cut off, round after
-round, and every connection of the last is made anew each time. Then clusters that are opened and closed, threads
-and processes in turn. Each part is counted at its middle, when all that is allocated once has been, and at its end.
+First one cluster of processes: all but its last node are killed, started again, paused and cut off, round
+after round, and every connection of the last is made anew each time. Then clusters that are opened and closed,
+threads and processes in turn. Each part is counted at its middle, when all that is allocated once has been, and
+at its end.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Growth:
 
     def to_data(self) -> list[dict[str, Any]]:
         """For JSON: a part's name, and what was counted at its middle and its end."""
-        return [{"part": name, "middle": asdict(middle), "end": asdict(end)} for name, middle, end in self.parts]
+        return [{"part": name, "middle": asdict(m), "end": asdict(e)} for name, m, e in self.parts]
 
     @property
     def ok(self) -> bool:

@@ -1,9 +1,9 @@
-"""The soak: live processes are killed and disturbed again and again under load; at the end everything is judged.
+"""The soak: live processes are killed and disturbed again and again under load; at the end all is judged.
 
-Rounds take turns: one random process is killed, then a random majority at once, with kill -9 from outside, as an
-operator or the kernel would do it; what a process had not synced is lost with it. The other faults begin with
-their round and last for a part of it. The killed processes are started again on what their folders hold. Each
-round is over when a client's write was acknowledged; at the end every such write is read back.
+Rounds take turns: one random process is killed, then a random majority at once, with kill -9 from outside, as
+an operator or the kernel would do it; what a process had not synced is lost with it. The other faults begin
+with their round and last for a part of it. The killed processes are started again on what their folders hold.
+Each round is over when a client's write was acknowledged; at the end every such write is read back.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ class Soak:
         counts = self.result.counts
         done = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("pauses", "dropped", "corrupted"))
         return (
-            f"{self.result}\n{self.load}\n{self.rounds} rounds of {', '.join(self.faults)}: {self.kills} processes "
-            f"killed, {done}, in {self.seconds:.1f} s\nfrom a kill to the next acknowledged write {middle:.3f} s in "
-            f"the median, {worst:.3f} s at most\na node took {self.memory / 2**20:.1f} MiB at most; its budget is "
+            f"{self.result}\n{self.load}\n{self.rounds} rounds of {', '.join(self.faults)}: {self.kills} "
+            f"processes killed, {done}, in {self.seconds:.1f} s\n"
+            f"from a kill to the next acknowledged write {middle:.3f} s in the median, {worst:.3f} s at most\n"
+            f"a node took {self.memory / 2**20:.1f} MiB at most; its budget is "
             f"{self.memory_budget / 2**20:.0f} MiB\n{lost}"
         )
 
@@ -84,7 +85,7 @@ def kill_processes(c: Cluster, nodes: Iterable[int]) -> None:
 
 
 def trouble(choose: random.Random, nodes: list[int], faults: Iterable[str]) -> Plan:
-    """What a round does beside its kills: each fault with even chances, all of them over in `TROUBLE` seconds."""
+    """What a round does beside its kills: each fault with even chances, over in `TROUBLE` seconds."""
     plan = Plan()
     for fault in faults:
         node, other = choose.sample(nodes, 2)
@@ -139,7 +140,8 @@ def soak(
         c.load(Workload(clients=clients, operations=0, keys=64), wait=False)
         with Progress("soak", rounds, "rounds") as progress:
             for number in range(rounds):
-                victims = choose.sample(c.nodes, nodes // 2 + 1 if number % 2 else 1) if "kill" in chosen else []
+                many = 0 if "kill" not in chosen else nodes // 2 + 1 if number % 2 else 1
+                victims = choose.sample(c.nodes, many)
                 plan = trouble(choose, c.nodes, chosen)
                 outages.append(_round(c, kv, f"round {number}", victims, plan))
                 kills += len(victims)

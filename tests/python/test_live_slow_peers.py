@@ -1,4 +1,4 @@
-"""A dead or slow peer never delays a live one: its queue fills, and what finds it full is dropped and counted."""
+"""A dead or slow peer never delays a live one: what finds its queue full is dropped and counted."""
 
 from __future__ import annotations
 
