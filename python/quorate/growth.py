@@ -1,9 +1,9 @@
-"""The growth soak: what grows over churn? Descriptors, threads and memory of the owner and a node are counted.
+"""The growth soak: what grows over churn? Descriptors, threads and memory are counted.
 
 First one cluster of processes: all but its last node are killed, started again, paused and cut off, round
-after round, and every connection of the last is made anew each time. Then clusters that are opened and closed,
-threads and processes in turn. Each part is counted at its middle, when all that is allocated once has been, and
-at its end.
+after round, and every connection of the last is made anew each time. Then clusters that are opened and
+closed, threads and processes in turn. Each part is counted at its middle, when all that is allocated once has been,
+and at its end.
 """
 
 from __future__ import annotations

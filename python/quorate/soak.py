@@ -58,7 +58,7 @@ class Soak:
         return (
             f"{self.result}\n{self.load}\n{self.rounds} rounds of {', '.join(self.faults)}: {self.kills} "
             f"processes killed, {done}, in {self.seconds:.1f} s\n"
-            f"from a kill to the next acknowledged write {middle:.3f} s in the median, {worst:.3f} s at most\n"
+            f"from a kill to the next acknowledged write {middle:.3f} s in the median, {worst:.3f} at most\n"
             f"a node took {self.memory / 2**20:.1f} MiB at most; its budget is "
             f"{self.memory_budget / 2**20:.0f} MiB\n{lost}"
         )
