@@ -2,8 +2,8 @@
 
 First one cluster of processes: all but its last node are killed, started again, paused and cut off, round
 after round, and every connection of the last is made anew each time. Then clusters that are opened and
-closed, threads and processes in turn. Each part is counted at its middle, when all that is allocated once has been,
-and at its end.
+closed, threads and processes in turn. Each part is counted at its middle, when all that is
+allocated once has been, and at its end.
 """
 
 from __future__ import annotations
