@@ -71,6 +71,11 @@ def _add_runs(add: Add) -> None:
         "--clients", type=int, default=6, help="clients that write at the same time (default: 6)"
     )
     demo.add_argument("--seed", type=int, default=7, help="of everything random (default: 7)")
+    demo.add_argument(
+        "--transport",
+        choices=("inproc", "ipc", "tcp"),
+        help="live, in real time: a thread a node, or a process a node (default: simulated)",
+    )
     demo.add_argument("--text", metavar="FILE", help="the text to load (default: the project's own licence)")
     demo.add_argument("--picture", metavar="FILE", help="write the space-time diagram of an election as SVG")
     soak = add("soak", cli_run.soak, "kill and disturb live processes under load, again and again")

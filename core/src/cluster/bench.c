@@ -1,5 +1,3 @@
-#include "cluster/bench.h"
-
 #include <jansson.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -7,56 +5,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "cluster/bench_case.h"
 #include "runtime/sim.h"
-#ifdef QRT_HAVE_LIVE
-#include "runtime/live/live_bare.h"
-#endif
 #include "store/store_bench.h"
 
-#define ROUNDS 5 /* pairs of baseline and subject; medians of these */
 #define SCHEDULE_EVENTS 1000000u
 #define RAFT_COMMITS 200000u
 #define FLAT_COMMITS 1000000u
-#define LIVE_WARM 300u
 #define PAXOS_DECISIONS 50000u
 #define STORE_RECORDS 4096u /* a round; so that larger groups take no longer */
 
-struct sample {             /* one round */
-    double value, baseline; /* per second */
-    double extra;
-};
-
-struct bench_case {
-    const char *group, *name, *unit;
-    uint32_t size; /* pending events, or records a group */
-    uint16_t nodes;
-    uint32_t window;
-    bool checked;
-    uint32_t commits;
-    qrt_status (*run)(const struct bench_case *k, struct sample *s, struct error *e);
-    const char *says;
-};
-
 struct bench {
-    const struct bench_case *cases[16];
+    const struct bench_case *cases[BENCH_CASES_MAX];
     size_t count, next;
     json_t *results;
     struct buffer report;
 };
-
-static int64_t wall_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static double per_second(uint64_t count, int64_t ns) {
-    return (double)count * 1e9 / (double)(ns > 0 ? ns : 1);
-}
 
 /* ---- the simulator ---- */
 
@@ -161,74 +128,6 @@ static qrt_status run_store(const struct bench_case *k, struct sample *s, struct
     return QRT_OK;
 }
 
-/* ---- processes ---- */
-
-#ifdef QRT_HAVE_LIVE
-static struct cluster *live_cluster(bool curve, struct error *e) {
-    struct setting settings[] = {
-        {"runtime", "live"},     {"transport", "tcp"},      {"nodes", "3"},
-        {"disk", "memory"},      {"record", "none"},        {"check", "false"},
-        {"machine", "register"}, {"election_timeout", "2"}, {"curve", curve ? "true" : "false"}};
-    return cluster_new("raft", settings, sizeof settings / sizeof *settings, NULL, e);
-}
-
-/* As drive, in real time: each answer is waited for in turn. */
-static bool drive_live(struct cluster *c, uint16_t leader, uint32_t window, uint32_t commits) {
-    const uint8_t value[128] = "benchmark value";
-    uint64_t oldest = 0, newest = 0;
-    uint32_t sent = 0;
-    for (; sent < window; sent++) {
-        if (c->class->propose(c->runtime, leader, bytes_of(value, sizeof value), &newest)) return false;
-        if (!oldest) oldest = newest;
-    }
-    for (uint32_t done = 0; done < commits; done++, oldest++) {
-        struct condition answered = {CONDITION_TICKET, 0, oldest};
-        struct ticket t;
-        struct bytes data;
-        if (c->class->run(c->runtime, c->class->now(c->runtime) + 10000000000, &answered, 0) ||
-            !c->class->ticket(c->runtime, oldest, &t, &data) || t.status)
-            return false;
-        if (sent++ < commits && c->class->propose(c->runtime, leader, bytes_of(value, sizeof value), &newest))
-            return false;
-    }
-    return true;
-}
-
-/* Commits a second of a fresh cluster; 0 with an error. */
-static double live_commits(const struct bench_case *k, bool curve, struct error *e) {
-    struct cluster *c = live_cluster(curve, e);
-    if (!c) return 0;
-    uint16_t leader = 0;
-    int64_t began = 0, ended = 0;
-    if (!cluster_run(c, 20000000000, "leader", 0, e)) leader = c->class->leader(c->runtime);
-    bool whole = leader && drive_live(c, leader, k->window, LIVE_WARM + k->window);
-    began = wall_ns();
-    whole = whole && drive_live(c, leader, k->window, k->commits);
-    ended = wall_ns();
-    if (!whole && !e->status) error_set(e, QRT_EUNKNOWN, "the leader changed while it was measured: try again");
-    cluster_free(c);
-    return whole ? per_second(k->commits, ended - began) : 0;
-}
-
-/* size 1: CURVE, against the same without it. */
-static qrt_status run_live(const struct bench_case *k, struct sample *s, struct error *e) {
-    int64_t ns = 0;
-    if (k->size) {
-        s->baseline = live_commits(k, false, e);
-    } else if (!live_bare_rounds(k->window, k->commits, &ns, e)) {
-        s->baseline = per_second(k->commits, ns);
-    }
-    if (!e->status) s->value = live_commits(k, k->size, e);
-    return e->status;
-}
-#else
-static qrt_status run_live(const struct bench_case *k, struct sample *s, struct error *e) {
-    (void)k;
-    (void)s;
-    return error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
-}
-#endif
-
 /* ---- the cases ---- */
 
 /* clang-format off */
@@ -245,13 +144,14 @@ static const struct bench_case cases[] = {
     {"store", "store/group-16",    "records/s",  16,  0, 0, false, 0, run_store, ""},
     {"store", "store/group-64",    "records/s",  64,  0, 0, false, 0, run_store, ""},
     {"store", "store/group-256",   "records/s",  256, 0, 0, false, 0, run_store, ""},
-    {"live", "live/tcp-w1",        "commits/s",  0, 3, 1,  false, 4000,  run_live, "processes over tcp without CURVE; against quorum rounds of bare ZeroMQ"},
-    {"live", "live/tcp-w64",       "commits/s",  0, 3, 64, false, 40000, run_live, "processes over tcp without CURVE; against quorum rounds of bare ZeroMQ"},
-    {"live", "live/curve-w1",      "commits/s",  1, 3, 1,  false, 4000,  run_live, "processes over tcp with CURVE; against the same without it"},
-    {"live", "live/curve-w64",     "commits/s",  1, 3, 64, false, 40000, run_live, "processes over tcp with CURVE; against the same without it"},
 };
 /* clang-format on */
 #define CASES (sizeof cases / sizeof *cases)
+
+/* These, then those of processes. */
+static const struct bench_case *case_at(size_t i) {
+    return i < CASES ? &cases[i] : i < CASES + bench_live_count ? &bench_live_cases[i - CASES] : NULL;
+}
 
 /* What a round has freed serves the next one: the median is of a simulator at work, not of a kernel that clears pages
  * for the first time. */
@@ -265,14 +165,16 @@ static void keep_memory(void) {
 struct bench *bench_new(const char *name, struct error *e) {
     keep_memory();
     struct bench *b = mem_zero(1, sizeof *b);
-    const char *known[CASES + 4] = {"sim", "paxos", "store", "live"};
-    for (size_t i = 0; i < CASES; i++) {
-        known[i + 4] = cases[i].name;
-        if (!strcmp(cases[i].name, name) || !strcmp(cases[i].group, name)) b->cases[b->count++] = &cases[i];
+    const char *known[BENCH_CASES_MAX] = {"sim", "paxos", "store", "live"};
+    size_t count = 4;
+    for (const struct bench_case *k; (k = case_at(count - 4)); count++) {
+        CHECK(count < BENCH_CASES_MAX);
+        known[count] = k->name;
+        if (!strcmp(k->name, name) || !strcmp(k->group, name)) b->cases[b->count++] = k;
     }
     b->results = json_array();
     if (b->count) return b;
-    const char *nearest = option_nearest(name, known, CASES + 4);
+    const char *nearest = option_nearest(name, known, count);
     error_set(e, QRT_ENOTFOUND, "there is no benchmark '%s'%s%s%s", name,
               nearest ? "; did you mean '" : "; there are sim, paxos, store and live", nearest ? nearest : "",
               nearest ? "'?" : "");
@@ -293,14 +195,14 @@ static int compare_reals(const void *a, const void *b) {
 }
 
 static double median(double *values) {
-    qsort(values, ROUNDS, sizeof *values, compare_reals);
-    return values[ROUNDS / 2];
+    qsort(values, BENCH_ROUNDS, sizeof *values, compare_reals);
+    return values[BENCH_ROUNDS / 2];
 }
 
 qrt_status bench_run(struct bench *b, struct error *e) {
     const struct bench_case *k = b->cases[b->next];
-    double value[ROUNDS], baseline[ROUNDS], ratio[ROUNDS], extra[ROUNDS];
-    for (int i = 0; i < ROUNDS; i++) {
+    double value[BENCH_ROUNDS], baseline[BENCH_ROUNDS], ratio[BENCH_ROUNDS], extra[BENCH_ROUNDS];
+    for (int i = 0; i < BENCH_ROUNDS; i++) {
         struct sample s = {0};
         qrt_status status = k->run(k, &s, e);
         if (status) return status;
@@ -310,7 +212,7 @@ qrt_status bench_run(struct bench *b, struct error *e) {
         extra[i] = s.extra;
     }
     char note[160] = "";
-    if (*k->says && k->window && k->run != run_live)
+    if (*k->says && extra[0] != 0)
         snprintf(note, sizeof note, "%.2f %s", median(extra), k->says);
     else
         snprintf(note, sizeof note, "%s", k->says);

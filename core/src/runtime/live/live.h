@@ -117,6 +117,7 @@ enum order_kind {
     ORDER_SUBMIT = 10, /* client, detail: operation, data; ticket comes back */
     ORDER_STOP = 11,   /* the workloads' clients begin nothing new */
     ORDER_START = 12,  /* a process: the incarnation begins; data: why it could not */
+    ORDER_LOAD = 40,   /* ticket, data: struct load_spec (live_load.h) */
 };
 
 /* On the stack of a thread that waits for it, or on the heap of one that does not. */
@@ -219,6 +220,7 @@ struct live_node {
     uint8_t start;                        /* qrt_start of the first incarnation */
     struct disk *disk;                    /* while the node is down; else inside its store */
     struct order *waiting, *waiting_last; /* proposals that came while paused */
+    struct load *load;                    /* that it makes by itself; NULL: never asked for one */
     struct node_clock *clock, own_clock;
     uint8_t crash_fate;
     bool crash_guarded; /* of an armed crash: a wipe, judged when it dies */
@@ -386,6 +388,8 @@ struct store_identity live_identity(const struct live *l, uint16_t node);
 void node_init(struct live_node *n);
 qrt_status node_start(struct live_node *n, struct error *e); /* the first incarnation, before its thread */
 void *node_main(void *node);
+void node_input(struct live_node *n, int64_t after); /* begins one, later than `after` */
+void node_input_end(struct live_node *n);
 void node_set_clock(struct node_clock *c, int64_t now, int64_t offset, double drift_ppm);
 int64_t node_mono(const struct node_clock *c, int64_t now);
 void node_free(struct live_node *n);
@@ -414,8 +418,8 @@ void live_order(struct live *l, uint16_t node, struct order *o); /* to a node's 
 /* live_process.c: the nodes' processes, from their owner's side */
 qrt_status keeper_start(struct live *l, struct error *e); /* with every node up */
 void keeper_stop(struct live *l);
-void process_order(struct live *l, uint16_t node, struct order *o);   /* as order_wait */
-void process_propose(struct live *l, uint16_t node, struct order *o); /* as order_give */
+void process_order(struct live *l, uint16_t node, struct order *o); /* as order_wait */
+void process_give(struct live *l, uint16_t node, struct order *o);  /* as order_give; its ticket is answered */
 void process_tracebacks(struct live *l, void (*each)(void *context, const char *text), void *context);
 
 /* live_agent.c: the same from their own side */

@@ -183,6 +183,16 @@ static bool peer_is_down(struct live *l, uint16_t peer) {
     return !up;
 }
 
+/* A socket that sends without waiting looks at what the other side has taken only now and then (libzmq spares itself the
+ * look for a millisecond), so it may seem full when it is not. Asked for its events, it looks. */
+static bool send_now(zmq_msg_t *m, void *socket) {
+    int events = 0;
+    size_t size = sizeof events;
+    if (zmq_msg_send(m, socket, ZMQ_DONTWAIT) >= 0) return true;
+    return !zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) && events & ZMQ_POLLOUT &&
+           zmq_msg_send(m, socket, ZMQ_DONTWAIT) >= 0;
+}
+
 static void queue_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
                           uint32_t size) {
     zmq_msg_t m;
@@ -196,7 +206,7 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
     QUEUE_RELEASE(a->out[peer]);
     struct actor *receiver = peer ? &a->live->nodes[peer].actor : &a->live->clients.actor;
     QUEUE_RELEASE(receiver);
-    if (zmq_msg_send(&m, a->out[peer], ZMQ_DONTWAIT) >= 0) return;
+    if (send_now(&m, a->out[peer])) return;
     zmq_msg_close(&m);
     uint8_t why = live_apart(a->live) && peer_is_down(a->live, peer) ? QRT_DROP_DOWN : QRT_DROP_FULL;
     actor_drop(a, head->from, head->to, why, wire_id(frame));

@@ -1,61 +1,140 @@
-/* Bare quorum rounds; see live_bare.h. Each party has a context, a thread for its input and output, a ROUTER to receive and
- * a DEALER to each peer to send, drained in bursts, as a live node's process has. */
+/* Bare quorum rounds; see live_bare.h. A party has a thread, and over tcp a context with a thread for its input and output,
+ * a ROUTER to receive and a DEALER to each peer to send, as a live node's process has; else a PULL and PUSHes, as threads have. */
 #include "runtime/live/live_bare.h"
 
+#include <dirent.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "base/memory.h"
+#include "runtime/live/live.h"
 
-enum { PARTIES = 3, MESSAGE = 128, WARM = 200, ENDPOINT = 64 };
+enum { PARTIES = 3, MESSAGE = 128, ENDPOINT = 64 };
 
 struct party {
+    struct bare *bare;
     void *context, *inbox, *out[PARTIES];
     char endpoint[ENDPOINT];
     pthread_t thread;
     bool running;
 };
 
-static bool party_open(struct party *p) {
+struct bare {
+    bool tcp;
+    const int *cpus;
+    uint64_t rounds; /* begun so far */
+    struct party parties[PARTIES];
+};
+
+/* ---- processors ---- */
+
+static cpu_set_t cpus_of(int cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (size_t i = 0, n = (size_t)sysconf(_SC_NPROCESSORS_CONF); i < n && i < CPU_SETSIZE; i++)
+        if (cpu < 0 || i == (size_t)cpu) CPU_SET(i, &set);
+    return set;
+}
+
+static void pin_task(pid_t task, int cpu) {
+    cpu_set_t set = cpus_of(cpu);
+    sched_setaffinity(task, sizeof set, &set); /* refused: it runs where it may */
+}
+
+void live_pin_here(int cpu) {
+    pin_task(0, cpu);
+}
+
+void live_pin(void *runtime, uint16_t node, int cpu) {
+    struct live *l = runtime;
+    struct node_view v;
+    char folder[32];
+    live_class.view(l, node, &v);
+    if (!l->keeper) {
+        cpu_set_t set = cpus_of(cpu);
+        pthread_setaffinity_np(l->nodes[node].actor.thread, sizeof set, &set);
+        return;
+    }
+    snprintf(folder, sizeof folder, "/proc/%d/task", (int)v.pid);
+    DIR *tasks = v.pid ? opendir(folder) : NULL;
+    for (struct dirent *t; tasks && (t = readdir(tasks));)
+        if (t->d_name[0] != '.') pin_task((pid_t)atoi(t->d_name), cpu);
+    if (tasks) closedir(tasks);
+}
+
+/* ---- parties ---- */
+
+static void *party_socket(struct party *p, int type) {
+    int none = 0;
+    void *s = zmq_socket(p->context, type);
+    if (s) zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none);
+    return s;
+}
+
+static bool party_open(struct bare *b, int i) {
+    struct party *p = &b->parties[i];
     size_t size = sizeof p->endpoint;
-    int none = 0;
-    p->context = zmq_ctx_new();
-    p->inbox = p->context ? zmq_socket(p->context, ZMQ_ROUTER) : NULL;
-    return p->inbox && !zmq_setsockopt(p->inbox, ZMQ_LINGER, &none, sizeof none) &&
-           !zmq_bind(p->inbox, "tcp://127.0.0.1:*") && !zmq_getsockopt(p->inbox, ZMQ_LAST_ENDPOINT, p->endpoint, &size);
+    char address[ENDPOINT] = "tcp://127.0.0.1:*";
+    if (!b->tcp) snprintf(address, sizeof address, "inproc://party-%d", i);
+    p->bare = b;
+    p->context = b->tcp || i == 0 ? zmq_ctx_new() : b->parties[0].context;
+    if (!p->context) return false;
+    if (!b->tcp && i == 0) zmq_ctx_set(p->context, ZMQ_IO_THREADS, 0);
+    p->inbox = party_socket(p, b->tcp ? ZMQ_ROUTER : ZMQ_PULL);
+    return p->inbox && !zmq_bind(p->inbox, address) && !zmq_getsockopt(p->inbox, ZMQ_LAST_ENDPOINT, p->endpoint, &size);
 }
 
-static bool party_connect(struct party *all, int self, int peer) {
-    int none = 0;
-    void *s = all[self].out[peer] = zmq_socket(all[self].context, ZMQ_DEALER);
-    return s && !zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none) && !zmq_connect(s, all[peer].endpoint);
+static bool party_connect(struct bare *b, int from, int to) {
+    struct party *p = &b->parties[from];
+    void *s = p->out[to] = party_socket(p, b->tcp ? ZMQ_DEALER : ZMQ_PUSH);
+    return s && !zmq_connect(s, b->parties[to].endpoint);
 }
 
-static void party_close(struct party *p) {
+static void party_close(struct bare *b, int i) {
+    struct party *p = &b->parties[i];
     if (p->running) pthread_join(p->thread, NULL);
-    for (int i = 0; i < PARTIES; i++)
-        if (p->out[i]) zmq_close(p->out[i]);
+    for (int k = 0; k < PARTIES; k++)
+        if (p->out[k]) zmq_close(p->out[k]);
     if (p->inbox) zmq_close(p->inbox);
-    if (p->context) zmq_ctx_term(p->context);
+    if (p->context && (b->tcp || i == 0)) zmq_ctx_term(p->context);
 }
 
-/* The next message's size; it waits. The sender's routing id is dropped. */
-static int receive(void *inbox, uint8_t *message) {
-    zmq_pollitem_t item = {inbox, 0, ZMQ_POLLIN, 0};
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void wait_until(void *inbox, int64_t until) {
+    int events = 0, fd = -1;
+    size_t size = sizeof events, fd_size = sizeof fd;
+    zmq_getsockopt(inbox, ZMQ_FD, &fd, &fd_size);
+    if (zmq_getsockopt(inbox, ZMQ_EVENTS, &events, &size) || events & ZMQ_POLLIN) return;
+    int64_t left = until - now_ns();
+    if (left <= 0) return;
+    ppoll(&(struct pollfd){fd, POLLIN, 0}, 1, &(struct timespec){left / 1000000000, left % 1000000000}, NULL);
+}
+
+/* The next message's size; -1: none came until then. The sender's routing id is dropped. */
+static int receive(struct party *p, uint8_t *message, int64_t until) {
+    int flags = until == NEVER ? 0 : ZMQ_DONTWAIT;
     uint8_t id[16];
-    while (zmq_recv(inbox, id, sizeof id, ZMQ_DONTWAIT) < 0)
-        if (zmq_errno() != EAGAIN || zmq_poll(&item, 1, -1) < 0) return -1;
-    return zmq_recv(inbox, message, MESSAGE, 0);
+    if (!p->bare->tcp) return zmq_recv(p->inbox, message, MESSAGE, flags);
+    if (zmq_recv(p->inbox, id, sizeof id, flags) < 0) return -1;
+    return zmq_recv(p->inbox, message, MESSAGE, 0);
 }
 
 /* Sends back what comes, until something shorter comes. */
 static void *echo_main(void *party) {
     struct party *p = party;
     uint8_t message[MESSAGE];
-    while (receive(p->inbox, message) == MESSAGE) zmq_send(p->out[0], message, MESSAGE, 0);
+    while (receive(p, message, NEVER) == MESSAGE) zmq_send(p->out[0], message, MESSAGE, 0);
     return NULL;
 }
 
@@ -65,47 +144,86 @@ static void send_round(struct party *p, uint64_t number) {
     for (int i = 1; i < PARTIES; i++) zmq_send(p->out[i], message, MESSAGE, 0);
 }
 
-/* Rounds first, first + 1, ...; answers of earlier ones are passed over. */
-static bool drive(struct party *p, uint32_t window, uint64_t first, uint64_t rounds) {
-    uint8_t message[MESSAGE], *answered = mem_zero(rounds, 1);
-    uint64_t number, sent = 0, done = 0;
-    while (sent < window && sent < rounds) send_round(p, first + sent++);
-    while (done < rounds && receive(p->inbox, message) == MESSAGE) {
+/* ---- rounds ---- */
+
+struct drive {
+    const struct load_spec *spec;
+    uint64_t first; /* answers of earlier rounds are passed over */
+    uint32_t sent, done;
+    int64_t began;
+    int64_t *times;
+    bool *answered;
+};
+
+static int64_t round_due(const struct drive *d) {
+    if (d->sent == d->spec->count || d->sent - d->done >= d->spec->window) return NEVER;
+    return d->began + d->sent * d->spec->interval;
+}
+
+static bool drive(struct party *p, struct drive *d) {
+    uint8_t message[MESSAGE];
+    uint64_t number;
+    d->began = now_ns();
+    while (d->done < d->spec->count) {
+        int64_t now = d->spec->interval ? now_ns() : NEVER - 1;
+        for (int64_t due; (due = round_due(d)) <= now; send_round(p, d->first + d->sent++))
+            d->times[d->sent] = d->spec->interval ? due : now_ns();
+        int64_t until = d->spec->interval ? round_due(d) : NEVER;
+        int size = receive(p, message, until);
+        if (size < 0 && until == NEVER) return false;
+        if (size < 0) wait_until(p->inbox, until);
+        if (size != MESSAGE) continue;
         memcpy(&number, message, sizeof number);
-        if (number < first || number - first >= rounds || answered[number - first]++) continue;
-        done++;
-        if (sent < rounds) send_round(p, first + sent++);
+        number -= d->first;
+        if (number >= d->spec->count || d->answered[number]) continue;
+        d->answered[number] = true;
+        d->times[number] = now_ns() - d->times[number];
+        d->done++;
     }
-    free(answered);
-    return done == rounds;
+    return true;
 }
 
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static bool measure(struct party *all, uint32_t window, uint64_t rounds, int64_t *ns) {
-    bool sound = true;
-    for (int i = 0; i < PARTIES; i++) sound = sound && party_open(&all[i]);
-    for (int i = 1; i < PARTIES; i++) sound = sound && party_connect(all, 0, i) && party_connect(all, i, 0);
-    for (int i = 1; i < PARTIES && sound; i++)
-        sound = all[i].running = pthread_create(&all[i].thread, NULL, echo_main, &all[i]) == 0;
-    sound = sound && drive(all, window, 0, WARM);
-    int64_t begin = now_ns();
-    sound = sound && drive(all, window, WARM, rounds);
-    *ns = now_ns() - begin;
-    for (int i = 1; i < PARTIES; i++)
-        if (all[i].running) zmq_send(all[0].out[i], "", 1, 0);
-    return sound;
-}
-
-qrt_status live_bare_rounds(uint32_t window, uint64_t rounds, int64_t *ns, struct error *e) {
-    struct party all[PARTIES] = {{0}};
-    bool sound = measure(all, window, rounds, ns);
+qrt_status bare_rounds(struct bare *b, const struct load_spec *spec, struct load_report *r, struct error *e) {
+    struct drive d = {.spec = spec, .first = b->rounds};
+    d.times = mem_zero(spec->count, sizeof *d.times);
+    d.answered = mem_zero(spec->count, sizeof *d.answered);
+    b->rounds += spec->count;
+    if (b->cpus) live_pin_here(b->cpus[0]);
+    bool sound = drive(&b->parties[0], &d);
     int number = zmq_errno();
-    for (int i = 1; i < PARTIES; i++) party_close(&all[i]);
-    party_close(&all[0]);
+    if (b->cpus) live_pin_here(-1);
+    load_summary(r, d.times, d.done, now_ns() - d.began);
+    free(d.times);
+    free(d.answered);
     return sound ? QRT_OK : error_set(e, QRT_EIO, "bare ZeroMQ rounds failed: %s", zmq_strerror(number));
+}
+
+struct bare *bare_new(bool tcp, const int *cpus, struct error *e) {
+    struct bare *b = mem_zero(1, sizeof *b);
+    bool sound = true;
+    b->tcp = tcp;
+    b->cpus = cpus;
+    for (int i = 0; i < PARTIES && sound; i++) {
+        if (cpus) live_pin_here(cpus[i]); /* a context's thread starts with its first socket */
+        sound = party_open(b, i);
+    }
+    for (int i = 1; i < PARTIES; i++) sound = sound && party_connect(b, 0, i) && party_connect(b, i, 0);
+    for (int i = 1; i < PARTIES && sound; i++) {
+        if (cpus) live_pin_here(cpus[i]);
+        sound = b->parties[i].running = pthread_create(&b->parties[i].thread, NULL, echo_main, &b->parties[i]) == 0;
+    }
+    if (cpus) live_pin_here(-1);
+    if (sound) return b;
+    error_set(e, QRT_EIO, "bare ZeroMQ sockets failed: %s", zmq_strerror(zmq_errno()));
+    bare_free(b);
+    return NULL;
+}
+
+void bare_free(struct bare *b) {
+    if (!b) return;
+    for (int i = 1; i < PARTIES; i++)
+        if (b->parties[i].running) zmq_send(b->parties[0].out[i], "", 1, 0);
+    for (int i = 1; i < PARTIES; i++) party_close(b, i);
+    party_close(b, 0);
+    free(b);
 }

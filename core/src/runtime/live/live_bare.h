@@ -2,11 +2,23 @@
 #ifndef RUNTIME_LIVE_BARE_H
 #define RUNTIME_LIVE_BARE_H
 
-#include "base/status.h"
+#include <stdbool.h>
 
-/* Three parties over tcp on this host, with the sockets that live nodes have: one sends 128 bytes to the two others, which
- * send them back; a round is over with the first answer, which makes a majority with the sender. `window` rounds are under way
- * at a time. Fills the wall ns of `rounds` of them. */
-qrt_status live_bare_rounds(uint32_t window, uint64_t rounds, int64_t *ns, struct error *e);
+#include "runtime/live/live_load.h"
+
+/* Three parties, with the sockets that live nodes have (over tcp a context each; else threads in one): one sends 128 bytes to
+ * the two others, which send them back; a round is over with the first answer, which makes a majority with the sender. */
+struct bare;
+
+/* Party i's threads run on the processor cpus[i] alone; NULL: wherever. */
+struct bare *bare_new(bool tcp, const int *cpus, struct error *e);
+/* As many rounds as the spec has proposals, as many of them under way and as often; its size is not asked. */
+qrt_status bare_rounds(struct bare *b, const struct load_spec *spec, struct load_report *r, struct error *e);
+void bare_free(struct bare *b);
+
+/* This thread, and those that it starts from now on; -1: any processor again. */
+void live_pin_here(int cpu);
+/* All threads of a node's process, or a node's thread. */
+void live_pin(void *runtime, uint16_t node, int cpu);
 
 #endif

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/live/live_load.h"
+
 static int64_t now(void *runtime) {
     return live_now(runtime);
 }
@@ -51,22 +53,32 @@ static bool inspect(void *runtime, uint16_t node, inspect_fn *field, void *conte
     return o.status == QRT_OK;
 }
 
-static qrt_status propose(void *runtime, uint16_t node, struct bytes data, uint64_t *ticket) {
-    struct live *l = runtime;
+/* An order that has a ticket: a proposal, or a load of them. */
+static qrt_status give(struct live *l, uint16_t node, uint8_t kind, struct bytes data, uint64_t *ticket) {
     struct node_view v;
     view(l, node, &v);
     if (!v.up || v.paused) return QRT_EDOWN;
     struct order *o = mem_zero(1, sizeof *o);
-    o->kind = ORDER_PROPOSE;
+    o->kind = kind;
     buffer_append(&o->data, data.data, data.size);
     pthread_mutex_lock(&l->ticket_mutex);
     *ticket = o->ticket = tickets_add(&l->tickets, node, live_now(l));
     pthread_mutex_unlock(&l->ticket_mutex);
     if (l->keeper)
-        process_propose(l, node, o);
+        process_give(l, node, o);
     else
         order_give(&l->nodes[node].actor, o);
     return QRT_OK;
+}
+
+static qrt_status propose(void *runtime, uint16_t node, struct bytes data, uint64_t *ticket) {
+    return give(runtime, node, ORDER_PROPOSE, data, ticket);
+}
+
+qrt_status live_load(void *runtime, uint16_t node, const struct load_spec *s, uint64_t *ticket) {
+    if (!s->window || !s->count || s->count > LOAD_COUNT_MAX || s->size > LOAD_SIZE_MAX || s->interval < 0)
+        return QRT_ERANGE;
+    return give(runtime, node, ORDER_LOAD, bytes_of(s, sizeof *s), ticket);
 }
 
 static bool ticket(void *runtime, uint64_t number, struct ticket *out, struct bytes *data) {

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "runtime/live/live_load.h"
+
 #define WALL_EPOCH 1700000000000000000 /* where every wall clock begins, ns since 1970 */
 
 int64_t node_mono(const struct node_clock *c, int64_t now) {
@@ -186,6 +188,7 @@ void node_crash(struct live_node *n, uint8_t fate) {
     host_stop(&n->host);
     alarms_clear(&n->actor.alarms);
     n->paused = n->flush_wanted = false;
+    load_stop(n);
     pthread_mutex_lock(&l->ticket_mutex);
     tickets_orphan(&l->tickets, n->actor.id, n->actor.time);
     pthread_mutex_unlock(&l->ticket_mutex);

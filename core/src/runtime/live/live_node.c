@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/live/live_load.h"
+
 /* ---- the port ---- */
 
 static struct live_node *node_of(struct host *h) {
@@ -44,6 +46,10 @@ static void port_persist(void *runtime, struct host *h) {
 
 static void port_answer(void *runtime, struct host *h, const struct answer *a) {
     struct live *l = runtime;
+    if (a->ticket & LOAD_TICKET) {
+        load_answered(node_of(h), a);
+        return;
+    }
     if (l->agent) {
         agent_answer(l, a, h->time);
         return;
@@ -67,19 +73,19 @@ const struct host_port live_port = {port_send, port_timer, port_persist, port_an
 
 /* ---- inputs ---- */
 
-static void input_begin(struct live_node *n, int64_t after) {
+void node_input(struct live_node *n, int64_t after) {
     n->actor.time = journal_open(&n->actor.journal, n->actor.live, after);
     node_clock(n);
 }
 
-static void input_end(struct live_node *n) {
+void node_input_end(struct live_node *n) {
     node_after(n);
     journal_close(&n->actor.journal);
 }
 
 static void on_arrival(void *self, const struct arrival *arrival) {
     struct live_node *n = self;
-    input_begin(n, arrival->sent);
+    node_input(n, arrival->sent);
     if (!n->host.up) {
         actor_drop(&n->actor, arrival->from, arrival->to, QRT_DROP_DOWN, wire_id(arrival->frame.data));
     } else if (live_cut(n->actor.live, arrival->from, arrival->to)) {
@@ -88,16 +94,16 @@ static void on_arrival(void *self, const struct arrival *arrival) {
         n->actor.counts.delivered++;
         host_receive(&n->host, arrival->frame);
     }
-    input_end(n);
+    node_input_end(n);
 }
 
 static bool ring_timers(struct live_node *n) {
     bool any = false;
     int64_t now = live_now(n->actor.live);
     for (int64_t slot; n->host.up && (slot = alarm_take(&n->actor.alarms, now)) >= 0; any = true) {
-        input_begin(n, 0);
+        node_input(n, 0);
         host_timer(&n->host, n->timers[slot].group, n->timers[slot].id);
-        input_end(n);
+        node_input_end(n);
     }
     return any;
 }
@@ -107,10 +113,10 @@ static void flush(struct live_node *n) {
     struct error e = {0};
     while (n->flush_wanted && n->host.up) {
         n->flush_wanted = false;
-        input_begin(n, 0);
+        node_input(n, 0);
         if (host_flush_begin(&n->host, &e) && host_flush_end(&n->host, &e))
             port_died(n->actor.live, &n->host, e.status, e.text);
-        input_end(n);
+        node_input_end(n);
     }
     n->flush_wanted = false;
 }
@@ -118,14 +124,14 @@ static void flush(struct live_node *n) {
 /* ---- orders ---- */
 
 static void propose(struct live_node *n, struct order *o) {
-    input_begin(n, o->time);
+    node_input(n, o->time);
     if (n->host.up) {
         host_propose(&n->host, 0, bytes_of(o->data.data, o->data.size), o->ticket);
     } else { /* it died meanwhile: certainly not proposed */
         struct answer a = {.ticket = o->ticket, .status = QRT_ENOTLEADER};
         port_answer(n->actor.live, &n->host, &a);
     }
-    input_end(n);
+    node_input_end(n);
     order_end(&n->actor, o);
 }
 
@@ -195,7 +201,7 @@ static void carry_out(struct live_node *n, struct order *o) {
     case ORDER_RESUME: pause_or_resume(n, o->kind == ORDER_PAUSE); break;
     case ORDER_CLOCK: set_clock(n, o); break;
     case ORDER_INSPECT: inspect(n, o); break;
-
+    case ORDER_LOAD: load_begin(n, o); break;
     case ORDER_PROPOSE:
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
@@ -213,9 +219,9 @@ static bool take_orders(struct live_node *n) {
             continue;
         }
         propose_waiting(n);
-        input_begin(n, o->time);
+        node_input(n, o->time);
         carry_out(n, o);
-        input_end(n);
+        node_input_end(n);
         flush(n);
         node_publish(n); /* who waits for the order sees what became of it */
         order_end(&n->actor, o);
@@ -236,6 +242,7 @@ void *node_main(void *node) {
         if (!n->paused) {
             busy |= actor_arrivals(&n->actor, on_arrival, n) > 0;
             busy |= ring_timers(n);
+            busy |= load_propose(n);
             flush(n);
         }
         if (busy) node_publish(n);
@@ -264,6 +271,7 @@ void node_free(struct live_node *n) {
     }
     if (n->host.port) host_free(&n->host);
     if (n->disk) n->disk->class->free(n->disk);
+    load_free(n);
     free(n->timers);
     if (n->shown == &n->own_shown) pthread_mutex_destroy(&n->own_shown.mutex);
     actor_free(&n->actor);

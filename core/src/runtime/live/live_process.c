@@ -570,11 +570,12 @@ void process_order(struct live *l, uint16_t node, struct order *o) {
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
     case ORDER_STOP:
+    case ORDER_LOAD:
     case ORDER_START: CHECK(false && "an order for a node's process");
     }
 }
 
-void process_propose(struct live *l, uint16_t node, struct order *o) {
+void process_give(struct live *l, uint16_t node, struct order *o) {
     if (!order_send(process_of(l, node), o, false)) { /* it died meanwhile: certainly not proposed */
         struct answer a = {.ticket = o->ticket, .status = QRT_ENOTLEADER};
         pthread_mutex_lock(&l->ticket_mutex);
