@@ -118,8 +118,9 @@ def _add_judges(add: Add) -> None:
         "--outside", action="store_true", help="draw faults beyond the protocol's fault model"
     )
     campaign.add_argument("--save", metavar="DIR", default=".", help="where failing runs go (default: here)")
-    replay = add("replay", cli_commands.replay, "run a failing run's file again and judge it")
-    replay.add_argument("file", metavar="FILE", help="written by a campaign")
+    replay = add("replay", cli_commands.replay, "run a failing run's file, or a captured run, again")
+    replay.add_argument("file", metavar="FILE", help="written by a campaign; or a capture's folder")
+    replay.add_argument("--bug", metavar="B", help="of a capture: switch on a mistake and see what differs")
     replay.add_argument(
         "--picture", metavar="FILE", help="write the space-time diagram of the violation as SVG"
     )
