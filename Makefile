@@ -1,7 +1,7 @@
 # make build   everything that use and tests need; afterwards .venv/bin/quorate works
 # make test    build, then the C, Python and Lua tests
 # make demo    build, then the demo
-# make lint | sanitize | tsan | fuzz | wheel | bench | hostile | format | clean
+# make lint | sanitize | tsan | fuzz | wheel | rock | bench | hostile | format | clean
 #
 # All of it is repeatable, and quick when nothing changed: what is done is remembered below build/stamps.
 # The Python package is an editable install, so a change in python/ needs no build. The Lua files and module are
@@ -30,7 +30,7 @@ CMAKE_DEV := -G Ninja -DQUORATE_TESTS=ON -DQUORATE_LUA=ON -DQUORATE_WERROR=$(WER
 extension_sources := pyproject.toml CMakeLists.txt core/include/quorate.h \
   $(shell find cmake bindings/python core/src -type f 2>/dev/null)
 
-.PHONY: build test demo bench hostile lint format sanitize tsan fuzz wheel clean system python c test-c test-python test-lua
+.PHONY: build test demo bench hostile lint format sanitize tsan fuzz wheel rock clean system python c test-c test-python test-lua
 
 build: python c
 
@@ -140,10 +140,19 @@ fuzz: system
 	$(call other_build,clang,fuzz,-DQUORATE_FUZZ=ON -DQUORATE_FUZZ_SECONDS=$(FUZZ_SECONDS))
 	ctest --test-dir $(BUILD)/fuzz --output-on-failure --no-tests=ignore -L fuzz
 
+# A wheel for other Linux systems, in dist/: it carries its libraries, is checked, installed elsewhere and run there.
 wheel: $(STAMPS)/dev-tools
+	.ci/install-packages packaging/packages.txt
+	JOBS=$(JOBS) packaging/lean-libzmq $(BUILD)/lean
 	rm -rf dist
-	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation --config-settings=build-dir=$(BUILD)/wheel -w dist .
+	CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(BIN)/python packaging/make_wheel.py $(BUILD)/lean dist
 	$(BIN)/python bindings/python/check_wheel.py dist/*.whl
+	$(PYTHON) packaging/prove_wheel.py dist/*.whl
+
+# The Lua module as a rock, built by LuaRocks into a tree of its own and run there.
+rock: system
+	.ci/install-packages packaging/packages.txt
+	JOBS=$(JOBS) packaging/prove-rock $(BUILD)/rocks
 
 clean:
 	rm -rf $(BUILD) dist $(VENV)

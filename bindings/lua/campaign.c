@@ -125,6 +125,50 @@ static int bench_report(lua_State *L) {
     return 1;
 }
 
+/* --- replays of captures --- */
+
+static qrt_replay *self_replay(lua_State *L) {
+    return face_handle(L, 1, FACE_REPLAY);
+}
+
+/* capture(folder, bug or nil) */
+static int replay_create(lua_State *L) {
+    const char *folder = face_text(L, 1, "a capture's folder");
+    const char *bug = lua_isnoneornil(L, 2) ? NULL : face_text(L, 2, "bug");
+    void **place = face_new(L, FACE_REPLAY);
+    qrt_replay *r = NULL;
+    qrt_status s = qrt_replay_new(&r, folder, bug);
+    *place = r;
+    return s ? face_fail(L, s, NULL) : 1;
+}
+
+static int replay_close(lua_State *L) {
+    void **place = face_place(L, 1, FACE_REPLAY);
+    qrt_replay *r = *place;
+    qrt_replay_free(&r);
+    *place = NULL;
+    return 0;
+}
+
+static int replay_run(lua_State *L) {
+    qrt_replay *r = self_replay(L);
+    qrt_status s = qrt_replay_run(r);
+    if (s < 0) return face_fail(L, s, r);
+    lua_pushboolean(L, s == QRT_OK);
+    return 1;
+}
+
+static int replay_report(lua_State *L) {
+    qrt_replay *r = self_replay(L);
+    const char *report = qrt_replay_report(r);
+    if (!report) return face_fail_text(L, r);
+    face_push_json(L, report);
+    return 1;
+}
+
+static const luaL_Reg replay_methods[] = {
+    {"close", replay_close}, {"_run", replay_run}, {"_report", replay_report}, {NULL, NULL}};
+
 static const luaL_Reg campaign_methods[] = {
     {"close", campaign_close}, {"_run", campaign_run}, {"_report", campaign_report},
     {"_row", campaign_row},    {NULL, NULL},
@@ -134,14 +178,14 @@ static const luaL_Reg bench_methods[] = {
     {"close", bench_close}, {"_run", bench_run}, {"_report", bench_report}, {NULL, NULL}};
 
 void campaign_open(lua_State *L) {
-    static const luaL_Reg functions[] = {{"campaign", campaign_create},
-                                         {"run_file", campaign_run_file},
-                                         {"bench", bench_create},
-                                         {"compare", compare},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"campaign", campaign_create}, {"run_file", campaign_run_file},
+                                         {"bench", bench_create},       {"compare", compare},
+                                         {"capture", replay_create},    {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     face_type(L, FACE_CAMPAIGN, campaign_methods, campaign_close);
     lua_setfield(L, -2, "Campaign");
     face_type(L, FACE_BENCH, bench_methods, bench_close);
     lua_setfield(L, -2, "Bench");
+    face_type(L, FACE_REPLAY, replay_methods, replay_close);
+    lua_setfield(L, -2, "Replay");
 }

@@ -45,6 +45,7 @@ void face_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFun
 #define FACE_HISTORY "quorate.history"
 #define FACE_CAMPAIGN "quorate.campaign"
 #define FACE_BENCH "quorate.bench"
+#define FACE_REPLAY "quorate.replay"
 
 /* --- arguments (errors.c): what is wrong with one is said with its name --- */
 

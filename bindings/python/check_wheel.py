@@ -1,7 +1,8 @@
 """Check that a wheel is what its tag says: built against the stable ABI, exporting its init function alone.
 
-``check_wheel.py quorate-*.whl`` prints everything that is wrong and ends non-zero if anything is. Where
-abi3audit is installed it judges the symbols of Python too; without it only the names that CPython keeps
+``check_wheel.py quorate-*.whl`` prints everything that is wrong and ends non-zero if anything is. A wheel
+for other systems (manylinux) must also carry its libraries, their licences, and run paths that lead to them.
+Where abi3audit is installed it judges the symbols of Python too; without it only the names that CPython keeps
 private (``_Py...``, beyond those that are part of the stable ABI) are refused.
 """
 
@@ -16,6 +17,9 @@ from pathlib import Path
 
 # The private-looking functions that the stable ABI does contain and compilers emit references to.
 STABLE_PRIVATE = {"_Py_Dealloc", "_Py_NoneStruct", "_Py_TrueStruct", "_Py_FalseStruct", "_Py_EllipsisObject"}
+
+# What a wheel for other systems carries, as its files begin.
+CARRIED = ("libzmq", "libsodium", "libjansson", "libnettle")
 
 
 def symbols(library: Path, *options: str) -> list[str]:
@@ -40,24 +44,50 @@ def faults_of_library(library: Path) -> list[str]:
     return faults
 
 
+def faults_of_carried(names: list[str]) -> list[str]:
+    """What is wrong with the libraries that a wheel for other systems carries."""
+    faults = []
+    for library in CARRIED:
+        if not any(name.startswith(f"quorate.libs/{library}") for name in names):
+            faults.append(f"carries no {library}")
+        if not any(name.endswith(f"licenses/carried/{library}.txt") for name in names):
+            faults.append(f"carries no licence of {library}")
+    return faults
+
+
+def faults_of_program(program: Path) -> list[str]:
+    """The node program must find the carried libraries, from where it lies."""
+    command = ["readelf", "-d", str(program)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    paths = [line for line in output.splitlines() if "(RPATH)" in line or "(RUNPATH)" in line]
+    if not any("$ORIGIN/../quorate.libs" in line for line in paths):
+        return [f"{program.name}: its run path does not lead to the carried libraries: {paths}"]
+    return []
+
+
 def faults_of_wheel(wheel: Path) -> list[str]:
     """What is wrong with a wheel; nothing, if all is well."""
     faults = []
-    _name, _version, python, abi, _platform = wheel.stem.split("-")
+    _name, _version, python, abi, platform = wheel.stem.split("-")
+    elsewhere = platform.startswith("manylinux")
     if (python, abi) != ("cp310", "abi3"):
         faults.append(f"{wheel.name}: tagged {python}-{abi}, not cp310-abi3")
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        libraries = [name for name in names if name.endswith(".so")]
+        libraries = [name for name in names if name.endswith(".so") and not name.startswith("quorate.libs/")]
         if libraries != ["quorate/_quorate.abi3.so"]:
             faults.append(f"{wheel.name}: holds the libraries {libraries}")
         if "quorate/py.typed" not in names:
             faults.append(f"{wheel.name}: holds no py.typed")
-        top = {name.split("/")[0] for name in names} - {"quorate"}
+        ours = {"quorate", "quorate.libs"} if elsewhere else {"quorate"}
+        top = {name.split("/")[0] for name in names} - ours
         if any(not name.endswith(".dist-info") for name in top):
             faults.append(f"{wheel.name}: installs {sorted(top)} beside quorate")
         for name in libraries:
             faults += faults_of_library(Path(archive.extract(name, folder)))
+        if elsewhere:
+            faults += [f"{wheel.name}: {fault}" for fault in faults_of_carried(names)]
+            faults += faults_of_program(Path(archive.extract("quorate/quorate-node", folder)))
     if importlib.util.find_spec("abi3audit"):
         audit = subprocess.run(
             [sys.executable, "-m", "abi3audit", "--strict", str(wheel)], capture_output=True, text=True

@@ -531,6 +531,25 @@ QRT_API const char *qrt_cluster_seed_report(qrt_cluster *c);
 /* The file's text for a campaign seed: what qrt_cluster_replay takes. thread-local. */
 QRT_API const char *qrt_campaign_run_file(const char *spec_json, uint64_t seed);
 
+/* --- Captures ------------------------------------------------------------------------------------------ */
+
+/* A cluster with the option `capture` writes every input of every node into that folder. A replay feeds them to the nodes'
+ * hosts again, without sockets, and compares what each step did. */
+typedef struct qrt_replay qrt_replay;
+
+/* bug: NULL, as it was captured; else the mistake to switch on for the replay ("": none). */
+QRT_API qrt_status qrt_replay_new(qrt_replay **out, const char *folder, const char *bug);
+QRT_API void qrt_replay_free(qrt_replay **r);
+/* QRT_MORE until it is done. */
+QRT_API qrt_status qrt_replay_run(qrt_replay *r);
+/* {"verdict": "ok"|"violated"|"unknown"|"differs", "protocol", "steps", "matched", "uncompared" (cut short by a kill, or
+ *  behind a gap or difference), "gaps", "differs": null or {"node", "incarnation", "step", "time", "input", "recorded":
+ *  {"state", "events", "died"}, "replayed": {..}}: the first step that does, "nodes": [{"node", "bytes", "gaps", "version",
+ *  "incarnations": [{"incarnation", "time", "steps", "matched", "uncompared", "unfinished", "unrecovered", "differs"}]}],
+ *  "notes": [{"node", "text"}], "events", "hash" (of the replay's merged trace), "judged_until": null or s, "properties":
+ *  [{"name", "says", "verdict", "text", "node"}], "text": all of it in words}. It lives until the next call with r. */
+QRT_API const char *qrt_replay_report(qrt_replay *r);
+
 /* --- Comparing protocols ----------------------------------------------------------------------------- */
 
 /* What a protocol costs: JSON in {"protocol", "nodes": 5, "seed": 1, "clients": 4, "operations": 400, "plan": {..},

@@ -1,5 +1,6 @@
 --- A cluster: built, run, asked, broken, judged.
 local arguments = require "quorate.arguments"
+local capture = require "quorate.capture"
 local client = require "quorate.client"
 local core = require "quorate.core"
 local history = require "quorate.history"
@@ -494,10 +495,17 @@ local RUN_HINT = "replay takes a run file's path, its text or its data, not a %s
 
 --- Runs a failing run's file (its path, its JSON text, or its data) again, to its end; the cluster stands
 --- there for inspection. nil, message, name where the file is malformed, or its trace hash is another one.
+---
+--- A folder is a capture (option `capture`): its inputs are fed to the nodes again, with the mistake `bug` switched on
+--- if you like, and what comes back says which steps matched.
 ---@param given string|table
----@return quorate.Cluster?, string?, string?
-function cluster.replay(given)
+---@param bug string?
+---@return quorate.Cluster|quorate.CaptureReplay|nil, string?, string?
+function cluster.replay(given, bug)
    local text, message, name = given, nil, nil
+   if type(given) == "string" and capture.present(given) then
+      return capture.replay(given, bug)
+   end
    if type(given) == "table" then
       text = core.json_encode(given, true)
    elseif type(given) ~= "string" then

@@ -12,6 +12,7 @@
 from quorate.ballots import Ballot
 from quorate.benchmarks import bench
 from quorate.campaigns import Campaign, CampaignResult, Run, Violation, campaign, replay
+from quorate.captures import CaptureReplay
 from quorate.catalogue import bugs, fault_model, machines, options, protocols, version
 from quorate.client import Client
 from quorate.cluster import Cluster
@@ -90,6 +91,7 @@ __all__ = [
     "BusyError",
     "Campaign",
     "CampaignResult",
+    "CaptureReplay",
     "CasError",
     "CheckResult",
     "Client",

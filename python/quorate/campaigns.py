@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from quorate._ffi import Handle, encode, ffi, lib, library_text, view
+from quorate.captures import is_capture, replay_capture
 from quorate.cluster import Cluster
 from quorate.display import html_table, text_table
 from quorate.errors import ArgumentError
@@ -237,12 +238,19 @@ def run_file(spec: Mapping[str, Any], seed: int) -> Run:
     return run
 
 
-def replay(run: str | Path | Run) -> Cluster:
-    """Runs a failing run's file (or its data, or JSON text) again, to its end; the cluster stands there for
+def replay(run: str | Path | Run, bug: str | None = None) -> Any:
+    """Runs a failing run's file (or its data, or JSON text) again, to its end; the Cluster stands there for
     inspection.
+
+    A folder is a capture (option ``capture``). Its inputs are fed to the nodes again, with the mistake `bug`
+    switched on if you like, and a :class:`CaptureReplay` says what differs.
 
     Raises ParseError, NewerError, or CorruptError when the trace hash is another one than the file says.
     """
+    if is_capture(run):
+        return replay_capture(cast("str | Path", run), bug)
+    if bug is not None:
+        raise ArgumentError("bug= is for captures: a run's file says itself which mistake is on")
     if isinstance(run, Mapping):
         text = json.dumps(run)
     elif isinstance(run, str) and run.lstrip().startswith("{"):

@@ -70,6 +70,11 @@ def _add_runs(add: Add) -> None:
         "--clients", type=int, default=6, help="clients that write at the same time (default: 6)"
     )
     demo.add_argument("--seed", type=int, default=7, help="of everything random (default: 7)")
+    demo.add_argument(
+        "--transport",
+        choices=("inproc", "ipc", "tcp"),
+        help="live, in real time: a thread a node, or a process a node (default: simulated)",
+    )
     demo.add_argument("--text", metavar="FILE", help="the text to load (default: the project's own licence)")
     demo.add_argument("--picture", metavar="FILE", help="write the space-time diagram of an election as SVG")
     soak = add("soak", cli_run.soak, "kill the processes of a live cluster under load, again and again")
@@ -101,8 +106,9 @@ def _add_judges(add: Add) -> None:
         "--outside", action="store_true", help="draw faults beyond the protocol's fault model"
     )
     campaign.add_argument("--save", metavar="DIR", default=".", help="where failing runs go (default: here)")
-    replay = add("replay", cli_commands.replay, "run a failing run's file again and judge it")
-    replay.add_argument("file", metavar="FILE", help="written by a campaign")
+    replay = add("replay", cli_commands.replay, "run a failing run's file, or a captured run, again")
+    replay.add_argument("file", metavar="FILE", help="written by a campaign; or a capture's folder")
+    replay.add_argument("--bug", metavar="B", help="of a capture: switch on a mistake and see what differs")
     replay.add_argument(
         "--picture", metavar="FILE", help="write the space-time diagram of the violation as SVG"
     )

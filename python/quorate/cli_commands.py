@@ -12,6 +12,7 @@ from typing import Any
 
 from quorate import campaigns, catalogue
 from quorate.benchmarks import bench as run_bench
+from quorate.captures import is_capture, replay_capture
 from quorate.catalogue import Table
 from quorate.compare import compare as run_compare
 from quorate.errors import QuorateError
@@ -93,7 +94,11 @@ def _campaign_data(result: campaigns.CampaignResult, saved: list[Path]) -> dict[
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """Runs the file's run again; the verdict, and whether the hash is the file's."""
+    """Runs the file's run again; the verdict, and whether the hash is the file's. A folder is a capture."""
+    if is_capture(arguments.file):
+        replayed = replay_capture(arguments.file, arguments.bug)
+        show(arguments, dict(replayed.report), replayed)
+        return EXIT.get(replayed.verdict, 4)
     text = Path(arguments.file).read_text(encoding="utf-8")
     with campaigns.replay(text) as cluster:
         result = cluster.check()
@@ -185,4 +190,3 @@ def protocols(arguments: argparse.Namespace) -> int:
 def options(arguments: argparse.Namespace) -> int:
     """Lists a protocol's options."""
     return _list(arguments, "options", catalogue.options(arguments.protocol))
-

@@ -124,7 +124,7 @@ def demo(arguments: argparse.Namespace) -> int:
     """Plays the demo; 1 when the text did not come back whole or a property is violated."""
     text = load_text(arguments.text)
     with _prints_apart(arguments.json):
-        story = play(text, arguments.nodes, arguments.clients, arguments.seed, say=print)
+        story = play(text, arguments.nodes, arguments.clients, arguments.seed, print, arguments.transport)
     if arguments.picture:
         Path(arguments.picture).write_text(story.picture, encoding="utf-8")
         tell(f"the picture is in {arguments.picture}")

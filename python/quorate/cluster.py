@@ -82,6 +82,7 @@ class Cluster(Faults, Views, Transactions):
 
     def _adopt(self, handle: Handle) -> None:
         self._handle = handle
+        self._stepped = ffi.new("uint64_t *")
         status = self.status()
         seed = status.options.get("seed")
         self._title = f"{status.protocol}, {len(status.nodes)} nodes, seed {seed}, {status.runtime}"
@@ -158,12 +159,12 @@ class Cluster(Faults, Views, Transactions):
         """Carries out that many events of a simulated cluster; how many there were."""
         if count < 0:
             raise RangeError(f"a number of events must not be negative: {count}")
-        place = ffi.new("uint64_t *")
         done = 0
         while done < count:
-            self._call(lib.qrt_cluster_step, min(count - done, 10000), place)
-            done += int(place[0])
-            if not place[0]:
+            self._call(lib.qrt_cluster_step, min(count - done, 10000), self._stepped)
+            made = self._stepped[0]
+            done += made
+            if not made:
                 break
         return done
 

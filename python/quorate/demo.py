@@ -119,12 +119,20 @@ async def append(client: Client, key: str, words: list[str], i: int) -> None:
             await client.start("append", key, words[i])
 
 
-def play(text: str, nodes: int = 5, clients: int = 6, seed: int = 7, say: Say = print) -> Story:
-    """Plays it on a simulated cluster; a few seconds of virtual time."""
+def play(
+    text: str,
+    nodes: int = 5,
+    clients: int = 6,
+    seed: int = 7,
+    say: Say = print,
+    transport: str | None = None,
+) -> Story:
+    """Plays it on a simulated cluster, or live over `transport`; a few seconds of the cluster's time."""
     words = re.findall(r"\s*\S+|\s+$", text)
     chunks = [words[i : i + CHUNK] for i in range(0, len(words), CHUNK)]
     expected = hashlib.sha256(text.encode()).hexdigest()
-    with Cluster("raft", nodes=nodes, seed=seed, timeout=PATIENCE) as cluster:
+    live = {"runtime": "live", "transport": transport} if transport else {}
+    with Cluster("raft", nodes=nodes, seed=seed, timeout=PATIENCE, **live) as cluster:
         say(f"{len(words)} words, {clients} clients, {nodes} nodes; sha256 {expected[:16]}...")
         work = Work(cluster, chunks, say)
         cluster.wait_leader()

@@ -218,6 +218,7 @@ class NodeStatus:
     unaccepted: int = 0  # connections for which the system had no descriptor
     memory: int = 0  # bytes, resident
     memory_budget: int = 0  # bytes that it may take beside the data of its log and its machine
+    capture: Mapping[str, Any] | None = None  # bytes, lost inputs, why it stopped; None: there is none
     why_down: str = ""
     suspects: tuple[int, ...] = ()
 

@@ -39,6 +39,8 @@ def test_demo(tmp_path):
     text.write_text("a\n\n b  c\t")
     said = quorate("demo", "--text", text, "--nodes", 3, "--clients", 2, "--seed", 1)
     assert said.returncode == 0 and "whole" in said.stdout and "linearizability" in said.stdout
+    live = spoken(quorate("demo", "--json", "--text", text, "--nodes", 3, "--transport", "ipc"), 0)
+    assert live["whole"] and set(live["verdicts"].values()) == {"ok"}
 
 
 def test_run_python(tmp_path):

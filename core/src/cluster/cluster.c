@@ -128,9 +128,9 @@ static qrt_status check_live_script(const struct cluster *c, const struct launch
                      "(qrt_script.launch); use runtime=\"sim\"");
 }
 
-struct cluster *cluster_new_with(const char *protocol, const struct setting *settings, size_t count,
-                                 const struct machine_class *machine, const struct cluster_extras *extras,
-                                 struct error *e) {
+struct cluster *cluster_configured(const char *protocol, const struct setting *settings, size_t count,
+                                   const struct machine_class *machine, const struct cluster_extras *extras,
+                                   struct error *e) {
     struct cluster *c = mem_zero(1, sizeof *c);
     c->config.protocol = extras->protocol ? extras->protocol : protocol_named(protocol ? protocol : "", e);
     if (!c->config.protocol) goto fail;
@@ -138,6 +138,18 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
     c->config.protocol_options = c->protocol_options;
     if (set_options(c, settings, count, e) || find_machine(c, machine, e) || find_bug(c, e)) goto fail;
     if (watch_configure(&c->config.watch, &c->config.options, e) || set_quorum(c, e)) goto fail;
+    if (c->config.options.check) new_checkers(c);
+    return c;
+fail:
+    cluster_free(c);
+    return NULL;
+}
+
+struct cluster *cluster_new_with(const char *protocol, const struct setting *settings, size_t count,
+                                 const struct machine_class *machine, const struct cluster_extras *extras,
+                                 struct error *e) {
+    struct cluster *c = cluster_configured(protocol, settings, count, machine, extras, e);
+    if (!c) return NULL;
     c->class = runtime_find((enum runtime_kind)c->config.options.runtime);
     if (!c->class) {
         error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
@@ -145,8 +157,8 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
     }
     if (extras->protocol && c->config.options.runtime == RUNTIME_LIVE && check_live_script(c, extras->launch, e))
         goto fail;
+    if (*c->config.options.capture && cluster_capture(c, extras->protocol || machine, e)) goto fail;
     c->config.launch = extras->launch;
-    if (c->config.options.check) new_checkers(c);
     struct trace_sink sink = sink_of(c);
     if (extras->wrap) sink = extras->wrap(extras->context, sink);
     c->config.plan = extras->plan;

@@ -54,6 +54,10 @@ struct cluster_extras {
 struct cluster *cluster_new_with(const char *protocol, const struct setting *settings, size_t count,
                                  const struct machine_class *machine, const struct cluster_extras *extras,
                                  struct error *e);
+/* All but its runtime: what a replay needs of it. */
+struct cluster *cluster_configured(const char *protocol, const struct setting *settings, size_t count,
+                                   const struct machine_class *machine, const struct cluster_extras *extras,
+                                   struct error *e);
 void cluster_free(struct cluster *c);
 struct cluster *cluster_fork(struct cluster *c, struct error *e);
 
@@ -77,6 +81,9 @@ qrt_status cluster_check(struct cluster *c, double seconds, size_t memory, int64
 void cluster_check_reset(struct cluster *c);
 /* Whether its protocol, with the options it has, promises that client histories are linearizable. */
 bool cluster_promises_linearizability(const struct cluster *c);
+
+/* capture_replay.c: begins the capture that the options want. own: it has code that only its user has. */
+qrt_status cluster_capture(struct cluster *c, bool own, struct error *e);
 
 /* report.c: JSON into c->text (or c->report) */
 void report_check(struct cluster *c, const struct linear_result *linear);

@@ -172,6 +172,10 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
         json_object_update(o, own);
         json_decref(own);
     }
+    if (*c->config.options.capture)
+        json_object_set_new(o, "capture",
+                            json_pack("{s:I, s:I, s:o}", "bytes", (json_int_t)v.captured, "lost",
+                                      (json_int_t)v.uncaptured, "why", text_value(bytes_text(v.why_uncaptured))));
     json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));
     return o;
 }

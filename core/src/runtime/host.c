@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "runtime/capture.h"
 #include "wire/codec.h"
 
 void host_init(struct host *h, const struct host_config *config, struct store *store, const struct host_port *port,
@@ -78,12 +79,13 @@ void host_clone(struct host *to, const struct host *from, void *runtime, struct 
     to->runtime = runtime;
     to->trace = trace;
     to->store = from->store ? store_clone(from->store) : NULL;
+    to->capture = NULL; /* there is one run to capture */
     to->instances = mem_zero(from->instance_count, sizeof *to->instances);
     for (uint16_t i = 0; i < from->instance_count; i++) instance_clone(&to->instances[i], &from->instances[i]);
     watch_clone(&to->watch, &from->watch);
 }
 
-uint64_t host_fingerprint(const struct host *h) {
+uint64_t host_state_fingerprint(const struct host *h) {
     uint64_t f = hash_fold(h->config.node, h->up);
     for (uint16_t i = 0; i < h->instance_count && h->up; i++) {
         const struct instance *in = &h->instances[i];
@@ -98,7 +100,11 @@ uint64_t host_fingerprint(const struct host *h) {
             if (e->size) f = hash_bytes(in->held_bytes.data + e->offset, e->size, f);
         }
     }
-    if (h->watch.count) f = hash_fold(f, watch_fingerprint(h));
+    return h->watch.count ? hash_fold(f, watch_fingerprint(h)) : f;
+}
+
+uint64_t host_fingerprint(const struct host *h) {
+    uint64_t f = host_state_fingerprint(h);
     return h->store ? hash_fold(f, store_fingerprint(h->store)) : f;
 }
 
@@ -115,6 +121,7 @@ static struct instance *instance_of(struct host *h, uint16_t group) {
 static void recover_checkpoint(void *context, const struct store_checkpoint *c) {
     struct recovery *r = context;
     struct instance *in = instance_of(r->host, c->group);
+    if (r->host->capture) capture_checkpoint(r->host, c);
     if (!in || r->failed) return;
     if (!service_load(in, blob_bytes(c->blob), r->error)) {
         r->failed = true;
@@ -133,6 +140,7 @@ static void recover_checkpoint(void *context, const struct store_checkpoint *c) 
 static void recover_record(void *context, const struct store_record *record) {
     struct recovery *r = context;
     struct instance *in = instance_of(r->host, record->group);
+    if (r->host->capture) capture_record(r->host, record);
     if (!in || r->failed) return;
     struct event event = {.kind = EVENT_RECORD, .mono = r->host->mono, .wall = r->host->wall};
     event.as.record.data = record->data;
@@ -143,15 +151,23 @@ static void input_begin(struct host *h) {
     h->effects_done = 0;
 }
 
+/* What comes in is written down before anything becomes of it. */
+static inline void capture(struct host *h, enum capture_kind kind, uint8_t flags, uint16_t group, uint64_t number,
+                           struct bytes data) {
+    if (__builtin_expect(h->capture != NULL, 0)) capture_input(h, kind, flags, group, number, data);
+}
+
 /* After every input: a step that met its armed crash is the last of this incarnation. */
 static void input_end(struct host *h) {
     /* An armed crash behind the last effect of a step falls here: what the step wrote is not yet synced. */
     if (__builtin_expect(h->effects_done >= h->crash_after, 0) && h->effects_done) driver_die(h);
+    if (__builtin_expect(h->capture != NULL, 0)) capture_outcome(h);
     if (__builtin_expect(!h->dying, 1)) return;
     h->port->died(h->runtime, h, QRT_OK, "");
 }
 
 qrt_status host_start(struct host *h, uint8_t how, struct error *e) {
+    if (h->capture) capture_start(h, how);
     h->incarnation++;
     h->up = true;
     h->dying = false;
@@ -168,6 +184,7 @@ qrt_status host_start(struct host *h, uint8_t how, struct error *e) {
     struct store_visitor visitor = {recover_checkpoint, recover_record, &r};
     if (h->store && store_recover(h->store, &visitor, e)) return e ? e->status : QRT_ECORRUPT;
     if (r.failed) return e ? e->status : QRT_ECORRUPT;
+    if (h->capture) capture_recovered(h);
     for (uint16_t i = 0; i < h->instance_count && !h->dying; i++) {
         struct event event = {.kind = EVENT_START, .mono = h->mono, .wall = h->wall};
         event.as.start.how = how;
@@ -179,6 +196,7 @@ qrt_status host_start(struct host *h, uint8_t how, struct error *e) {
 }
 
 void host_stop(struct host *h) {
+    if (h->capture) capture_stop(h);
     h->up = false;
     h->dying = false;
     h->crash_after = HOST_NO_CRASH;
@@ -192,13 +210,14 @@ void host_stop(struct host *h) {
 static void reject(struct host *h, uint16_t from, uint8_t why, uint64_t id) {
     h->counts.rejected++;
     host_emit(h, 0, QRT_KIND_REJECT, why, from, 0, 0, id, 0);
+    if (__builtin_expect(h->capture != NULL, 0)) capture_outcome(h);
 }
 
 static void reject_corrupt(struct host *h, struct bytes frame) {
     reject(h, 0, QRT_DROP_CORRUPT, frame.size >= WIRE_HEADER ? wire_id(frame.data) : 0);
 }
 
-void host_receive_intact(struct host *h, struct bytes frame) {
+static inline __attribute__((always_inline)) void receive(struct host *h, struct bytes frame) {
     struct message m;
     if (!codec_decode(frame, &m)) {
         reject_corrupt(h, frame);
@@ -228,9 +247,15 @@ void host_receive_intact(struct host *h, struct bytes frame) {
     input_end(h);
 }
 
+void host_receive_intact(struct host *h, struct bytes frame) {
+    capture(h, CAPTURE_FRAME, true, 0, 0, frame);
+    receive(h, frame);
+}
+
 void host_receive(struct host *h, struct bytes frame) {
+    capture(h, CAPTURE_FRAME, false, 0, 0, frame);
     if (wire_is_sealed(frame, h->config.cluster_id))
-        host_receive_intact(h, frame);
+        receive(h, frame);
     else
         reject_corrupt(h, frame);
 }
@@ -238,6 +263,7 @@ void host_receive(struct host *h, struct bytes frame) {
 void host_timer(struct host *h, uint16_t group, uint32_t id) {
     struct instance *in = instance_of(h, group);
     CHECK(in || group == WATCH_GROUP);
+    capture(h, CAPTURE_TIMER, 0, group, id, (struct bytes){0});
     input_begin(h);
     host_emit(h, group, QRT_KIND_TIMER, 0, 0, 0, id, 0, 0);
     struct event event = {.kind = EVENT_TIMER, .mono = h->mono, .wall = h->wall};
@@ -252,6 +278,7 @@ void host_timer(struct host *h, uint16_t group, uint32_t id) {
 void host_propose(struct host *h, uint16_t group, struct bytes data, uint64_t ticket) {
     struct instance *in = instance_of(h, group);
     CHECK(in);
+    capture(h, CAPTURE_PROPOSE, 0, group, ticket, data);
     input_begin(h);
     uint64_t token = service_pend(in, 0, 0, ticket, (struct bytes){0});
     if (token) {
@@ -275,6 +302,7 @@ void host_opinion(struct host *h, uint16_t peer, bool suspected, double suspicio
 
 bool host_flush_begin(struct host *h, struct error *e) {
     bool work = false;
+    capture(h, CAPTURE_FLUSH_BEGIN, 0, 0, 0, (struct bytes){0});
     for (uint16_t i = 0; i < h->instance_count; i++) {
         struct instance *in = &h->instances[i];
         work = work || in->issued > in->flushing || in->checkpoint_pending;
@@ -290,7 +318,11 @@ bool host_flush_begin(struct host *h, struct error *e) {
 }
 
 qrt_status host_flush_end(struct host *h, struct error *e) {
-    if (store_sync(h->store, e)) return e->status;
+    capture(h, CAPTURE_FLUSH_END, 0, 0, 0, (struct bytes){0});
+    if (store_sync(h->store, e)) {
+        if (h->capture) capture_outcome(h);
+        return e->status;
+    }
     input_begin(h);
     for (uint16_t i = 0; i < h->instance_count && !h->dying; i++) {
         struct instance *in = &h->instances[i];

@@ -24,6 +24,7 @@
 #include "trace/trace.h"
 
 struct host;
+struct capture;
 
 /* How a proposal or read that came from the API ends. */
 struct answer {
@@ -118,6 +119,7 @@ struct host {
     void *runtime;
     struct trace *trace;
     struct store *store;
+    struct capture *capture;  /* every input is written into it; NULL: none */
     int64_t time, mono, wall; /* set by the runtime before every input: trace time and the node's own clocks */
     bool up;
     uint32_t incarnation;
@@ -138,6 +140,8 @@ void host_free(struct host *h);
 /* Into an uninitialised struct; runtime and trace are the clone's. */
 void host_clone(struct host *to, const struct host *from, void *runtime, struct trace *trace);
 uint64_t host_fingerprint(const struct host *h);
+/* The same without the store: what inputs alone decide. */
+uint64_t host_state_fingerprint(const struct host *h);
 /* All groups vote, and what they wrote about that is durable: a wiped member has caught up. Not within a step, whose
  * effects may never be carried out. */
 bool host_caught_up(const struct host *h);

@@ -30,6 +30,8 @@ static const struct option_spec specs[] = {
     {"detector_interval", OPTION_DURATION, AT(detector_interval), 1e-6, HOUR, "20ms", NULL, "between two heartbeats (or polls)"},
     {"detector_timeout", OPTION_DURATION, AT(detector_timeout), 0, HOUR, "0", NULL, "timeout, polling: silence that is suspected (0: interval x nodes); nfd-e: margin (0: 2 intervals); phi: acceptable pause"},
     {"detector_threshold", OPTION_REAL, AT(detector_threshold), 1e-3, 1000, "8", NULL, "phi, phi-exponential: the suspicion from which on a peer is suspected"},
+    {"capture", OPTION_TEXT,    AT(capture), 0, 0, "", NULL, "folder into which every node writes each of its inputs, for `quorate replay`"},
+    {"capture_size", OPTION_SIZE, AT(capture_size), 8388608, 1e12, "1GiB", NULL, "how much of it a node may write; then its capture stops, and the node goes on"},
     {"check",   OPTION_BOOL,    AT(check),   0, 0, "true", NULL, "check every property after every step"},
     {"bug",     OPTION_TEXT,    AT(bug),     0, 0, "", NULL, "switches on one published mistake; `quorate bugs` lists them"},
     {0},

@@ -22,9 +22,16 @@ struct cluster_options {
     int32_t detector;
     int64_t detector_interval, detector_timeout;
     double detector_threshold;
+    char capture[OPTION_TEXT_MAX]; /* "": none */
+    int64_t capture_size;
 };
 
 extern const struct option_table cluster_option_table;
+
+/* What frames and stores of this cluster are marked with. */
+static inline uint64_t cluster_options_id(const struct cluster_options *o) {
+    return (uint64_t)o->seed ^ 0x51554f52;
+}
 
 /* The link's delay as a distribution; a profile's figures stand where delay and jitter were left at 0. */
 struct distribution cluster_link_delay(const struct cluster_options *o);

@@ -4,6 +4,7 @@
 
 #include "client/client.h"
 #include "fault/plan.h"
+#include "runtime/capture.h"
 #include "runtime/condition.h"
 #include "runtime/host.h"
 #include "runtime/options.h"
@@ -60,7 +61,9 @@ struct runtime_counts {
 struct node_view { /* one node, as people see it */
     uint16_t node;
     bool up, paused;
-    int32_t pid; /* live: of the node's own process; 0: it has none, or is down */
+    int32_t pid;                   /* live: of the node's own process; 0: it has none, or is down */
+    uint64_t captured, uncaptured; /* bytes written; inputs that were not, because the capture had stopped */
+    char why_uncaptured[CAPTURE_WHY_MAX];
     /* Live: connections that had no right to be there, that sent more than the node could take, that the system refused. */
     uint64_t refused, shut, unaccepted;
     uint64_t memory,

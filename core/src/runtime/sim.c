@@ -217,6 +217,7 @@ struct sim *sim_new(const struct runtime_config *config, struct trace_sink sink,
     uint64_t keep = o->record == RECORD_ALL ? UINT64_MAX : o->record == RECORD_LAST ? (uint64_t)o->record_last : 0;
     trace_init(&s->trace, keep);
     s->trace.sink = sink;
+    sim_capture_begin(s);
     history_init(&s->history);
     s->delay = cluster_link_delay(o);
     s->nodes = mem_zero((size_t)o->nodes + 1, sizeof *s->nodes);
@@ -259,6 +260,7 @@ static void slots_clone(struct sim *to, const struct sim *from) {
 
 void sim_free(struct sim *s) {
     if (!s) return;
+    sim_capture_end(s);
     for (uint16_t i = 1; i <= s->config.options.nodes; i++) {
         struct sim_node *n = &s->nodes[i];
         if (n->host.port) host_free(&n->host);
@@ -302,6 +304,7 @@ struct sim *sim_clone(const struct sim *from, const struct runtime_config *confi
     struct sim *s = mem_copy(from, sizeof *from);
     s->config = *config; /* its pointers must not be those of a cluster that may be freed first */
     size_t nodes = (size_t)from->config.options.nodes;
+    s->capture = NULL;
     heap_clone(&s->heap, &from->heap);
     slots_clone(s, from);
     trace_clone(&s->trace, &from->trace);

@@ -114,6 +114,7 @@ struct sim {
     struct history history;
     struct tickets tickets;
     struct runtime_counts counts;
+    struct sim_capture *capture; /* NULL: none; a clone has none */
     uint64_t events;
     bool stopping;
 };
@@ -129,6 +130,9 @@ bool sim_step(struct sim *s);
 qrt_status sim_run(struct sim *s, int64_t until, const struct condition *condition, int64_t slice_ns);
 
 /* among sim*.c */
+void sim_capture_begin(struct sim *s); /* with its sink, before any node */
+struct capture *sim_capture_of(const struct sim *s, uint16_t node);
+void sim_capture_end(struct sim *s);
 static inline struct slot *slot_at(const struct sim *s, uint32_t slot) {
     return &s->chunks[slot >> SLOT_CHUNK_BITS][slot & (SLOT_CHUNK - 1)];
 }

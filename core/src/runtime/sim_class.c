@@ -46,6 +46,7 @@ static void view(void *runtime, uint16_t node, struct node_view *v) {
     else
         snprintf(v->why_down, sizeof v->why_down, "%s", n->death_text);
     v->status.applied = n->host.instances[0].applied;
+    capture_view(n->host.capture, v);
 }
 
 static bool cut(void *runtime, uint16_t from, uint16_t to) {

@@ -116,6 +116,7 @@ qrt_status sim_node_boot(struct sim *s, uint16_t node, struct error *e) {
         if (status) return status;
     }
     host_init(&n->host, &config, store, &sim_port, s, &s->trace);
+    n->host.capture = sim_capture_of(s, node);
     sim_clock(s, n);
     qrt_status status = host_start(&n->host, QRT_START_FORMAT, e);
     sim_node_after(s, n);

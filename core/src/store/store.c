@@ -38,6 +38,8 @@ struct store {
     struct checkpoint_loaded *loaded; /* until recovery: the newest sound one of each group, ascending */
     size_t loaded_count, loaded_capacity;
     bool memory_dirty;
+    void (*give)(void *context, const struct store_visitor *visitor); /* a memory store's recovery; NULL: nothing */
+    void *give_context;
     struct error failed; /* what stopped it; QRT_OK: nothing */
 };
 
@@ -307,6 +309,7 @@ static void loaded_free(struct store *s) {
 
 qrt_status store_recover(struct store *s, const struct store_visitor *visitor, struct error *e) {
     qrt_status status = store_usable(s, e);
+    if (s->give) s->give(s->give_context, visitor);
     if (status || !s->disk) return status;
     for (int32_t group = -1; group_next(s, group, &group);) {
         for (size_t i = 0; i < s->loaded_count; i++)
@@ -329,6 +332,10 @@ void store_append(struct store *s, const struct store_record *r) {
 
 bool store_dirty(const struct store *s) {
     return s->disk ? wal_dirty(&s->wal) : s->memory_dirty;
+}
+
+bool store_stopped(const struct store *s) {
+    return s->failed.status != QRT_OK;
 }
 
 /* The error is kept for later calls even where the caller wants none. */
@@ -452,6 +459,13 @@ qrt_status store_save(struct store *s, const struct store_checkpoint *c, struct 
 
 struct store *store_memory_new(void) {
     return mem_zero(1, sizeof(struct store));
+}
+
+struct store *store_given_new(void (*give)(void *context, const struct store_visitor *visitor), void *context) {
+    struct store *s = store_memory_new();
+    s->give = give;
+    s->give_context = context;
+    return s;
 }
 
 struct disk *store_disk(struct store *s) {

@@ -50,9 +50,12 @@ qrt_status store_open(struct store **out, struct disk *disk, struct store_identi
                       struct error *e);
 /* A store without a disk, that keeps nothing: what is flushed is at once "durable" (benchmarks). */
 struct store *store_memory_new(void);
+/* The same for a replay: recovery calls `give`, which hands out what some other store had recovered. */
+struct store *store_given_new(void (*give)(void *context, const struct store_visitor *visitor), void *context);
 qrt_status store_recover(struct store *s, const struct store_visitor *visitor, struct error *e);
 void store_append(struct store *s, const struct store_record *r);
-bool store_dirty(const struct store *s); /* something is buffered */
+bool store_dirty(const struct store *s);   /* something is buffered */
+bool store_stopped(const struct store *s); /* a write or sync has failed */
 /* After an error nothing more is accepted: a failed sync is never retried, the node stops.
  * store_write puts what is buffered on the disk, unsynced; store_sync makes all that was written durable. The
  * simulator calls them apart, with the disk's latency and perhaps a crash between; store_flush is both in

@@ -304,7 +304,7 @@ static inline bool live_apart(const struct live *l) { /* are the nodes processes
 }
 
 static inline uint64_t live_cluster_id(const struct cluster_options *o) {
-    return (uint64_t)o->seed ^ 0x51554f52;
+    return cluster_options_id(o);
 }
 
 /* A mutex that a process may have died with: what it guards is sound at every instant. */

@@ -136,6 +136,10 @@ qrt_status node_start(struct live_node *n, struct error *e) {
         .quorum = &l->config.quorum,
     };
     host_init(&n->host, &config, store, &live_port, l, &n->actor.trace);
+    if (*l->config.options.capture) {
+        n->host.capture = capture_open(l->config.options.capture, n->actor.id, l->config.options.capture_size);
+        capture_tap(n->host.capture, &n->actor.trace);
+    }
     if (l->agent) agent_begin(n);
     n->actor.time = journal_open(&n->actor.journal, l, 0);
     node_clock(n);
@@ -253,6 +257,7 @@ void node_publish(struct live_node *n) {
     else
         snprintf(v.why_down, sizeof v.why_down, "%s", n->death_text);
     v.status.applied = in->applied;
+    capture_view(n->host.capture, &v);
     if (n->wiped) n->wiped = !host_caught_up(&n->host);
     robust_lock(&n->shown->mutex);
     v.pid = n->shown->view.pid;

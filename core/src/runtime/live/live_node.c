@@ -286,6 +286,7 @@ void node_free(struct live_node *n) {
         n->waiting = o->next;
         order_free(o);
     }
+    capture_close(&n->host.capture);
     if (n->host.port) host_free(&n->host);
     if (n->disk) n->disk->class->free(n->disk);
     load_free(n);

@@ -209,6 +209,7 @@ static void write_crash(struct live *l, uint16_t node, uint8_t fate) {
     qrt_event e = {time, node, 0, QRT_KIND_CRASH, fate, 0, 0, s->in_step ? s->effects : 0, s->in_step, 0};
     struct trace_sink sink = journal_sink(j);
     sink.event(sink.context, &e, 0);
+    if (*l->config.options.capture) capture_bury(l->config.options.capture, node, &e);
     journal_close(j);
     if (fate == QRT_DISK_WIPED) node_wipe(l, node);
     pthread_mutex_lock(&l->ticket_mutex);
@@ -347,6 +348,7 @@ static void end_all(struct keeper *k) {
     for (uint16_t i = 1; i <= live_node_count(k->live); i++) {
         struct process *p = &k->processes[i];
         if (p->alive) waitpid(p->pid, NULL, 0);
+        if (p->alive && *k->live->config.options.capture) capture_bury(k->live->config.options.capture, i, NULL);
         p->alive = false;
         mailbox_free(&p->mail);
     }

@@ -1,0 +1,49 @@
+/* Replays of captures across the ABI. */
+#include <stdlib.h>
+
+#include "abi/abi_cluster.h"
+#include "cluster/capture_replay.h"
+
+struct qrt_replay {
+    struct handle handle;
+    struct capture_replay *replay;
+};
+
+QRT_API qrt_status qrt_replay_new(qrt_replay **out, const char *folder, const char *bug) {
+    struct error e = {0};
+    if (!out || !folder) return last_error_format(QRT_EINVAL, "out and folder must not be NULL");
+    *out = NULL;
+    struct capture_replay *r = capture_replay_new(folder, bug, &e);
+    if (!r) {
+        last_error_set(&e);
+        return e.status;
+    }
+    *out = mem_zero(1, sizeof **out);
+    handle_init(&(*out)->handle, HANDLE_REPLAY);
+    (*out)->replay = r;
+    return QRT_OK;
+}
+
+QRT_API void qrt_replay_free(qrt_replay **r) {
+    if (!r || !*r || !handle_close(&(*r)->handle, HANDLE_REPLAY)) return;
+    capture_replay_free((*r)->replay);
+    free(*r);
+    *r = NULL;
+}
+
+QRT_API qrt_status qrt_replay_run(qrt_replay *r) {
+    qrt_status s = handle_enter(r ? &r->handle : NULL, HANDLE_REPLAY);
+    if (s) return s;
+    return handle_leave(&r->handle, capture_replay_run(r->replay, SLICE_NS) ? QRT_OK : QRT_MORE);
+}
+
+QRT_API const char *qrt_replay_report(qrt_replay *r) {
+    if (handle_enter(r ? &r->handle : NULL, HANDLE_REPLAY)) return NULL;
+    const char *report = NULL;
+    if (r->replay->done)
+        report = capture_replay_report(r->replay);
+    else
+        error_set(&r->handle.error, QRT_EINVAL, "the replay is still running; call qrt_replay_run until it is done");
+    handle_leave(&r->handle, QRT_OK);
+    return report;
+}

@@ -1,0 +1,298 @@
+/* Captures: what a cluster writes about itself, and the replay with its report. */
+#include "cluster/capture_replay.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SETTINGS_MAX 256
+
+/* ---- capture.json ---- */
+
+/* Where the run lived is no part of what its nodes did. */
+static bool of_nodes(const char *name) {
+    static const char *const others[] = {"runtime",      "transport", "curve",       "data", "capture",
+                                         "capture_size", "record",    "record_last", "check"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!strcmp(name, others[i])) return false;
+    return true;
+}
+
+static void add_options(json_t *out, const struct option_table *table, const void *values) {
+    struct buffer text = {0};
+    for (const struct option_spec *s = table->specs; s && s->name; s++) {
+        if (!of_nodes(s->name)) continue;
+        buffer_clear(&text);
+        option_print(s, values, &text);
+        json_object_set_new(out, s->name, json_stringn((const char *)text.data, text.size));
+    }
+    buffer_free(&text);
+}
+
+static qrt_status make_absolute(char *path, size_t size, struct error *e) {
+    char here[OPTION_TEXT_MAX], whole[2 * OPTION_TEXT_MAX];
+    if (*path == '/') return QRT_OK;
+    if (!getcwd(here, sizeof here))
+        return error_set(e, QRT_EIO, "the current folder is not known: %s", strerror(errno));
+    snprintf(whole, sizeof whole, "%s/%s", here, path);
+    if (strlen(whole) >= size) return error_set(e, QRT_ERANGE, "the path %s is too long", whole);
+    memcpy(path, whole, strlen(whole) + 1);
+    return QRT_OK;
+}
+
+qrt_status cluster_capture(struct cluster *c, bool own, struct error *e) {
+    struct cluster_options *o = &c->config.options;
+    if (own)
+        return error_set(
+            e, QRT_EUNSUPPORTED,
+            "a protocol or state machine of your own cannot be captured: a replay would not have its code");
+    if (make_absolute(o->capture, sizeof o->capture, e)) return e->status;
+    json_t *options = json_object();
+    add_options(options, &cluster_option_table, o);
+    add_options(options, &c->config.protocol->options, c->protocol_options);
+    json_t *root = json_pack("{s:s, s:i, s:s, s:s, s:o}", "quorate", qrt_version(), "capture", CAPTURE_FORMAT,
+                             "protocol", c->config.protocol->name, "runtime", c->class->name, "options", options);
+    char *text = json_dumps(root, JSON_INDENT(1));
+    qrt_status status = capture_begin(o->capture, bytes_text(text), e);
+    free(text);
+    json_decref(root);
+    return status;
+}
+
+static qrt_status parse_about(const struct buffer *about, const char *folder, json_t **root, struct error *e) {
+    json_error_t why;
+    int format = 0;
+    const char *version = "", *protocol;
+    json_t *options;
+    *root = json_loadb((const char *)about->data, about->size, 0, &why);
+    if (!*root)
+        return error_set(e, QRT_EPARSE, "%s/" CAPTURE_FILE ", line %d, column %d: %s", folder, why.line, why.column,
+                         why.text);
+    if (json_unpack(*root, "{s:s, s:i, s:s, s:o}", "quorate", &version, "capture", &format, "protocol", &protocol,
+                    "options", &options) ||
+        !json_is_object(options))
+        return error_set(e, QRT_EPARSE, "%s/" CAPTURE_FILE " does not describe a capture", folder);
+    if (format == CAPTURE_FORMAT) return QRT_OK;
+    return error_set(e, format > CAPTURE_FORMAT ? QRT_ENEWER : QRT_EUNSUPPORTED,
+                     "the capture in %s has format %d, of Quorate %s; this version reads format %d", folder, format,
+                     version, CAPTURE_FORMAT);
+}
+
+static struct cluster *configure(json_t *root, const char *bug, struct error *e) {
+    struct setting settings[SETTINGS_MAX];
+    size_t count = 0;
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_object_get(root, "options"), name, value) {
+        if (!json_is_string(value) || count + 2 > SETTINGS_MAX) {
+            error_set(e, QRT_EPARSE, CAPTURE_FILE ": the option %s is no text, or one of too many", name);
+            return NULL;
+        }
+        if (!of_nodes(name) || (bug && !strcmp(name, "bug"))) continue;
+        settings[count++] = (struct setting){name, json_string_value(value)};
+    }
+    if (bug) settings[count++] = (struct setting){"bug", bug};
+    return cluster_configured(json_string_value(json_object_get(root, "protocol")), settings, count, NULL,
+                              &(struct cluster_extras){0}, e);
+}
+
+/* ---- the replay ---- */
+
+struct capture_replay *capture_replay_new(const char *folder, const char *bug, struct error *e) {
+    struct buffer about = {0};
+    struct capture_replay *r = mem_zero(1, sizeof *r);
+    json_t *root = NULL;
+    if (strlen(folder) >= OPTION_TEXT_MAX)
+        error_set(e, QRT_ERANGE, "the path %.200s... is too long", folder);
+    else if (!capture_about(folder, &about, e) && !parse_about(&about, folder, &root, e))
+        r->cluster = configure(root, bug, e);
+    if (r->cluster) {
+        struct cluster *c = r->cluster;
+        uint64_t identity = capture_identity(bytes_of(about.data, about.size));
+        struct trace_sink sink = c->checkers ? checkers_sink(c->checkers) : (struct trace_sink){0};
+        r->replay = replay_new(&c->config, folder, identity, sink);
+    }
+    json_decref(root);
+    buffer_free(&about);
+    if (r->replay) return r;
+    capture_replay_free(r);
+    return NULL;
+}
+
+void capture_replay_free(struct capture_replay *r) {
+    if (!r) return;
+    replay_free(r->replay);
+    cluster_free(r->cluster);
+    buffer_free(&r->report);
+    free(r);
+}
+
+bool capture_replay_run(struct capture_replay *r, int64_t slice_ns) {
+    if (!r->done) r->done = replay_run(r->replay, slice_ns);
+    return r->done;
+}
+
+/* ---- the report ---- */
+
+static json_t *seconds_value(int64_t ns) {
+    return json_real((double)ns / 1e9);
+}
+
+static json_t *hash_value(uint64_t hash) {
+    char text[20];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    return json_string(text);
+}
+
+static json_t *text_value(const char *text) {
+    json_t *v = json_string(text);
+    return v ? v : json_string("(bytes that are no text)");
+}
+
+static json_t *side_value(uint64_t state, uint64_t events, bool dying) {
+    return json_pack("{s:o, s:o, s:b}", "state", hash_value(state), "events", hash_value(events), "died", dying);
+}
+
+static json_t *difference_value(const struct replay_difference *d) {
+    if (!d->node) return json_null();
+    return json_pack("{s:i, s:I, s:I, s:o, s:s, s:o, s:o}", "node", d->node, "incarnation", (json_int_t)d->incarnation,
+                     "step", (json_int_t)d->step, "time", seconds_value(d->time), "input", d->input, "recorded",
+                     side_value(d->recorded_state, d->recorded_events, d->recorded_dying), "replayed",
+                     side_value(d->replayed_state, d->replayed_events, d->replayed_dying));
+}
+
+static json_t *incarnation_value(const struct replay_incarnation *i) {
+    return json_pack("{s:I, s:o, s:I, s:I, s:I, s:b, s:b, s:b}", "incarnation", (json_int_t)i->number, "time",
+                     seconds_value(i->time), "steps", (json_int_t)i->steps, "matched", (json_int_t)i->matched,
+                     "uncompared", (json_int_t)i->uncompared, "unfinished", i->unfinished, "unrecovered",
+                     i->unrecovered, "differs", i->differs);
+}
+
+static json_t *nodes_value(const struct replay *r, uint64_t *steps, uint64_t *matched, uint64_t *uncompared) {
+    json_t *nodes = json_array();
+    for (uint16_t i = 1; i <= r->config.options.nodes; i++) {
+        const struct replay_node *n = &r->nodes[i];
+        json_t *incarnations = json_array();
+        for (size_t k = 0; k < n->count; k++) {
+            *steps += n->incarnations[k].steps;
+            *matched += n->incarnations[k].matched;
+            *uncompared += n->incarnations[k].uncompared;
+            json_array_append_new(incarnations, incarnation_value(&n->incarnations[k]));
+        }
+        json_array_append_new(nodes, json_pack("{s:i, s:I, s:I, s:s, s:o}", "node", i, "bytes",
+                                               (json_int_t)n->reader.bytes, "gaps", (json_int_t)n->reader.gaps,
+                                               "version", n->reader.version, "incarnations", incarnations));
+    }
+    return nodes;
+}
+
+static json_t *notes_value(const struct replay *r) {
+    json_t *notes = json_array();
+    for (size_t i = 0; i < r->note_count; i++)
+        json_array_append_new(notes,
+                              json_pack("{s:i, s:o}", "node", r->notes[i].node, "text", text_value(r->notes[i].text)));
+    return notes;
+}
+
+static enum verdict worse(enum verdict a, enum verdict b) {
+    if (a == VERDICT_VIOLATED || b == VERDICT_VIOLATED) return VERDICT_VIOLATED;
+    return a == VERDICT_OK ? b : a;
+}
+
+/* Adds the checkers' verdicts; the worst. */
+static enum verdict add_properties(const struct capture_replay *r, json_t *list) {
+    size_t count = 0;
+    enum verdict worst = VERDICT_OK;
+    const struct checkers *k = r->cluster->checkers;
+    const struct property *p = k ? checkers_properties(k, &count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s, s:o, s:i}", "name", p[i].name, "says", p[i].says, "verdict",
+                                        verdict_name(p[i].verdict), "text", text_value(p[i].text), "node", p[i].node));
+        worst = worse(worst, p[i].verdict);
+    }
+    return worst;
+}
+
+/* differs: a step did something else; violated, or unknown, where something is missing, as the checkers say. */
+static const char *whole_verdict(const struct replay *r, enum verdict properties) {
+    if (r->first.node) return "differs";
+    if (properties == VERDICT_OK && r->gaps) return verdict_name(VERDICT_UNKNOWN);
+    return verdict_name(properties);
+}
+
+/* ---- the same in words ---- */
+
+static void say_incarnation(struct buffer *out, uint16_t node, const struct replay_incarnation *i) {
+    buffer_printf(out, "n%u incarnation %u  %" PRIu64 " steps", node, i->number, i->steps);
+    if (i->matched == i->steps)
+        buffer_printf(out, ", all matched");
+    else
+        buffer_printf(out, ", %" PRIu64 " matched, %" PRIu64 " not compared", i->matched, i->uncompared);
+    if (i->unfinished) buffer_printf(out, "; a kill cut the last one short");
+    if (i->unrecovered) buffer_printf(out, "; it ended before it had recovered");
+    if (i->differs) buffer_printf(out, "; differs");
+    buffer_printf(out, "\n");
+}
+
+static void say_difference(struct buffer *out, const struct replay_difference *d) {
+    buffer_printf(out, "the first step that differs: n%u, incarnation %u, step %" PRIu64 ", at %.9f s, %s\n", d->node,
+                  d->incarnation, d->step, (double)d->time / 1e9, d->input);
+    buffer_printf(out, "  captured: state %016" PRIx64 ", events %016" PRIx64 "%s\n", d->recorded_state,
+                  d->recorded_events, d->recorded_dying ? ", and it died" : "");
+    buffer_printf(out, "  replayed: state %016" PRIx64 ", events %016" PRIx64 "%s\n", d->replayed_state,
+                  d->replayed_events, d->replayed_dying ? ", and it died" : "");
+}
+
+static void say_properties(struct buffer *out, const struct capture_replay *r) {
+    size_t count = 0;
+    const struct checkers *k = r->cluster->checkers;
+    const struct property *p = k ? checkers_properties(k, &count) : NULL;
+    for (size_t i = 0; i < count; i++)
+        buffer_printf(out, "%-25s %s  %s\n", p[i].name, verdict_name(p[i].verdict),
+                      p[i].verdict == VERDICT_OK ? p[i].says : p[i].text);
+    if (r->replay->blind_from != INT64_MAX)
+        buffer_printf(out, "judged as far as the nodes could be followed: up to %.6f s\n",
+                      (double)r->replay->blind_from / 1e9);
+}
+
+static json_t *words_value(const struct capture_replay *r, uint64_t steps, uint64_t matched) {
+    const struct replay *p = r->replay;
+    struct buffer out = {0};
+    for (uint16_t i = 1; i <= p->config.options.nodes; i++)
+        for (size_t k = 0; k < p->nodes[i].count; k++) say_incarnation(&out, i, &p->nodes[i].incarnations[k]);
+    for (size_t i = 0; i < p->note_count; i++) buffer_printf(&out, "n%u: %s\n", p->notes[i].node, p->notes[i].text);
+    if (p->first.node) say_difference(&out, &p->first);
+    say_properties(&out, r);
+    buffer_printf(&out, "%" PRIu64 " steps of %d nodes, %" PRIu64 " matched", steps, (int)p->config.options.nodes,
+                  matched);
+    if (p->gaps) buffer_printf(&out, "; %zu gaps in the capture", p->gaps);
+    json_t *value = text_value(buffer_text(&out));
+    buffer_free(&out);
+    return value;
+}
+
+const char *capture_replay_report(struct capture_replay *r) {
+    const struct replay *p = r->replay;
+    uint64_t steps = 0, matched = 0, uncompared = 0;
+    json_t *properties = json_array(), *nodes = nodes_value(p, &steps, &matched, &uncompared);
+    enum verdict verdict = add_properties(r, properties);
+    json_t *until = p->blind_from == INT64_MAX ? json_null() : seconds_value(p->blind_from);
+    json_t *root =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "verdict",
+                  whole_verdict(p, verdict), "protocol", r->cluster->config.protocol->name, "steps", (json_int_t)steps,
+                  "matched", (json_int_t)matched, "uncompared", (json_int_t)uncompared, "gaps", (json_int_t)p->gaps,
+                  "differs", difference_value(&p->first), "nodes", nodes, "notes", notes_value(p), "events",
+                  (json_int_t)p->events, "hash", hash_value(p->hash), "judged_until", until, "properties", properties);
+    json_object_set_new(root, "text", words_value(r, steps, matched));
+    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+    buffer_clear(&r->report);
+    buffer_append(&r->report, text, strlen(text));
+    free(text);
+    json_decref(root);
+    return buffer_text(&r->report);
+}

@@ -1,0 +1,56 @@
+--- Captures of a cluster's nodes, and their replay.
+local core = require "quorate.core"
+
+---@class quorate.CaptureReplay
+---@field ok boolean every step that could be compared matched, nothing is missing, no property is violated
+---@field verdict string "ok", "violated", "differs" (a step did something else) or "unknown" (part is missing)
+---@field steps integer of all nodes
+---@field matched integer
+---@field uncompared integer cut short by a kill, or behind a gap or difference
+---@field gaps integer
+---@field differs table? the first step that does: node, incarnation, step, time, input, recorded, replayed
+---@field nodes table[]
+---@field notes table[] what is missing, and where
+---@field properties table[]
+---@field text string all of it in words; tostring gives it too
+local replayed = {}
+replayed.__index = replayed
+
+function replayed:__tostring()
+   return self.text
+end
+
+local capture = {}
+
+--- Whether there is a capture in this folder.
+---@param folder string
+---@return boolean
+function capture.present(folder)
+   local file = io.open(folder .. "/capture.json", "rb")
+   if file then
+      file:close()
+   end
+   return file ~= nil
+end
+
+--- Feeds the captured inputs to the nodes again; `bug` switches a mistake on for it.
+---@param folder string
+---@param bug string?
+---@return quorate.CaptureReplay?, string?, string?
+function capture.replay(folder, bug)
+   local made <close>, message, name = core.capture(folder, bug)
+   if not made then
+      return nil, message, name
+   end
+   repeat
+      local done, why, what = made:_run()
+      if done == nil then
+         return nil, why, what
+      end
+   until done
+   local report = made:_report()
+   report.ok = report.verdict == "ok"
+   return setmetatable(report, replayed)
+end
+
+return capture

@@ -1,0 +1,81 @@
+"""Captures of a cluster's nodes, and their replay."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from quorate._ffi import Handle, encode, ffi, lib
+from quorate.progress import Progress
+
+
+@dataclass(frozen=True, repr=False)
+class CaptureReplay:
+    """What became of a capture's replay; as text it says all of it.
+
+    `verdict` is "ok", "violated" (a property), "differs" (a step did something else than then) or
+    "unknown" (nothing of the two, but part of the capture is missing). `steps` of all nodes, `matched` among
+    them; `uncompared`: cut short by a kill, or behind a gap or difference. `differs` is the first
+    step that does: node, incarnation, step, time (s), input, and both fingerprints. `notes` say what is
+    missing, and where.
+    """
+
+    verdict: str
+    steps: int
+    matched: int
+    uncompared: int
+    gaps: int
+    differs: Mapping[str, Any] | None
+    nodes: tuple[Mapping[str, Any], ...]
+    notes: tuple[Mapping[str, Any], ...]
+    verdicts: Mapping[str, str]
+    hash: str
+    report: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Every step that could be compared matched, nothing is missing, and no property is violated."""
+        return self.verdict == "ok"
+
+    def __str__(self) -> str:
+        return str(self.report["text"])
+
+    __repr__ = __str__
+
+
+def is_capture(path: object) -> bool:
+    """Whether this names a folder, as captures are."""
+    return (
+        isinstance(path, str | os.PathLike) and not str(path).lstrip().startswith("{") and Path(path).is_dir()
+    )
+
+
+def replay_capture(folder: str | os.PathLike[str], bug: str | None = None) -> CaptureReplay:
+    """Feeds the captured inputs to the nodes' hosts again; `bug` switches a mistake on for it."""
+    name = ffi.NULL if bug is None else encode(bug)
+    handle = Handle.make("replay", lib.qrt_replay_free, lib.qrt_replay_new, encode(os.fspath(folder)), name)
+    try:
+        with handle.held(), Progress("replay") as progress:
+            rounds = 0
+            while handle.more(lib.qrt_replay_run):
+                rounds += 1
+                progress.update(rounds * 0.02)
+        report = handle.json(lib.qrt_replay_report)
+    finally:
+        handle.close()
+    return CaptureReplay(
+        verdict=report["verdict"],
+        steps=report["steps"],
+        matched=report["matched"],
+        uncompared=report["uncompared"],
+        gaps=report["gaps"],
+        differs=report["differs"],
+        nodes=tuple(report["nodes"]),
+        notes=tuple(report["notes"]),
+        verdicts={entry["name"]: entry["verdict"] for entry in report["properties"]},
+        hash=report["hash"],
+        report=report,
+    )

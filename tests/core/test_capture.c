@@ -1,0 +1,406 @@
+/* Captures and their replay. A simulated cluster is captured, which makes every case repeatable: the replay must do in every
+ * step what the run did, under every fault, and must name the first step that it does not; and files that are cut, damaged or
+ * another cluster's are seen. Live captures have the same files (test_live.c, tests/python/test_capture.py). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+#include <cmocka.h>
+
+#include "cluster/capture_replay.h"
+
+#define SECOND INT64_C(1000000000)
+
+static char folder[64];
+
+static void remove_folder(void) {
+    DIR *d = opendir(folder);
+    char path[512];
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] != '.') unlink(path);
+    }
+    if (d) closedir(d);
+    rmdir(folder);
+}
+
+static int setup(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/quorate-capture-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    remove_folder();
+    return 0;
+}
+
+static void say(const struct error *e) {
+    if (e->status) print_error("%s\n", e->text);
+}
+
+static struct cluster *cluster_of(const char *protocol, const struct setting *more, size_t count) {
+    struct setting settings[16] = {{"nodes", "5"}, {"seed", "11"}, {"capture", folder}};
+    struct error e = {0};
+    for (size_t i = 0; i < count; i++) settings[3 + i] = more[i];
+    struct cluster *c = cluster_new(protocol, settings, 3 + count, NULL, &e);
+    say(&e);
+    assert_non_null(c);
+    return c;
+}
+
+static void load(struct cluster *c, uint64_t operations) {
+    struct workload w;
+    struct error e = {0};
+    workload_standard(&w, "kv");
+    w.clients = 4;
+    w.operations = operations;
+    qrt_status s = cluster_load(c, &w, &e);
+    say(&e);
+    assert_int_equal(s, QRT_OK);
+}
+
+static void plan(struct cluster *c, const char *json) {
+    struct plan p = {0};
+    struct error e = {0};
+    qrt_status s = plan_parse(&p, bytes_text(json), (uint16_t)c->config.options.nodes, &e);
+    say(&e);
+    assert_int_equal(s, QRT_OK);
+    c->class->fault(c->runtime, &p);
+    plan_free(&p);
+}
+
+static void run(struct cluster *c, int64_t until) {
+    struct error e = {0};
+    assert_int_equal(cluster_run(c, until, NULL, 0, &e), QRT_OK);
+}
+
+static json_t *replay(const char *bug) {
+    struct error e = {0};
+    struct capture_replay *r = capture_replay_new(folder, bug, &e);
+    say(&e);
+    assert_non_null(r);
+    while (!capture_replay_run(r, 1000000)) continue;
+    json_t *report = json_loads(capture_replay_report(r), 0, NULL);
+    capture_replay_free(r);
+    assert_non_null(report);
+    return report;
+}
+
+static json_int_t number(json_t *report, const char *name) {
+    return json_integer_value(json_object_get(report, name));
+}
+
+static const char *text(json_t *report, const char *name) {
+    return json_string_value(json_object_get(report, name));
+}
+
+/* Everything was compared but what kills cut short, and nothing differs. */
+static void assert_whole(json_t *report) {
+    if (strcmp(text(report, "verdict"), "ok")) print_error("%s\n", json_dumps(report, JSON_INDENT(1)));
+    assert_string_equal(text(report, "verdict"), "ok");
+    assert_true(number(report, "steps") > 100);
+    assert_int_equal(number(report, "matched") + number(report, "uncompared"), number(report, "steps"));
+    assert_int_equal(number(report, "uncompared"), 0);
+    assert_int_equal(number(report, "gaps"), 0);
+    json_decref(report);
+}
+
+static const char *const faults =
+    "[{\"at\": 1, \"do\": \"crash\", \"node\": 1}, {\"at\": 1.2, \"do\": \"crash\", \"node\": 2, \"effect\": 3},"
+    " {\"at\": 1.5, \"do\": \"restart\", \"node\": \"all\"}, {\"at\": 1.8, \"do\": \"pause\", \"node\": 3},"
+    " {\"at\": 2.1, \"do\": \"resume\", \"node\": 3},"
+    " {\"at\": 2.2, \"do\": \"crash\", \"node\": 4, \"disk\": \"wiped\"},"
+    " {\"at\": 2.4, \"do\": \"restart\", \"node\": 4}, {\"at\": 2.5, \"do\": \"skew\", \"node\": 2, \"drift\": 900},"
+    " {\"at\": 2.6, \"do\": \"partition\", \"groups\": [[1, 2], [3, 4, 5]]}, {\"at\": 3, \"do\": \"heal\"},"
+    " {\"at\": 3.1, \"do\": \"crash\", \"node\": \"leader\", \"effect\": 2, \"disk\": \"kept\"},"
+    " {\"at\": 3.2, \"do\": \"crash\", \"node\": \"majority\"}, {\"at\": 3.5, \"do\": \"restart\", \"node\": \"all\"}]";
+
+/* Each step of a run without faults comes out as it was, over its state and all its events. */
+static void test_capture_replays(void **state) {
+    (void)state;
+    struct cluster *c = cluster_of("raft", NULL, 0);
+    load(c, 300);
+    run(c, 3 * SECOND);
+    cluster_free(c);
+    assert_whole(replay(NULL));
+}
+
+/* The same under crashes between effects, lost and wiped disks, a pause and a partition. */
+static void test_capture_replays_faults(void **state) {
+    (void)state;
+    struct cluster *c = cluster_of("raft", (struct setting[]){{"detector", "phi"}}, 1);
+    plan(c, faults);
+    load(c, 500);
+    run(c, 5 * SECOND);
+    cluster_free(c);
+    assert_whole(replay(NULL));
+}
+
+/* Every protocol that is there: what its host does depends on its inputs alone. */
+static void test_capture_replays_every_protocol(void **state) {
+    struct error e = {0};
+    uint64_t ticket;
+    for (size_t i = 0; protocol_at(i); i++) {
+        const char *name = protocol_at(i)->name;
+        if (!strcmp(name, "null")) continue;
+        setup(state);
+        struct cluster *c = cluster_of(name, (struct setting[]){{"capture_size", "64MiB"}}, 1);
+        plan(c, faults);
+        for (int k = 1; k <= 12; k++) {
+            cluster_propose(c, 0, bytes_text("x"), &ticket, &e); /* refused or not: that is an input too */
+            run(c, k * SECOND / 4);
+        }
+        cluster_free(c);
+        json_t *report = replay(NULL);
+        if (!json_is_null(json_object_get(report, "differs"))) print_error("%s: %s\n", name, text(report, "text"));
+        assert_true(json_is_null(json_object_get(report, "differs")));
+        assert_int_equal(number(report, "matched"), number(report, "steps"));
+        json_decref(report);
+        teardown(state);
+    }
+}
+
+/* A build that behaves in another way is seen, with the step, the input and both fingerprints. */
+static void test_capture_names_what_differs(void **state) {
+    (void)state;
+    struct cluster *c = cluster_of("raft", NULL, 0);
+    load(c, 100);
+    run(c, 2 * SECOND);
+    cluster_free(c);
+    json_t *report = replay("vote-before-sync"), *d = json_object_get(report, "differs");
+    assert_string_equal(text(report, "verdict"), "differs");
+    assert_non_null(strstr(text(d, "input"), "vote"));
+    assert_true(number(d, "step") >= 1 && number(d, "node") >= 1);
+    json_t *then = json_object_get(d, "recorded"), *now = json_object_get(d, "replayed");
+    assert_false(json_equal(then, now));
+    assert_true(json_is_number(json_object_get(report, "judged_until")));
+    json_decref(report);
+    assert_whole(replay(""));
+}
+
+/* ---- files ---- */
+
+static void path_of(char path[128], uint16_t node, uint32_t segment) {
+    char name[CAPTURE_NAME_MAX];
+    capture_name(name, node, segment);
+    snprintf(path, 128, "%s/%s", folder, name);
+}
+
+static struct buffer read_whole(const char *path) {
+    struct buffer b = {0};
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    for (size_t n = 1; n;) {
+        buffer_extend(&b, 65536);
+        b.size -= 65536;
+        n = fread(b.data + b.size, 1, 65536, f);
+        b.size += n;
+    }
+    fclose(f);
+    return b;
+}
+
+static void write_whole(const char *path, const void *data, size_t size) {
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, size, f), size);
+    fclose(f);
+}
+
+static void capture_short(void) {
+    struct cluster *c = cluster_of("raft", NULL, 0);
+    load(c, 20);
+    run(c, SECOND);
+    cluster_free(c);
+}
+
+static void assert_gap(json_t *report, const char *words) {
+    json_t *note = json_array_get(json_object_get(report, "notes"), 0);
+    assert_true(number(report, "gaps") >= 1);
+    assert_true(json_is_null(json_object_get(report, "differs")));
+    if (!strstr(text(note, "text"), words)) print_error("%s\n", text(note, "text"));
+    assert_non_null(strstr(text(note, "text"), words));
+    assert_string_not_equal(text(report, "verdict"), "violated");
+}
+
+/* A file that ends anywhere is cut at its last sound record: said, counted, and all before it still matches. */
+static void test_capture_truncated(void **state) {
+    (void)state;
+    char path[128];
+    capture_short();
+    path_of(path, 2, 1);
+    struct buffer whole = read_whole(path);
+    assert_true(whole.size > 4096);
+    for (size_t size = 0; size < whole.size; size += size < 600 ? 61 : whole.size / 23 + 5) {
+        write_whole(path, whole.data, size);
+        json_t *report = replay(NULL);
+        assert_gap(report, size < CAPTURE_HEAD ? "shorter than its head" : "end");
+        assert_string_equal(text(report, "verdict"), "unknown");
+        assert_true(number(report, "steps") - number(report, "matched") <= 1); /* whose outcome is gone */
+        json_decref(report);
+    }
+    buffer_free(&whole);
+}
+
+/* A bit flipped anywhere is found by a check, and nothing behind it is believed. */
+static void test_capture_damaged(void **state) {
+    (void)state;
+    char path[128];
+    capture_short();
+    path_of(path, 3, 1);
+    struct buffer whole = read_whole(path);
+    for (size_t at = 8; at + 8 < whole.size; at += at < 400 ? 8 : whole.size / 31 + 3) {
+        bool counted = at >= offsetof(struct capture_head, used) && at < CAPTURE_HEAD;
+        whole.data[at] ^= 4;
+        write_whole(path, whole.data, whole.size);
+        json_t *report = replay(NULL);
+        if (!counted) assert_true(number(report, "gaps") >= 1);
+        assert_true(json_is_null(json_object_get(report, "differs")));
+        assert_true(number(report, "steps") - number(report, "matched") <= 1); /* whose outcome is gone */
+        json_decref(report);
+        whole.data[at] ^= 4;
+    }
+    buffer_free(&whole);
+}
+
+/* An input that was changed, with checks made good again: the first step that differs is of that node. */
+static void test_capture_forged(void **state) {
+    (void)state;
+    char path[128];
+    struct capture_record_head r;
+    struct capture_head head;
+    capture_short();
+    path_of(path, 4, 1);
+    struct buffer whole = read_whole(path);
+    memcpy(&head, whole.data, sizeof head);
+    size_t at = CAPTURE_HEAD, frames = 0;
+    for (;; at += capture_room(r.size - sizeof r)) {
+        memcpy(&r, whole.data + at, sizeof r);
+        assert_true(r.size >= sizeof r);
+        if (r.kind == CAPTURE_FRAME && ++frames == 20) break;
+    }
+    whole.data[at + r.size - 1] ^= 1; /* the frame's seal does not hold any more: rejected now */
+    r.check = capture_check(capture_seed(&head), at, &r, whole.data + at + sizeof r);
+    memcpy(whole.data + at, &r, sizeof r);
+    write_whole(path, whole.data, whole.size);
+    json_t *report = replay(NULL), *d = json_object_get(report, "differs");
+    assert_string_equal(text(report, "verdict"), "differs");
+    assert_int_equal(number(d, "node"), 4);
+    json_decref(report);
+    buffer_free(&whole);
+}
+
+/* Options that are not those of the segments, another format, no capture at all: each says so. */
+static void test_capture_foreign(void **state) {
+    (void)state;
+    char path[128];
+    struct error e = {0};
+    snprintf(path, sizeof path, "%s/%s", folder, CAPTURE_FILE);
+    assert_null(capture_replay_new(folder, NULL, &e));
+    assert_int_equal(e.status, QRT_ENOTFOUND);
+    capture_short();
+    struct buffer about = read_whole(path);
+    char *text_of = buffer_text(&about), *seed = strstr(text_of, "\"seed\": \"11\""),
+         *format = strstr(text_of, "e\": 1");
+    assert_non_null(seed);
+    assert_non_null(format);
+    memcpy(seed + 9, "12", 2);
+    write_whole(path, about.data, about.size);
+    json_t *report = replay(NULL);
+    assert_gap(report, "another capture");
+    assert_int_equal(number(report, "gaps"), 5);
+    assert_int_equal(number(report, "steps"), 0);
+    json_decref(report);
+    format[4] = '2';
+    write_whole(path, about.data, about.size);
+    assert_null(capture_replay_new(folder, NULL, &e));
+    assert_int_equal(e.status, QRT_ENEWER);
+    write_whole(path, "{", 1);
+    assert_null(capture_replay_new(folder, NULL, &e));
+    assert_int_equal(e.status, QRT_EPARSE);
+    buffer_free(&about);
+}
+
+/* One folder, one capture; and a segment that is missing is seen by its number. */
+static void test_capture_folders(void **state) {
+    (void)state;
+    char path[128];
+    struct error e = {0};
+    capture_short();
+    struct setting again[] = {{"capture", folder}};
+    assert_null(cluster_new("raft", again, 1, NULL, &e));
+    assert_int_equal(e.status, QRT_EINVAL);
+    assert_non_null(strstr(e.text, "holds a capture already"));
+    path_of(path, 1, 1);
+    unlink(path);
+    json_t *report = replay(NULL);
+    assert_gap(report, "no segment");
+    json_decref(report);
+}
+
+/* A full disk (here: files may grow no further) stops captures, is counted and said, and the nodes go on as before. */
+static void test_capture_disk_full(void **state) {
+    (void)state;
+    struct rlimit before, small = {0};
+    struct node_view v;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct cluster *c = cluster_of("raft", NULL, 0);
+    run(c, SECOND);
+    small = (struct rlimit){65536, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    load(c, 12000);
+    run(c, 20 * SECOND);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    c->class->view(c->runtime, c->class->leader(c->runtime), &v);
+    assert_true(v.uncaptured > 100);
+    assert_non_null(strstr(v.why_uncaptured, "a segment cannot be made"));
+    assert_true(v.status.commit > 1000);
+    cluster_free(c);
+    json_t *report = replay(NULL);
+    assert_gap(report, "the capture stopped here: a segment cannot be made");
+    assert_string_equal(text(report, "verdict"), "unknown");
+    assert_true(number(report, "matched") > 1000);
+    json_decref(report);
+}
+
+/* The same for a budget that is used up. */
+static void test_capture_budget(void **state) {
+    (void)state;
+    struct cluster *c = cluster_of("raft", (struct setting[]){{"capture_size", "8MiB"}}, 1);
+    load(c, 30000);
+    run(c, 40 * SECOND);
+    cluster_free(c);
+    json_t *report = replay(NULL);
+    assert_gap(report, "its budget of 8388608 bytes");
+    json_decref(report);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_capture_replays, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_replays_faults, setup, teardown),
+        cmocka_unit_test(test_capture_replays_every_protocol),
+        cmocka_unit_test_setup_teardown(test_capture_names_what_differs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_truncated, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_forged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_foreign, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_folders, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_disk_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_budget, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
