@@ -3,7 +3,8 @@
  *
  *   quorate-node node NUMBER
  *   quorate-node script NUMBER PROGRAM ARGUMENTS...    becomes an interpreter, whose code is the node
- *   quorate-node janitor FOLDER OWNER                  OWNER: process id of the owner */
+ *   quorate-node janitor FOLDER OWNER                  OWNER: process id of the owner
+ *   quorate-node echo ENDPOINT                         sends back what comes: the baseline of quorate bench live */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@ int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "node")) return agent_main(NULL);
     if (argc >= 4 && !strcmp(argv[1], "script")) return agent_launch(argv + 3);
     if (argc == 4 && !strcmp(argv[1], "janitor")) return janitor_main(argv[2], atoi(argv[3]));
+    if (argc == 3 && !strcmp(argv[1], "echo")) return bare_main(argv[2]);
     fprintf(stderr, "quorate-node %s: a live cluster with transport=\"ipc\" or \"tcp\" starts this; see docs/live.md\n",
             qrt_version());
     return 2;

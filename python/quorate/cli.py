@@ -129,7 +129,7 @@ def _add_judges(add: Add) -> None:
     compare.add_argument("--plan", metavar="F", help="a plan of faults (JSON; default: none)")
     bench = add("bench", cli_commands.bench, "measure the library against bare loops that it carries along")
     bench.add_argument(
-        "name", metavar="NAME", nargs="?", default="sim", help="sim, paxos, store, live, or one result's name"
+        "name", metavar="NAME", nargs="?", default="sim", help="sim, paxos, store, live, failover, or one result's name"
     )
 
 
