@@ -11,7 +11,7 @@ COLUMNS = ("name", "value", "unit", "baseline", "ratio", "note")
 
 
 def bench(name: str = "sim") -> Table:
-    """Runs a benchmark: "sim", "paxos", "store", "live", "failover", or one result's name such as "schedule/64".
+    """Runs a benchmark: "sim", "paxos", "store", "live", "failover", or one result such as "schedule/64".
 
     Gives a table: name, value and its unit, baseline, ratio of the two, note. Raises NotFoundError.
     """

@@ -1,7 +1,7 @@
 """Fail-over, live and predicted: from the kill of the leader to the next acknowledged write.
 
-The live cluster's own link delays and the disk's sync are measured first; the simulator runs the same script with
-these figures and the same options, above all the same election timeout and client retry.
+The live cluster's own link delays and the disk's sync are measured first; the simulator then runs the same
+script with these figures and the same options, above all the same election timeout and client retry.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def failover(rounds: int = 100, *, transport: str = "tcp", nodes: int = 3, seed:
         simulated = _outages(many, seed, progress, nodes=nodes, **figures)
     value, baseline = live[len(live) // 2] * 1e3, simulated[len(simulated) // 2] * 1e3
     note = (
-        f"median of {rounds} kills of the leader to the next acknowledged write, over {transport}; against the "
-        f"simulator with the measured link ({delay * 1e6:.0f} us + up to {jitter * 1e6:.0f} us) and sync "
+        f"median of {rounds} kills of the leader to the next acknowledged write, over {transport}; against "
+        f"the simulator with the measured link ({delay * 1e6:.0f} us + up to {jitter * 1e6:.0f} us) and sync "
         f"({sync * 1e6:.0f} us + up to {sync_jitter * 1e6:.0f} us); the worst {live[-1] * 1e3:.0f} ms"
     )
     return {
