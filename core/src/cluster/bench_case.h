@@ -23,6 +23,7 @@ struct bench_case {
     uint32_t commits;
     qrt_status (*run)(const struct bench_case *k, struct sample *s, struct error *e);
     const char *says;
+    uint32_t permille; /* live: which latency it is */
 };
 
 /* bench_live.c */
