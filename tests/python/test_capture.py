@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import quorate as q
+
+
+def quorate(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "quorate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
 
 FAST = {"election_timeout": "150ms", "heartbeat_interval": "30ms"}
 
@@ -51,6 +60,9 @@ def test_kills_and_pauses_replay(tmp_path: Path, transport: str) -> None:
         status = c.status().nodes[0]
         assert status.capture["bytes"] > 10000 and status.capture["lost"] == 0
     whole(folder, 5)
+    other = q.replay(folder, bug="vote-before-sync")
+    assert other.verdict == "differs" and "vote" in other.differs["input"], str(other)
+    assert f"the first step that differs: n{other.differs['node']}" in str(other)
 
 
 def test_a_majority_killed_from_outside(tmp_path: Path) -> None:
@@ -70,3 +82,39 @@ def test_a_majority_killed_from_outside(tmp_path: Path) -> None:
             c.wait_leader()
         assert c.check().verdict == "ok"
     whole(folder, 9)
+
+
+def test_a_captured_soak_replays(tmp_path: Path) -> None:
+    """Kills of one and of a majority, by the command that users have; its report holds the replay's."""
+    folder = tmp_path / "capture"
+    done = quorate("soak", "--rounds", "4", "--nodes", "3", "--clients", "4", "--capture", folder, "--json")
+    assert done.returncode == 0, done.stdout
+    replayed = json.loads(done.stdout)["replay"]
+    assert replayed["verdict"] == "ok" and replayed["matched"] > 500
+    again = quorate("replay", folder, "--json")
+    assert again.returncode == 0 and json.loads(again.stdout)["hash"] == replayed["hash"]
+    differs = quorate("replay", folder, "--bug", "vote-before-sync")
+    assert differs.returncode == 4 and "the first step that differs: n" in differs.stdout
+    shown = quorate("replay", folder)
+    assert shown.returncode == 0 and "n1 incarnation 1" in shown.stdout
+    first = next(folder.glob("n2-*.capture"))
+    first.write_bytes(first.read_bytes()[:2000])
+    cut = quorate("replay", folder)
+    assert cut.returncode == 3 and f"n2: {first.name}, byte " in cut.stdout
+
+
+def test_what_cannot_be_captured(tmp_path: Path) -> None:
+    """A folder holds one capture; a protocol of the user's own is refused; bug= is for captures."""
+    q.Cluster(capture=str(tmp_path)).close()
+    with pytest.raises(q.ArgumentError, match="holds a capture already"):
+        q.Cluster(capture=str(tmp_path))
+
+    class Own(q.Node):
+        pass
+
+    with pytest.raises(q.UnsupportedError, match="cannot be captured"):
+        q.Cluster(Own, capture=str(tmp_path / "own"))
+    with pytest.raises(q.ArgumentError, match="captures"):
+        q.replay("{}", bug="even-quorum")
+    with pytest.raises(q.NotFoundError, match="holds no capture"):
+        q.replay(tmp_path.parent)
