@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -118,3 +119,39 @@ def test_what_cannot_be_captured(tmp_path: Path) -> None:
         q.replay("{}", bug="even-quorum")
     with pytest.raises(q.NotFoundError, match="holds no capture"):
         q.replay(tmp_path.parent)
+
+
+OWNER = """
+import os, signal, sys
+import quorate as q
+c = q.Cluster("raft", nodes=3, runtime="live", transport="tcp", capture=sys.argv[1], election_timeout="150ms")
+c.wait_leader()
+c.load(clients=4, operations=100)
+c.crash(1)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_owner_leaves_a_capture(tmp_path: Path) -> None:
+    """With the owner every node dies at once, and nobody is left to end the files: what is in them replays."""
+    folder = tmp_path / "capture"
+    done = subprocess.run([sys.executable, "-c", OWNER, str(folder)], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    whole(folder, 3)
+
+
+@pytest.mark.parametrize("protocol", ["paxos", "2pc", "primary-backup"])
+def test_other_protocols_replay_live(tmp_path: Path, protocol: str) -> None:
+    """Timers, detectors, refusals, a crash and a restart of a protocol that is not Raft."""
+    with q.Cluster(
+        protocol, nodes=3, runtime="live", transport="ipc", capture=str(tmp_path / "it"), detector="timeout"
+    ) as c:
+        for step in range(4):
+            with contextlib.suppress(q.QuorateError):
+                c.propose(f"x{step}", timeout=0.2)
+            if step == 1:
+                c.crash(2)
+            if step == 2:
+                c.restart(2)
+        c.run(0.1)
+    whole(tmp_path / "it", 4)
