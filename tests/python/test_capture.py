@@ -133,7 +133,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_killed_owner_leaves_a_capture(tmp_path: Path) -> None:
-    """With the owner every node dies at once, and nobody is left to end the files: what is in them replays."""
+    """With the owner every node dies at once, and nobody ends the files: what is in them replays."""
     folder = tmp_path / "capture"
     done = subprocess.run([sys.executable, "-c", OWNER, str(folder)], timeout=60)
     assert done.returncode == -signal.SIGKILL
