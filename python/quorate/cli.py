@@ -83,7 +83,6 @@ def _add_runs(add: Add) -> None:
     soak.add_argument("--nodes", metavar="N", type=int, default=5, help="processes (default: 5)")
     soak.add_argument("--clients", metavar="C", type=int, default=8, help="that load it (default: 8)")
     soak.add_argument("--seed", metavar="S", type=int, default=1, help="of who is killed (default: 1)")
-    soak.add_argument("--capture", metavar="DIR", help="capture what the nodes do there, and replay it")
     run = add("run", cli_run.run, "run a Python or Lua script")
     run.add_argument("script", metavar="SCRIPT", help="a file that ends in .py or .lua")
     run.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="handed to the script")

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import random
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from quorate.captures import CaptureReplay, replay_capture
 from quorate.client import Client
 from quorate.cluster import Cluster
 from quorate.errors import NodeDownError
@@ -21,7 +20,6 @@ from quorate.results import CheckResult, LoadReport
 from quorate.workload import Workload
 
 CALM = 0.1  # seconds of undisturbed load in a round
-CAPTURE = "16GiB"  # of a node, at most
 PATIENCE = 30.0  # seconds that an operation may take
 
 
@@ -36,22 +34,20 @@ class Soak:
     seconds: float
     outages: tuple[float, ...]
     lost: tuple[str, ...]  # keys of acknowledged writes that could not be read back
-    replay: CaptureReplay | None = None  # of what the nodes did, where it was captured
 
     @property
     def ok(self) -> bool:
-        """Nothing is lost and nothing violated; where it was captured, every step is replayed the same."""
-        return not self.lost and self.result.verdict == "ok" and (self.replay is None or self.replay.ok)
+        """Nothing is lost and nothing violated."""
+        return not self.lost and self.result.verdict == "ok"
 
     def __str__(self) -> str:
         ordered = sorted(self.outages) or [0.0]
         middle, worst = ordered[len(ordered) // 2], ordered[-1]
         lost = f"LOST: {', '.join(self.lost)}" if self.lost else "every acknowledged write is there"
-        replayed = f"\n{self.replay.last_line}" if self.replay else ""
         return (
             f"{self.result}\n{self.load}\n{self.rounds} rounds, {self.kills} processes killed in "
             f"{self.seconds:.1f} s; from a kill to the next acknowledged write {middle:.3f} s in the median, "
-            f"{worst:.3f} s at most\n{lost}{replayed}"
+            f"{worst:.3f} s at most\n{lost}"
         )
 
 
@@ -83,10 +79,8 @@ def soak(
     nodes: int = 5,
     clients: int = 8,
     seed: int = 1,
-    capture: str | None = None,
 ) -> Soak:
-    """Kills processes of a live cluster for that many rounds, under the load of `clients`; the verdict. With
-    `capture`, a folder, what the nodes do is captured there, and replayed when all is over.
+    """Kills processes of a live cluster for that many rounds, under the load of `clients`; the verdict.
 
     The kills follow from the seed; what comes between them is real time. Raises UnsupportedError where this
     build has no live runtime.
@@ -94,15 +88,8 @@ def soak(
     choose = random.Random(seed)
     outages: list[float] = []
     kills = 0
-    options = {"capture": capture, "capture_size": CAPTURE} if capture else {}
     with Cluster(
-        nodes=nodes,
-        seed=seed,
-        runtime="live",
-        transport=transport,
-        record="last",
-        timeout=PATIENCE,
-        **options,
+        nodes=nodes, seed=seed, runtime="live", transport=transport, record="last", timeout=PATIENCE
     ) as c:
         c.wait_leader()
         kv = c.client()
@@ -117,5 +104,4 @@ def soak(
         c.run_until("idle", timeout=PATIENCE)
         keys = [f"round {number}" for number in range(rounds)]
         lost = tuple(key for key in keys if kv.get(key) != key)
-        done = Soak(c.check(), c.load_report(), rounds, kills, c.now, tuple(outages), lost)
-    return replace(done, replay=replay_capture(capture)) if capture else done
+        return Soak(c.check(), c.load_report(), rounds, kills, c.now, tuple(outages), lost)
