@@ -181,6 +181,7 @@ void live_free(void *runtime) {
     metrics_stop(l);
     stop_threads(l);
     clients_free(&l->clients);
+    if (l->hand) hand_leave(l);
     doorman_stop(l);
     hand_free(l);
     remote_free(l);

@@ -222,6 +222,11 @@ void hand_free(struct live *l) {
     l->hand = NULL;
 }
 
+void hand_leave(struct live *l) {
+    struct actor *a = &l->nodes[l->hand->config->self].actor;
+    if (a->inbox) doorman_leave(l, a->inbox);
+}
+
 /* ---- the main thread ---- */
 
 int hand_bell(void *runtime) {

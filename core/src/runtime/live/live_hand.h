@@ -59,6 +59,7 @@ struct hand {
 
 /* live_hand.c: a node's process */
 void *hand_new(const struct runtime_config *config, struct trace_sink sink, struct error *e);
+void hand_leave(struct live *l); /* its thread has ended: the socket's monitor ends before its listener does */
 void hand_free(struct live *l);
 uint16_t hand_leader(struct live *l); /* whom this node takes for the leader */
 void hand_rekey(struct live_node *n);
