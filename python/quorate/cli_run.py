@@ -136,6 +136,7 @@ def demo(arguments: argparse.Namespace) -> int:
 def soak(arguments: argparse.Namespace) -> int:
     """Kills processes under load; 1 when an acknowledged write is lost or a property violated."""
     given = (arguments.transport, arguments.nodes, arguments.clients, arguments.seed)
+    os.environ.setdefault("QUORATE_LOG", "error")  # that nodes are killed is no news here
     transport, nodes, clients, seed = given
     done = run_soak(arguments.rounds, transport=transport, nodes=nodes, clients=clients, seed=seed)
     data = {**check_data(done.result), "rounds": done.rounds, "kills": done.kills, "lost": done.lost}
