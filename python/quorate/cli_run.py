@@ -143,6 +143,7 @@ def soak(arguments: argparse.Namespace) -> int:
         return 0 if grown.ok else EXIT["violated"]
     faults = choose_faults(arguments.faults)
     given = (arguments.transport, arguments.nodes, arguments.clients, arguments.seed)
+    os.environ.setdefault("QUORATE_LOG", "error")  # that nodes are killed is no news here
     transport, nodes, clients, seed = given
     done = run_soak(
         arguments.rounds, faults=faults, transport=transport, nodes=nodes, clients=clients, seed=seed

@@ -157,6 +157,7 @@ static qrt_status begin(struct live *l, struct error *e) {
     journal_init(&l->clients.actor.journal, NULL, NULL);
     if (!status) status = actor_init(&n->actor, l, self, NULL, NULL, -1, e);
     n->clock->mono_at = live_now(l);
+    log_tap(n);
     if (!status) status = open_store(l, n, e);
     if (!status && actor_bind(&n->actor, LISTEN_BY_NAME, e))
         status = error_set(e, QRT_EIO, "node %u cannot listen on %s: %s", self, l->gates.endpoints[self],
