@@ -133,7 +133,7 @@ def soak(
     """Kills and disturbs the processes of a live cluster for that many rounds, under the load of `clients`.
 
     `faults`: of "kill", "pause", "cut" (one way), "loss", "corrupt". They follow from the seed; what comes
-    between them is real time. With `capture`, a folder, what the nodes do is captured there, and replayed when
+    between them is real time. With `capture`, a folder, what the nodes do is captured there and replayed when
     all is over. Raises UnsupportedError where this build has no live runtime.
     """
     choose, chosen = random.Random(seed), choose_faults(",".join(faults))

@@ -158,7 +158,7 @@ def test_other_protocols_replay_live(tmp_path: Path, protocol: str) -> None:
 
 
 def test_a_captured_soak_replays(tmp_path: Path) -> None:
-    """Kills of one and of a majority, pauses, cuts, loss and corrupt frames, by the command that users have."""
+    """Kills of one and of a majority, pauses, cuts, loss and corrupt frames, by the users' command."""
     sized = ("--rounds", "4", "--nodes", "3", "--clients", "4")
     done = quorate("soak", *sized, "--capture", tmp_path / "it", "--json")
     assert done.returncode == 0, done.stdout
