@@ -22,7 +22,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from quorate import catalogue, cli_commands, cli_run, cli_scripts
+from quorate import catalogue, cli_commands, cli_hand, cli_run, cli_scripts
 from quorate.errors import DataError, QuorateError, UsageError
 from quorate.soak import FAULTS
 
@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     _add_runs(add)
     _add_judges(add)
     _add_lists(add)
+    cli_hand.add_commands(add)
     return top
 
 
@@ -141,9 +142,8 @@ def _add_judges(add: Add) -> None:
     compare.add_argument("--operations", metavar="K", type=int, default=400, help="altogether (default: 400)")
     compare.add_argument("--plan", metavar="F", help="a plan of faults (JSON; default: none)")
     bench = add("bench", cli_commands.bench, "measure the library against bare loops that it carries along")
-    bench.add_argument(
-        "name", metavar="NAME", nargs="?", default="sim", help="sim, paxos, store, live, or one result's name"
-    )
+    known = "sim, paxos, store, live, failover, place, detect, or one result's name"
+    bench.add_argument("name", metavar="NAME", nargs="?", default="sim", help=known)
 
 
 def _add_lists(add: Add) -> None:

@@ -18,10 +18,12 @@
 #include "base/check.h"
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
+#include "runtime/live/live_hand.h"
 
 #define HANDSHAKE_MS 2000
 #define RECONNECT_MS 10
 #define RECONNECT_MAX_MS 100
+#define LAST_WORD_MS 2000
 #define KEEPALIVE_S 2 /* idle, and between two probes */
 #define KEEPALIVE_COUNT 3
 #ifndef ZMQ_ZAP_ENFORCE_DOMAIN /* in every libzmq since 4.3.0, in its header only among the drafts */
@@ -52,8 +54,13 @@ static bool set_text(void *socket, int option, const char *value) {
     return zmq_setsockopt(socket, option, value, strlen(value)) == 0;
 }
 
-static bool set_apart(void *s) {
+static bool between_hosts(const struct actor *a) {
+    return a->live->hand || a->live->remote;
+}
+
+static bool set_apart(const struct actor *a, void *s) {
     int64_t largest = WIRE_FRAME_MAX + (int64_t)sizeof(struct envelope);
+    if (between_hosts(a) && !set_number(s, ZMQ_IPV6, 1)) return false;
     return set_number(s, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
            zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &largest, sizeof largest) == 0;
 }
@@ -67,9 +74,12 @@ static bool set_keepalive(void *s) {
 static bool set_inbox(struct actor *a, void *s, int listener) {
     const struct gates *g = &a->live->gates;
     char domain[24];
-    if (listener < 0) return true;
+    if (listener == -1) return true;
     snprintf(domain, sizeof domain, "%016llx", (unsigned long long)a->live->cluster_id);
-    if (!set_apart(s) || !set_number(s, ZMQ_USE_FD, listener)) return false;
+    if (!set_apart(a, s) || (listener >= 0 && !set_number(s, ZMQ_USE_FD, listener))) return false;
+    /* By hand clients are answered by their routes, also with a last word. */
+    if (a->live->hand && (!set_number(s, ZMQ_ROUTER_MANDATORY, 1) || !set_number(s, ZMQ_LINGER, LAST_WORD_MS)))
+        return false;
     return !g->curve || (set_number(s, ZMQ_CURVE_SERVER, 1) && set_text(s, ZMQ_CURVE_SECRETKEY, g->secret_key) &&
                          set_text(s, ZMQ_ZAP_DOMAIN, domain) && set_number(s, ZMQ_ZAP_ENFORCE_DOMAIN, 1));
 }
@@ -77,8 +87,9 @@ static bool set_inbox(struct actor *a, void *s, int listener) {
 static bool set_outbox(struct actor *a, void *s, uint16_t peer) {
     const struct gates *g = &a->live->gates;
     if (!live_apart(a->live)) return true;
-    if (!set_apart(s) || !set_number(s, ZMQ_IMMEDIATE, 1) || !set_number(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
-        !set_number(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) || !set_number(s, ZMQ_RCVHWM, 1) || !set_keepalive(s))
+    if (!set_apart(a, s) || !set_number(s, ZMQ_IMMEDIATE, 1) || !set_number(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
+        !set_number(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) ||
+        !set_number(s, ZMQ_RCVHWM, a->live->remote ? LIVE_HIGH_WATER : 1) || !set_keepalive(s))
         return false;
     return !g->curve ||
            (set_text(s, ZMQ_CURVE_SERVERKEY, g->public_keys[peer]) &&
@@ -94,27 +105,32 @@ static void address_of(const struct live *l, uint16_t id, char *out, size_t size
 
 qrt_status actor_bind(struct actor *a, int listener, struct error *e) {
     char address[ENDPOINT_MAX];
+    size_t size = sizeof a->inbox_signal;
     bool apart = live_apart(a->live);
     address_of(a->live, a->id, address, sizeof address);
     a->inbox = zmq_socket(a->live->context, apart ? ZMQ_ROUTER : ZMQ_PULL);
     if (!a->inbox || !set_number(a->inbox, ZMQ_RCVHWM, LIVE_HIGH_WATER) || !set_number(a->inbox, ZMQ_LINGER, 0) ||
-        !set_inbox(a, a->inbox, listener))
+        !set_inbox(a, a->inbox, listener) || zmq_getsockopt(a->inbox, ZMQ_FD, &a->inbox_signal, &size))
         return socket_fail(a, "the making", e);
     if (apart && doorman_start(a->live, a->inbox, e)) return e->status;
     return zmq_bind(a->inbox, address) ? socket_fail(a, "the binding", e) : QRT_OK;
 }
 
-qrt_status actor_connect(struct actor *a, struct error *e) {
+qrt_status actor_connect_to(struct actor *a, uint16_t peer, struct error *e) {
     char address[ENDPOINT_MAX];
-    for (uint16_t i = 0; i <= live_node_count(a->live); i++) {
-        if (i == a->id) continue;
-        address_of(a->live, i, address, sizeof address);
-        void *s = a->out[i] = zmq_socket(a->live->context, live_apart(a->live) ? ZMQ_DEALER : ZMQ_PUSH);
-        if (!s || !set_number(s, ZMQ_SNDHWM, LIVE_HIGH_WATER) || !set_number(s, ZMQ_LINGER, 0) ||
-            !set_outbox(a, s, i) || zmq_connect(s, address))
-            return socket_fail(a, "the connecting", e);
-    }
+    address_of(a->live, peer, address, sizeof address);
+    void *s = a->out[peer] = zmq_socket(a->live->context, live_apart(a->live) ? ZMQ_DEALER : ZMQ_PUSH);
+    if (!s || !set_number(s, ZMQ_SNDHWM, LIVE_HIGH_WATER) || !set_number(s, ZMQ_LINGER, 0) || !set_outbox(a, s, peer) ||
+        zmq_connect(s, address))
+        return socket_fail(a, "the connecting", e);
     return QRT_OK;
+}
+
+qrt_status actor_connect(struct actor *a, struct error *e) {
+    qrt_status status = QRT_OK;
+    for (uint16_t i = 0; i <= live_node_count(a->live) && !status; i++)
+        if (i != a->id && (i || !a->live->hand)) status = actor_connect_to(a, i, e);
+    return status;
 }
 
 void actor_unplug(struct actor *a) {
@@ -157,22 +173,15 @@ static bool entitled(const struct actor *a, const struct envelope *head, struct 
     if (*sender > live_node_count(a->live) || *sender == a->id) return false;
     if (client ? *sender != 0 : *sender != head->from || head->from == 0) return false;
     if (a->id ? head->to != a->id : head->to <= QRT_CLIENT) return false;
-    if (head->sent < 0 || head->sent > live_now(a->live) + AHEAD_NS) return false;
+    if (head->sent < 0) return false;
+    if (head->sent > a->time + AHEAD_NS && head->sent > live_now(a->live) + AHEAD_NS) return false;
     memcpy(&inside, frame.data + WIRE_FROM, sizeof inside);
     return inside == head->from || !wire_is_sealed(frame, a->live->cluster_id);
 }
 
-static void actor_reject(struct actor *a, uint16_t sender) {
+void actor_reject(struct actor *a, uint16_t sender) {
     a->time = journal_open(&a->journal, a->live, 0);
-    qrt_event e = {a->time,
-                   a->id ? a->id : (uint16_t)QRT_CLIENT,
-                   0,
-                   QRT_KIND_REJECT,
-                   QRT_DROP_FOREIGN,
-                   sender == STRANGER ? 0 : sender,
-                   0,
-                   0,
-                   0,
+    qrt_event e = {a->time, a->id ? a->id : (uint16_t)QRT_CLIENT, 0, QRT_KIND_REJECT, QRT_DROP_FOREIGN, sender, 0, 0, 0,
                    0};
     trace_emit(&a->trace, &e);
     journal_close(&a->journal);
@@ -180,6 +189,8 @@ static void actor_reject(struct actor *a, uint16_t sender) {
 }
 
 size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self) {
+    if (a->live->hand) return hand_arrivals(a, each, self);
+    if (a->live->remote) return remote_arrivals(a, each, self);
     bool apart = live_apart(a->live);
     size_t count = 0, bytes;
     int parts;
@@ -198,7 +209,7 @@ size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arr
         bool right = !apart || (sound && entitled(a, &head, frame, &m, &sender));
         doorman_took(a->live, &m, bytes, right ? sender : -1);
         if (!right) {
-            actor_reject(a, sender);
+            actor_reject(a, sender == STRANGER ? 0 : sender);
             continue;
         }
         struct arrival arrival = {head.from, head.to, head.sent, frame};
