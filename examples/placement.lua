@@ -1,13 +1,13 @@
 -- Consistent hashing: who has a key, what moves when a node comes, and how even it is. No cluster is needed.
 local q = require "quorate"
 
-local ring = assert(q.ring({ a = 1, b = 1, c = 2 }, { vnodes = 100 }))
+local ring = assert(q.ring { nodes = { a = 1, b = 1, c = 2 }, vnodes = 100 })
 print("user:1 is on " .. ring:lookup "user:1" .. "; its replicas are on " .. table.concat(ring:replicas("user:1", 2), " and "))
 
 local after = assert(ring:copy())
 assert(after:add "d")
 local share, others = 0, 0
-for _, move in ipairs(q.moves(ring, after)) do
+for _, move in ipairs(ring:moves(after)) do
    share = share + move.share
    others = others + (move.target == "d" and 0 or 1)
 end
