@@ -264,7 +264,7 @@ enum hand_state hand_tick(void *runtime, struct error *e) {
     bool dead = h->death.status != QRT_OK;
     pthread_mutex_unlock(&h->mutex);
     if (!dead && !v.up && v.why_down[0]) dead = error_set(e, QRT_EIO, "%.500s", v.why_down) != QRT_OK;
-    return dead ? HAND_DEAD : h->stopping ? HAND_STOPS : HAND_RUNS;
+    return dead ? HAND_DEAD : h->stops && live_now(l) >= h->stops ? HAND_STOPS : HAND_RUNS;
 }
 
 /* ---- other keys ---- */
