@@ -149,13 +149,13 @@ static qrt_status begin(struct live *l, struct error *e) {
     struct live_node *n = &l->nodes[self];
     qrt_status status = log_open_named(l, self, e);
     if (!status) status = live_context(l, live_node_count(l) + 16, e);
+    if (!status) status = actor_init(&n->actor, l, self, NULL, NULL, -1, e);
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         if (i != self) journal_init(&l->nodes[i].actor.journal, NULL, NULL);
         l->nodes[i].actor.id = i;
         node_init(&l->nodes[i]);
     }
     journal_init(&l->clients.actor.journal, NULL, NULL);
-    if (!status) status = actor_init(&n->actor, l, self, NULL, NULL, -1, e);
     n->clock->mono_at = live_now(l);
     if (!status) status = open_store(l, n, e);
     if (!status && actor_bind(&n->actor, LISTEN_BY_NAME, e))
