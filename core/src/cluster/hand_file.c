@@ -30,9 +30,12 @@
 
 /* The options of clusters that a file may set; the others are of the simulator, or follow from the file. */
 static const char *const file_options[] = {
-    "machine",  "quorum",  "detector", "detector_interval", "detector_timeout", "detector_threshold",
-    "sessions", "timeout", "log",      "metrics",           "client_retry",     "log",
-    "metrics",  NULL,
+    "machine",          "quorum",
+    "detector",         "detector_interval",
+    "detector_timeout", "detector_threshold",
+    "sessions",         "timeout",
+    "client_retry",     "log",
+    "metrics",          NULL,
 };
 static const char *const cluster_keys[] = {"name", "protocol", "data", "insecure", NULL};
 static const char *const node_keys[] = {"endpoint", "bind", "key", NULL};
@@ -125,7 +128,7 @@ static qrt_status on_cluster(struct hand_file *f, const struct toml_item *item, 
         return wants(item, TOML_BOOLEAN, "true or false", e);
     }
     if (listed(file_options, item->key)) return add_setting(f, item, e);
-    const char *known[16];
+    const char *known[sizeof cluster_keys / sizeof *cluster_keys + sizeof file_options / sizeof *file_options];
     size_t count = 0;
     for (size_t i = 0; cluster_keys[i]; i++) known[count++] = cluster_keys[i];
     for (size_t i = 0; file_options[i]; i++) known[count++] = file_options[i];
