@@ -128,7 +128,7 @@ static qrt_status on_cluster(struct hand_file *f, const struct toml_item *item, 
         return wants(item, TOML_BOOLEAN, "true or false", e);
     }
     if (listed(file_options, item->key)) return add_setting(f, item, e);
-    const char *known[16];
+    const char *known[sizeof cluster_keys / sizeof *cluster_keys + sizeof file_options / sizeof *file_options];
     size_t count = 0;
     for (size_t i = 0; cluster_keys[i]; i++) known[count++] = cluster_keys[i];
     for (size_t i = 0; file_options[i]; i++) known[count++] = file_options[i];

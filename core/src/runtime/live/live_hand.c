@@ -149,13 +149,13 @@ static qrt_status begin(struct live *l, struct error *e) {
     struct live_node *n = &l->nodes[self];
     qrt_status status = log_open_named(l, self, e);
     if (!status) status = live_context(l, live_node_count(l) + 16, e);
+    if (!status) status = actor_init(&n->actor, l, self, NULL, NULL, -1, e);
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         if (i != self) journal_init(&l->nodes[i].actor.journal, NULL, NULL);
         l->nodes[i].actor.id = i;
         node_init(&l->nodes[i]);
     }
     journal_init(&l->clients.actor.journal, NULL, NULL);
-    if (!status) status = actor_init(&n->actor, l, self, NULL, NULL, -1, e);
     n->clock->mono_at = live_now(l);
     log_tap(n);
     if (!status) status = open_store(l, n, e);
@@ -265,7 +265,7 @@ enum hand_state hand_tick(void *runtime, struct error *e) {
     bool dead = h->death.status != QRT_OK;
     pthread_mutex_unlock(&h->mutex);
     if (!dead && !v.up && v.why_down[0]) dead = error_set(e, QRT_EIO, "%.500s", v.why_down) != QRT_OK;
-    return dead ? HAND_DEAD : h->stopping ? HAND_STOPS : HAND_RUNS;
+    return dead ? HAND_DEAD : h->stops && live_now(l) >= h->stops ? HAND_STOPS : HAND_RUNS;
 }
 
 /* ---- other keys ---- */

@@ -15,7 +15,8 @@
 #include "runtime/live/live_hand.h"
 
 #define TRACE_LINE 256
-#define TRACE_MAX 2000 /* events in one answer */
+#define LAST_WORD_NS INT64_C(300000000) /* so that who said stop has read the answer: a reset would take it from him */
+#define TRACE_MAX 2000                  /* events in one answer */
 
 struct question {
     struct live *live;
@@ -144,7 +145,7 @@ out:
 }
 
 static void ask_stop(struct question *q) {
-    q->live->hand->stopping = true;
+    q->live->hand->stops = live_now(q->live) + LAST_WORD_NS;
 }
 
 static const struct {
