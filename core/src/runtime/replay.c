@@ -220,6 +220,7 @@ static void node_init(struct replay *r, struct replay_node *n, uint64_t cluster_
         .machine = c->machine,
         .sessions_limit = (uint32_t)c->options.sessions,
         .inline_store = c->options.disk == DISK_MEMORY,
+        .bursts = c->options.runtime == RUNTIME_LIVE,
         .watch = &r->config.watch,
         .quorum = &r->config.quorum,
     };
