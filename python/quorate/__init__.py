@@ -9,6 +9,7 @@
 ...     print(c.check())
 """
 
+from quorate import aio
 from quorate.ballots import Ballot
 from quorate.benchmarks import bench
 from quorate.campaigns import Campaign, CampaignResult, Run, Violation, campaign, replay
@@ -38,6 +39,7 @@ from quorate.errors import (
     ClosedError,
     CorruptError,
     DataError,
+    DeniedError,
     FailedError,
     ForeignError,
     ForkedError,
@@ -73,6 +75,7 @@ from quorate.node import Node
 from quorate.pending import Pending
 from quorate.plan import Plan
 from quorate.quorum import Quorum, quorum
+from quorate.remote import NewKey, NodeEvent, Remote, connect, keygen
 from quorate.results import CheckResult, Committed, Elected, LoadReport, NodeStatus, Property, Status
 from quorate.ring import Balance, Move, Ring, jump, jump_many, maglev, moves, rendezvous_many
 from quorate.seedrun import Decision, Entered, SeedRun
@@ -102,6 +105,7 @@ __all__ = [
     "CorruptError",
     "DataError",
     "Decision",
+    "DeniedError",
     "Detector",
     "Elected",
     "Entered",
@@ -117,12 +121,14 @@ __all__ = [
     "LoadReport",
     "MixtureDetector",
     "Move",
+    "NewKey",
     "NewerError",
     "NfdEDetector",
     "NfdSDetector",
     "NoLeaderError",
     "Node",
     "NodeDownError",
+    "NodeEvent",
     "NodeStatus",
     "NotFoundError",
     "NotLeaderError",
@@ -142,6 +148,7 @@ __all__ = [
     "QuorateError",
     "Quorum",
     "RangeError",
+    "Remote",
     "Ring",
     "Run",
     "ScriptError",
@@ -163,14 +170,17 @@ __all__ = [
     "WaitTimeout",
     "Workload",
     "WrongTypeError",
+    "aio",
     "bench",
     "bugs",
     "campaign",
     "compare",
+    "connect",
     "fault_model",
     "grade",
     "jump",
     "jump_many",
+    "keygen",
     "machines",
     "maglev",
     "measure",

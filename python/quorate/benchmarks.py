@@ -11,7 +11,8 @@ COLUMNS = ("name", "value", "unit", "baseline", "ratio", "note")
 
 
 def bench(name: str = "sim") -> Table:
-    """Runs a benchmark: "sim", "paxos", "store", "live", "failover", or one result such as "schedule/64".
+    """Runs a benchmark: a group ("sim", "paxos", "store", "live", "failover", "place", "detect"), or one
+    result's name such as "schedule/64".
 
     Gives a table: name, value and its unit, baseline, ratio of the two, note. Raises NotFoundError.
     """
@@ -24,7 +25,12 @@ def bench(name: str = "sim") -> Table:
             while handle.more(lib.qrt_bench_run):
                 made += 1
                 progress.update(made)
-        results = handle.json(lib.qrt_bench_report)["results"]
+        return table(handle)
     finally:
         handle.close()
+
+
+def table(handle: Handle) -> Table:
+    """The results of a benchmark that is done."""
+    results = handle.json(lib.qrt_bench_report)["results"]
     return Table(results, COLUMNS)

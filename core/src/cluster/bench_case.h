@@ -30,6 +30,10 @@ struct bench_case {
 extern const struct bench_case bench_live_cases[];
 extern const size_t bench_live_count;
 
+/* bench_data.c */
+extern const struct bench_case bench_data_cases[];
+extern const size_t bench_data_count;
+
 static inline int64_t wall_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

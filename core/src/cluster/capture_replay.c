@@ -96,12 +96,8 @@ static struct cluster *configure(json_t *root, const char *bug, struct error *e)
         settings[count++] = (struct setting){name, json_string_value(value)};
     }
     if (bug) settings[count++] = (struct setting){"bug", bug};
-    struct cluster *c = cluster_configured(json_string_value(json_object_get(root, "protocol")), settings, count, NULL,
-                                           &(struct cluster_extras){0}, e);
-    const char *runtime = json_string_value(json_object_get(root, "runtime"));
-    if (c && runtime && !strcmp(runtime, "live"))
-        c->config.options.runtime = RUNTIME_LIVE; /* what its hosts did follows */
-    return c;
+    return cluster_configured(json_string_value(json_object_get(root, "protocol")), settings, count, NULL,
+                              &(struct cluster_extras){0}, e);
 }
 
 /* ---- the replay ---- */

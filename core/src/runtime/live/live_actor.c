@@ -4,6 +4,7 @@
  * the sender's side, which is the wire: among threads it arrives whatever has become of its sender; a process that is
  * killed takes it along. */
 #include "runtime/live/live_guard.h"
+#include "runtime/live/live_hand.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -157,6 +158,7 @@ int64_t alarm_take(struct alarms *t, int64_t now) {
 
 void actor_drop(struct actor *a, uint16_t from, uint16_t to, uint8_t why, uint64_t id) {
     a->counts.dropped++;
+    a->drops[why & 7]++;
     qrt_event e = {a->time, to, 0, QRT_KIND_DROP, why, from, 0, 0, id, 0};
     trace_emit(&a->trace, &e);
 }
@@ -202,6 +204,10 @@ static bool send_now(zmq_msg_t *m, void *socket) {
 static void queue_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
                           uint32_t size) {
     zmq_msg_t m;
+    if (!peer && a->live->hand) { /* its clients have no endpoint */
+        hand_reply(a, head, frame, size);
+        return;
+    }
     if (!a->out[peer] || zmq_msg_init_size(&m, sizeof *head + size)) {
         actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
         return;
@@ -216,6 +222,7 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
     zmq_msg_close(&m);
     uint8_t why = live_apart(a->live) && peer_is_down(a->live, peer) ? QRT_DROP_DOWN : QRT_DROP_FULL;
     actor_drop(a, head->from, head->to, why, wire_id(frame));
+    if (a->live->hand) reach_failed(a, &a->live->hand->reach, peer);
 }
 
 static void delay_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
@@ -336,6 +343,10 @@ bool live_cut(struct live *l, uint16_t from, uint16_t to) {
 /* The inbox's descriptor tells of what has come since actor_arrivals last found nothing; it stays silent about what was there
  * before, so a burst that may have left something must not sleep. */
 void actor_sleep(struct actor *a, bool inputs, int64_t until) {
+    if (a->live->remote) {
+        remote_sleep(a);
+        return;
+    }
     struct pollfd items[] = {{a->bell, POLLIN, 0}, {a->inbox_signal, POLLIN, 0}};
     int64_t next = until, rings;
     if (a->departures.count && a->departures.keys[0].time < next) next = a->departures.keys[0].time;
@@ -343,7 +354,7 @@ void actor_sleep(struct actor *a, bool inputs, int64_t until) {
     if (atomic_load(&a->orders.pending)) return;
     int64_t left = next == NEVER || next == 0 ? 0 : next - live_now(a->live);
     struct timespec wait = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
-    ppoll(items, inputs ? 2 : 1, next == NEVER ? NULL : &wait, NULL);
+    ppoll(items, inputs || a->live->hand ? 2 : 1, next == NEVER ? NULL : &wait, NULL);
     if (!items[0].revents) return;
     if (a->live->agent) { /* its bell is its owner's socket */
         atomic_store(&a->orders.pending, true);

@@ -69,7 +69,7 @@ void journal_free(struct journal *j) {
 }
 
 struct trace_sink journal_sink(struct journal *j) {
-    return (struct trace_sink){UINT32_MAX, journal_event, j};
+    return (struct trace_sink){UINT64_MAX, journal_event, j};
 }
 
 static void add_ready(struct journal *j, const qrt_event *events, size_t count) {

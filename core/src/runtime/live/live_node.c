@@ -1,6 +1,7 @@
 /* A live node's thread: it drains what came, steps its host, flushes once for the whole burst, tells what it is now, and
  * sleeps. The host is the simulator's; what differs is that time passes by itself. */
-#include "runtime/live/live.h"
+#include "runtime/live/live_hand.h"
+#include "runtime/live/live_log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,7 @@ static void port_died(void *runtime, struct host *h, qrt_status why, const char 
     struct live_node *n = node_of(h);
     (void)runtime;
     if (why == QRT_OK) return; /* an armed crash: node_after sees it */
+    log_line(n->actor.live->log, LOG_ERROR, n->actor.id, "stops: %s", text);
     n->death = why;
     snprintf(n->death_text, sizeof n->death_text, "%s", text);
     driver_die(h);
@@ -123,6 +125,7 @@ static void flush(struct live_node *n) {
         node_input(n, 0);
         if (host_flush_begin(&n->host, &e) && host_flush_end(&n->host, &e))
             port_died(n->actor.live, &n->host, e.status, e.text);
+        log_flush(n, n->actor.time);
         node_input_end(n);
     }
     n->flush_wanted = false;
@@ -208,12 +211,15 @@ static void carry_out(struct live_node *n, struct order *o) {
     case ORDER_RESUME: pause_or_resume(n, o->kind == ORDER_PAUSE); break;
     case ORDER_CLOCK: set_clock(n, o); break;
     case ORDER_INSPECT: inspect(n, o); break;
+    case ORDER_REPLY: hand_answer(n, o); break;
+    case ORDER_REKEY: hand_rekey(n); break;
     case ORDER_LOAD: load_begin(n, o); break;
     case ORDER_PROPOSE:
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
     case ORDER_STOP:
-    case ORDER_START: break; /* not for here */
+    case ORDER_START:
+    case ORDER_ASK: break; /* not for here */
     }
 }
 
@@ -240,8 +246,9 @@ static void take_orders(struct live_node *n) {
 /* All that has arrived, what is proposed here, what is due: one burst. True: there may be more at once. */
 static bool burst(struct live_node *n) {
     size_t arrived = 0;
-    bool busy = false;
+    bool busy = false, hand = n->actor.live->hand;
     actor_depart(&n->actor);
+    if (n->paused && hand) busy = hand_park(n);
     if (!n->paused) {
         arrived = actor_arrivals(&n->actor, on_arrival, n);
         busy = load_propose(n) || arrived;
@@ -250,7 +257,7 @@ static bool burst(struct live_node *n) {
     }
     burst_end(n);
     if (busy) node_publish(n);
-    return arrived == LIVE_BURST;
+    return arrived == LIVE_BURST || (hand && busy); /* an answer by the inbox may have taken its signal */
 }
 
 void *node_main(void *node) {
@@ -274,6 +281,7 @@ void node_init(struct live_node *n) {
         mutex_init(&n->own_shown.mutex, false);
         n->shown = &n->own_shown;
         n->clock = &n->own_clock;
+        log_tap(n);
     }
     n->shown->view.node = n->actor.id;
 }
