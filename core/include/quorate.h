@@ -48,6 +48,7 @@ typedef enum qrt_status {
     QRT_EFORKED = -8,      /* the handle was made by another process, before fork(2) */
     QRT_EUNSUPPORTED = -9, /* this build, runtime or protocol cannot do that */
     QRT_ENOTFOUND = -10,   /* no node, key, protocol, file of that name */
+    QRT_EDENIED = -11,     /* the key has no right to ask for that */
     /* operating: the cluster could not do it */
     QRT_ENOLEADER = -20,  /* nobody leads, and the error says why */
     QRT_ENOTLEADER = -21, /* this node does not lead */
@@ -477,11 +478,28 @@ QRT_API size_t qrt_trace_line(const qrt_trace *t, size_t i, char *out, size_t si
 /* A space-time diagram (SVG text, owned by t until the next such call) of at most 300 events around what matters: the
  * event of that number, or, with UINT64_MAX, the first violation, else the last election. */
 QRT_API const char *qrt_trace_svg(qrt_trace *t, uint64_t around);
+/* The same of every event from number `first` to `last`, at most 300. */
+QRT_API const char *qrt_trace_svg_between(qrt_trace *t, uint64_t first, uint64_t last);
 /* The ballots whose value was asked for or accepted, in the order in which they were first heard of (JSON, owned by t until
  * the next such call): [{"group","instance","ballot","round","node","value","quorum","time"}]. node: the proposer; value: the
  * hash of its bytes (hexadecimal); quorum: the acceptors that accepted it, ascending; time: seconds until enough of them had
  * done so for the value to be chosen, null when they never were. Needs the whole trace recorded. */
 QRT_API const char *qrt_trace_ballots(qrt_trace *t);
+
+/* --- Nodes started by hand ----------------------------------------------------------------------------- */
+
+/* A cluster whose nodes run elsewhere, each started by hand (quorate-node run), as a client of it. file: the cluster file;
+ * key: the file of the client's secret key, NULL where the cluster has no keys. Then everything of a live cluster that a
+ * client can do: leader, status, inspect, propose, clients, loads, conditions, faults; an operation that the key has no right
+ * to ends with QRT_EDENIED. Its trace holds the client's own events alone. */
+QRT_API qrt_status qrt_connect(qrt_cluster **out, const char *file, const char *key);
+/* One question to one node, and its answer, JSON: {"ask": "status"}: {"node"}; {"ask": "trace", "last": 50}: {"events"};
+ * {"ask": "stop"}: the node ends once all is on its disk. */
+QRT_API const char *qrt_node_ask(qrt_cluster *c, uint16_t node, const char *question_json);
+/* Makes keys for the nodes and clients of the file that have none, or new ones for `name` ("n2" is node 2; NULL: nobody).
+ * Secrets go to keys/NAME.key beside the file, public keys into it. [{"name","public","file"}]; thread-local. */
+QRT_API const char *qrt_keygen(const char *file, const char *name);
+QRT_API const char *qrt_node_program(void); /* the path of quorate-node; NULL: it is not there. thread-local */
 
 /* --- Histories -------------------------------------------------------------------------------------- */
 
@@ -570,8 +588,8 @@ QRT_API const char *qrt_compare(const char *spec_json);
 /* --- Benchmarks -------------------------------------------------------------------------------------- */
 
 typedef struct qrt_bench qrt_bench;
-QRT_API qrt_status qrt_bench_new(qrt_bench **out,
-                                 const char *name); /* "sim", "paxos", "store", "live", or a result's */
+/* name: a group (sim, paxos, store, live, place, detect), or one result's. */
+QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name);
 QRT_API void qrt_bench_free(qrt_bench **b);
 QRT_API qrt_status qrt_bench_run(qrt_bench *b); /* one measurement a call; QRT_MORE until all are made */
 /* {"results": [{"name","value","unit","baseline","ratio","note"}]} */

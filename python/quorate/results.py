@@ -225,6 +225,7 @@ class NodeStatus:
     memory: int = 0  # bytes, resident
     memory_budget: int = 0  # bytes that it may take beside the data of its log and its machine
     capture: Mapping[str, Any] | None = None  # bytes, lost inputs, why it stopped; None: there is none
+    metrics_port: int = 0  # of 127.0.0.1, where its metrics are served; 0: nowhere
     why_down: str = ""
     suspects: tuple[int, ...] = ()
 

@@ -1,6 +1,8 @@
 /* A live cluster's beginning and end: what is made in one thread before the others start, and freed after they ended. */
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
+#include "runtime/live/live_hand.h"
+#include "runtime/live/live_log.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -54,7 +56,7 @@ static void condition_init(pthread_cond_t *c) {
     pthread_condattr_destroy(&attributes);
 }
 
-static struct live *live_empty(const struct runtime_config *config, struct trace_sink sink) {
+struct live *live_empty(const struct runtime_config *config, struct trace_sink sink) {
     struct live *l = mem_zero(1, sizeof *l);
     const struct cluster_options *o = &config->options;
     l->config = *config;
@@ -141,9 +143,12 @@ void *live_new(const struct runtime_config *config, struct trace_sink sink, stru
     struct error ignored;
     if (!e) e = &ignored;
     if (check_config(config, e)) return NULL;
+    if (config->hand) return config->hand->self ? hand_new(config, sink, e) : remote_new(config, sink, e);
     struct live *l = live_empty(config, sink);
-    qrt_status status = live_apart(l) ? keeper_start(l, e) : start_nodes(l, e);
+    qrt_status status = log_open_named(l, 0, e);
+    if (!status) status = live_apart(l) ? keeper_start(l, e) : start_nodes(l, e);
     if (!status) status = start_threads(l, e);
+    if (!status && !l->keeper) status = metrics_start(l, 1, live_node_count(l), config->options.metrics, e);
     if (!status) return l;
     live_free(l);
     return NULL;
@@ -173,9 +178,13 @@ static void stop_threads(struct live *l) {
 
 void live_free(void *runtime) {
     struct live *l = runtime;
+    metrics_stop(l);
     stop_threads(l);
     clients_free(&l->clients);
+    if (l->hand) hand_leave(l);
     doorman_stop(l);
+    hand_free(l);
+    remote_free(l);
     keeper_stop(l);
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         if (!l->nodes[i].host.port) store_free(&l->nodes[i].host.store); /* opened, never started */
@@ -196,6 +205,7 @@ void live_free(void *runtime) {
     buffer_free(&l->answer);
     trace_free(&l->trace);
     history_free(&l->history);
+    log_close(l);
     free(l->nodes);
     free(l);
 }

@@ -7,7 +7,9 @@
  * With CURVE a node is who its key says: the doorman (live_doorman.c) runs before the bind and names the sender of every
  * message by its key. A frame that claims another sender is rejected (actor_arrivals). Options follow what was measured on
  * libzmq 4.3.4: without a limit of the handshake's time silent connections hold their descriptors. A ROUTER never sends here, so it needs no
- * ROUTER_MANDATORY, and nobody's routing id means anything. */
+ * ROUTER_MANDATORY, and nobody's routing id means anything. ZeroMQ's heartbeats are not used: in 4.3.4 one that is read from
+ * a full queue whose peer has gone aborts the process (upstream 3937, 4767, 4841; our soak of kills and pauses met it). TCP's
+ * keepalive finds dead hosts instead. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +18,14 @@
 #include "base/check.h"
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
+#include "runtime/live/live_hand.h"
 
 #define HANDSHAKE_MS 2000
 #define RECONNECT_MS 10
 #define RECONNECT_MAX_MS 100
-#define HEARTBEAT_MS_MIN 50
-#define HEARTBEAT_MS_MAX 5000
-#define PEER_GONE_MS 600000
+#define LAST_WORD_MS 2000
+#define KEEPALIVE_S 2 /* idle, and between two probes */
+#define KEEPALIVE_COUNT 3
 #ifndef ZMQ_ZAP_ENFORCE_DOMAIN /* in every libzmq since 4.3.0, in its header only among the drafts */
 #define ZMQ_ZAP_ENFORCE_DOMAIN 93
 #endif
@@ -51,26 +54,32 @@ static bool set_text(void *socket, int option, const char *value) {
     return zmq_setsockopt(socket, option, value, strlen(value)) == 0;
 }
 
-static bool set_apart(void *s) {
+static bool between_hosts(const struct actor *a) {
+    return a->live->hand || a->live->remote;
+}
+
+static bool set_apart(const struct actor *a, void *s) {
     int64_t largest = WIRE_FRAME_MAX + (int64_t)sizeof(struct envelope);
+    if (between_hosts(a) && !set_number(s, ZMQ_IPV6, 1)) return false;
     return set_number(s, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
            zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &largest, sizeof largest) == 0;
 }
 
-/* A peer that answers no ping is gone, and what waits for it is dropped. A paused node is not gone. */
-static bool set_heartbeat(struct actor *a, void *s) {
-    int64_t half = (int64_t)live_option(a->live, "election_timeout") / 2000000;
-    if (half < HEARTBEAT_MS_MIN) half = HEARTBEAT_MS_MIN;
-    if (half > HEARTBEAT_MS_MAX) half = HEARTBEAT_MS_MAX;
-    return set_number(s, ZMQ_HEARTBEAT_IVL, (int)half) && set_number(s, ZMQ_HEARTBEAT_TIMEOUT, PEER_GONE_MS);
+/* The kernel finds out whether the other host is there. A node that is paused is: its kernel answers. */
+static bool set_keepalive(void *s) {
+    return set_number(s, ZMQ_TCP_KEEPALIVE, 1) && set_number(s, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S) &&
+           set_number(s, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_S) && set_number(s, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
 }
 
 static bool set_inbox(struct actor *a, void *s, int listener) {
     const struct gates *g = &a->live->gates;
     char domain[24];
-    if (listener < 0) return true;
+    if (listener == -1) return true;
     snprintf(domain, sizeof domain, "%016llx", (unsigned long long)a->live->cluster_id);
-    if (!set_apart(s) || !set_number(s, ZMQ_USE_FD, listener)) return false;
+    if (!set_apart(a, s) || (listener >= 0 && !set_number(s, ZMQ_USE_FD, listener))) return false;
+    /* By hand clients are answered by their routes, also with a last word. */
+    if (a->live->hand && (!set_number(s, ZMQ_ROUTER_MANDATORY, 1) || !set_number(s, ZMQ_LINGER, LAST_WORD_MS)))
+        return false;
     return !g->curve || (set_number(s, ZMQ_CURVE_SERVER, 1) && set_text(s, ZMQ_CURVE_SECRETKEY, g->secret_key) &&
                          set_text(s, ZMQ_ZAP_DOMAIN, domain) && set_number(s, ZMQ_ZAP_ENFORCE_DOMAIN, 1));
 }
@@ -78,9 +87,9 @@ static bool set_inbox(struct actor *a, void *s, int listener) {
 static bool set_outbox(struct actor *a, void *s, uint16_t peer) {
     const struct gates *g = &a->live->gates;
     if (!live_apart(a->live)) return true;
-    if (!set_apart(s) || !set_number(s, ZMQ_IMMEDIATE, 1) || !set_number(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
-        !set_number(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) || !set_number(s, ZMQ_RCVHWM, 1) ||
-        !set_heartbeat(a, s))
+    if (!set_apart(a, s) || !set_number(s, ZMQ_IMMEDIATE, 1) || !set_number(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
+        !set_number(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) ||
+        !set_number(s, ZMQ_RCVHWM, a->live->remote ? LIVE_HIGH_WATER : 1) || !set_keepalive(s))
         return false;
     return !g->curve ||
            (set_text(s, ZMQ_CURVE_SERVERKEY, g->public_keys[peer]) &&
@@ -96,27 +105,32 @@ static void address_of(const struct live *l, uint16_t id, char *out, size_t size
 
 qrt_status actor_bind(struct actor *a, int listener, struct error *e) {
     char address[ENDPOINT_MAX];
+    size_t size = sizeof a->inbox_signal;
     bool apart = live_apart(a->live);
     address_of(a->live, a->id, address, sizeof address);
     a->inbox = zmq_socket(a->live->context, apart ? ZMQ_ROUTER : ZMQ_PULL);
     if (!a->inbox || !set_number(a->inbox, ZMQ_RCVHWM, LIVE_HIGH_WATER) || !set_number(a->inbox, ZMQ_LINGER, 0) ||
-        !set_inbox(a, a->inbox, listener))
+        !set_inbox(a, a->inbox, listener) || zmq_getsockopt(a->inbox, ZMQ_FD, &a->inbox_signal, &size))
         return socket_fail(a, "the making", e);
     if (apart && doorman_start(a->live, a->inbox, e)) return e->status;
     return zmq_bind(a->inbox, address) ? socket_fail(a, "the binding", e) : QRT_OK;
 }
 
-qrt_status actor_connect(struct actor *a, struct error *e) {
+qrt_status actor_connect_to(struct actor *a, uint16_t peer, struct error *e) {
     char address[ENDPOINT_MAX];
-    for (uint16_t i = 0; i <= live_node_count(a->live); i++) {
-        if (i == a->id) continue;
-        address_of(a->live, i, address, sizeof address);
-        void *s = a->out[i] = zmq_socket(a->live->context, live_apart(a->live) ? ZMQ_DEALER : ZMQ_PUSH);
-        if (!s || !set_number(s, ZMQ_SNDHWM, LIVE_HIGH_WATER) || !set_number(s, ZMQ_LINGER, 0) ||
-            !set_outbox(a, s, i) || zmq_connect(s, address))
-            return socket_fail(a, "the connecting", e);
-    }
+    address_of(a->live, peer, address, sizeof address);
+    void *s = a->out[peer] = zmq_socket(a->live->context, live_apart(a->live) ? ZMQ_DEALER : ZMQ_PUSH);
+    if (!s || !set_number(s, ZMQ_SNDHWM, LIVE_HIGH_WATER) || !set_number(s, ZMQ_LINGER, 0) || !set_outbox(a, s, peer) ||
+        zmq_connect(s, address))
+        return socket_fail(a, "the connecting", e);
     return QRT_OK;
+}
+
+qrt_status actor_connect(struct actor *a, struct error *e) {
+    qrt_status status = QRT_OK;
+    for (uint16_t i = 0; i <= live_node_count(a->live) && !status; i++)
+        if (i != a->id && (i || !a->live->hand)) status = actor_connect_to(a, i, e);
+    return status;
 }
 
 void actor_unplug(struct actor *a) {
@@ -159,22 +173,15 @@ static bool entitled(const struct actor *a, const struct envelope *head, struct 
     if (*sender > live_node_count(a->live) || *sender == a->id) return false;
     if (client ? *sender != 0 : *sender != head->from || head->from == 0) return false;
     if (a->id ? head->to != a->id : head->to <= QRT_CLIENT) return false;
-    if (head->sent < 0 || head->sent > live_now(a->live) + AHEAD_NS) return false;
+    if (head->sent < 0) return false;
+    if (head->sent > a->time + AHEAD_NS && head->sent > live_now(a->live) + AHEAD_NS) return false;
     memcpy(&inside, frame.data + WIRE_FROM, sizeof inside);
     return inside == head->from || !wire_is_sealed(frame, a->live->cluster_id);
 }
 
-static void actor_reject(struct actor *a, uint16_t sender) {
+void actor_reject(struct actor *a, uint16_t sender) {
     a->time = journal_open(&a->journal, a->live, 0);
-    qrt_event e = {a->time,
-                   a->id ? a->id : (uint16_t)QRT_CLIENT,
-                   0,
-                   QRT_KIND_REJECT,
-                   QRT_DROP_FOREIGN,
-                   sender == STRANGER ? 0 : sender,
-                   0,
-                   0,
-                   0,
+    qrt_event e = {a->time, a->id ? a->id : (uint16_t)QRT_CLIENT, 0, QRT_KIND_REJECT, QRT_DROP_FOREIGN, sender, 0, 0, 0,
                    0};
     trace_emit(&a->trace, &e);
     journal_close(&a->journal);
@@ -182,6 +189,8 @@ static void actor_reject(struct actor *a, uint16_t sender) {
 }
 
 size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self) {
+    if (a->live->hand) return hand_arrivals(a, each, self);
+    if (a->live->remote) return remote_arrivals(a, each, self);
     bool apart = live_apart(a->live);
     size_t count = 0, bytes;
     int parts;
@@ -200,7 +209,7 @@ size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arr
         bool right = !apart || (sound && entitled(a, &head, frame, &m, &sender));
         doorman_took(a->live, &m, bytes, right ? sender : -1);
         if (!right) {
-            actor_reject(a, sender);
+            actor_reject(a, sender == STRANGER ? 0 : sender);
             continue;
         }
         struct arrival arrival = {head.from, head.to, head.sent, frame};
