@@ -8,8 +8,9 @@
 
 Arguments, answers and errors are those of the call without ``aio.``. Nothing blocks the event loop, so a
 notebook's kernel stays with its user: a live cluster runs by itself and is looked at every now and then; a
-simulated one is run a few milliseconds at a time. No thread waits for it either, but for what the core does
-in one piece: making and closing a cluster, a measurement of `bench`, a protocol of `compare`, `twice`.
+simulated one is run a thousand events or so at a time, in the same pieces in every run. No thread waits for
+it either, but for what the core does in one piece: making and closing a cluster, a measurement of `bench`, a
+protocol of `compare`, `twice`.
 
 Cancelling a task stops the waiting and nothing else: the cluster stays usable, and a proposal that was made
 may still be committed. Several tasks may wait for one cluster at the same time.

@@ -33,7 +33,7 @@ class AwaitableCluster:
         self._turns = Turns(cluster)
 
     async def _run(self, until: int, condition: Any) -> None:
-        await self._turns.run(lib.qrt_cluster_run, until, condition)
+        await self._turns.run(until, condition)
 
     async def run(self, seconds: float) -> None:
         """Lets that much time pass."""
@@ -128,7 +128,10 @@ class AwaitableCluster:
     ) -> Transaction:
         """Runs a transaction: all participants commit, or none does."""
         ticket = self._cluster._begin(work, refuse, read_only, coordinator)
-        await self._turns.run(lib.qrt_cluster_transaction_await, ticket, self._cluster._deadline(timeout))
+        deadline = self._cluster._deadline(timeout)
+        await self._turns.reach(
+            deadline, lambda _: self._turns.work(lib.qrt_cluster_transaction_await, ticket, deadline)
+        )
         return self._cluster._transaction(ticket)
 
     async def check(self, seconds: float = 60.0, memory: int = 0) -> CheckResult:

@@ -9,7 +9,7 @@ from quorate._ffi import bytes_at, error_of, ffi, lib, status_name
 from quorate.base import ClusterBase
 from quorate.errors import QuorateError
 from quorate.results import Committed, Elected
-from quorate.turns import Turns
+from quorate.turns import STEP_NS, Turns
 
 T = TypeVar("T")
 Convert = Callable[[Any, QuorateError | None], T]  # a qrt_result, and its error if it ended with one
@@ -106,10 +106,15 @@ class AwaitablePending(Generic[T]):
     async def await_until(self, deadline_ns: int) -> T:
         """As `result`, with an absolute deadline in nanoseconds."""
         p = self._pending
-        if not p._value:
-            turns = Turns(p._cluster)
-            await turns.until(lambda: not p._value and not p._settle(lib.qrt_cluster_await, deadline_ns))
-        return p._outcome()
+        turns = Turns(p._cluster)
+        if turns.live:
+            if not p._value:
+                await turns.reach(deadline_ns, lambda until: not p._settle(lib.qrt_cluster_await, until))
+            return p._outcome()
+        while not p.done and (now := p._cluster._now_ns()) < deadline_ns:
+            until = min(now + STEP_NS, deadline_ns)
+            await turns.turn(lib.qrt_cluster_await, p.ticket, until, ffi.new("qrt_result *"))
+        return p.await_until(deadline_ns)
 
 
 def committed(result: Any, error: QuorateError | None) -> Committed:

@@ -92,6 +92,28 @@ def test_a_simulated_run_is_the_same_awaited():
     assert awaited(other()) == blocking()
 
 
+def test_tasks_that_share_a_simulated_cluster_repeat():
+    """Real time decides nothing: three tasks on one cluster give the same hash, whatever the machine does."""
+
+    async def write(client, count):
+        for i in range(count):
+            await client.aio.append("k", str(i))
+
+    async def work(delay):
+        async with q.Cluster("raft", nodes=5, seed=3) as c:
+            running = asyncio.create_task(c.aio.run(3))
+            await c.aio.wait_leader()
+            writers = [asyncio.create_task(write(c.client(), 30)) for _ in range(3)]
+            for _ in range(5):
+                time.sleep(delay)  # the machine is busy
+                await c.aio.run_until(lambda c: True)
+                await c.aio.propose("x")
+            await asyncio.gather(running, *writers)
+            return c.hash
+
+    assert awaited(work(0)) == awaited(work(0.01))
+
+
 def test_the_loop_is_not_held_up():
     """Neither by a simulated cluster under load nor by a check, a campaign, a live cluster."""
 
