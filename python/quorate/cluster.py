@@ -87,7 +87,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
         status = self.status()
         seed = status.options.get("seed")
         self._title = f"{status.protocol}, {len(status.nodes)} nodes, seed {seed}, {status.runtime}"
-        self._live = status.runtime == "live"
+        self._live = status.runtime != "sim"
         self._nodes = [n.node for n in status.nodes]
         self._timeout_ns = int(status.options.get("timeout", "5000000000ns").removesuffix("ns"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -107,6 +108,20 @@ def test_three_nodes_serve_and_survive_kill_and_restart(hand: ByHand) -> None:
     with hand.connect("bob") as r:
         assert r.get("x", timeout=PATIENCE) == "3"
         assert r.get("y") == "after"
+
+
+def test_its_waits_can_be_awaited(hand: ByHand) -> None:
+    """As those of every cluster: with ``aio.`` before their names."""
+
+    async def work() -> None:
+        async with hand.connect() as r:
+            assert await r.aio.wait_leader(PATIENCE)
+            assert (await r.aio.propose("z", timeout=PATIENCE)).index > 0
+            client = r.client().aio
+            await client.put("k", "v", timeout=PATIENCE)
+            assert await client.get("k") == "v"
+
+    asyncio.run(work())
 
 
 def test_status_says_why_nobody_leads(hand: ByHand) -> None:
