@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from quorate._ffi import Handle, encode, lib
 from quorate.catalogue import Table
+from quorate.failover import failover
 from quorate.progress import Progress
+
+COLUMNS = ("name", "value", "unit", "baseline", "ratio", "note")
 
 
 def bench(name: str = "sim") -> Table:
-    """Runs a benchmark: "sim", "paxos", "store", "live", or one result's name such as "schedule/64".
+    """Runs a benchmark: a group ("sim", "paxos", "store", "live", "failover", "place", "detect"), or one
+    result's name such as "schedule/64".
 
     Gives a table: name, value and its unit, baseline, ratio of the two, note. Raises NotFoundError.
     """
+    if name == "failover":
+        return Table([failover()], COLUMNS)
     handle = Handle.make("bench", lib.qrt_bench_free, lib.qrt_bench_new, encode(name))
     try:
         made = 0
@@ -27,4 +33,4 @@ def bench(name: str = "sim") -> Table:
 def table(handle: Handle) -> Table:
     """The results of a benchmark that is done."""
     results = handle.json(lib.qrt_bench_report)["results"]
-    return Table(results, ("name", "value", "unit", "baseline", "ratio", "note"))
+    return Table(results, COLUMNS)

@@ -40,6 +40,11 @@ class CaptureReplay:
         """Every step that could be compared matched, nothing is missing, and no property is violated."""
         return self.verdict == "ok"
 
+    @property
+    def last_line(self) -> str:
+        """How many steps there were, and how many of them matched."""
+        return str(self.report["text"]).rsplit("\n", 1)[-1]
+
     def __str__(self) -> str:
         return str(self.report["text"])
 

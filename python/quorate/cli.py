@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 
 from quorate import catalogue, cli_commands, cli_hand, cli_run, cli_scripts
 from quorate.errors import DataError, QuorateError, UsageError
+from quorate.soak import FAULTS
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -78,12 +79,23 @@ def _add_runs(add: Add) -> None:
     )
     demo.add_argument("--text", metavar="FILE", help="the text to load (default: the project's own licence)")
     demo.add_argument("--picture", metavar="FILE", help="write the space-time diagram of an election as SVG")
-    soak = add("soak", cli_run.soak, "kill the processes of a live cluster under load, again and again")
+    soak = add("soak", cli_run.soak, "kill and disturb live processes under load, again and again")
     soak.add_argument("--rounds", metavar="R", type=int, default=100, help="how many (default: 100)")
     soak.add_argument("--transport", choices=("ipc", "tcp"), default="tcp", help="default: tcp")
     soak.add_argument("--nodes", metavar="N", type=int, default=5, help="processes (default: 5)")
     soak.add_argument("--clients", metavar="C", type=int, default=8, help="that load it (default: 8)")
     soak.add_argument("--seed", metavar="S", type=int, default=1, help="of who is killed (default: 1)")
+    soak.add_argument(
+        "--faults",
+        metavar="LIST",
+        default=",".join(FAULTS),
+        help=f"of these, with commas between them (default: {','.join(FAULTS)})",
+    )
+    soak.add_argument(
+        "--growth",
+        action="store_true",
+        help="instead: count descriptors, threads and memory over so many rounds of churn",
+    )
     run = add("run", cli_run.run, "run a Python or Lua script")
     run.add_argument("script", metavar="SCRIPT", help="a file that ends in .py or .lua")
     run.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="handed to the script")
@@ -129,9 +141,8 @@ def _add_judges(add: Add) -> None:
     compare.add_argument("--operations", metavar="K", type=int, default=400, help="altogether (default: 400)")
     compare.add_argument("--plan", metavar="F", help="a plan of faults (JSON; default: none)")
     bench = add("bench", cli_commands.bench, "measure the library against bare loops that it carries along")
-    bench.add_argument(
-        "name", metavar="NAME", nargs="?", default="sim", help="sim, paxos, store, live, or one result's name"
-    )
+    known = "sim, paxos, store, live, failover, place, detect, or one result's name"
+    bench.add_argument("name", metavar="NAME", nargs="?", default="sim", help=known)
 
 
 def _add_lists(add: Add) -> None:

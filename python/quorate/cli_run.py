@@ -20,6 +20,8 @@ from quorate import _report
 from quorate.cli_commands import EXIT, check_data, show, tell, worst
 from quorate.demo import load_text, play
 from quorate.errors import ArgumentError, NotFoundError
+from quorate.growth import growth
+from quorate.soak import choose_faults
 from quorate.soak import soak as run_soak
 
 FAILED = 4  # the script raised
@@ -134,12 +136,20 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 def soak(arguments: argparse.Namespace) -> int:
-    """Kills processes under load; 1 when an acknowledged write is lost or a property violated."""
+    """Kills processes under load; 1 when a write is lost, a property violated, or something grows."""
+    if arguments.growth:
+        grown = growth(arguments.rounds, nodes=arguments.nodes)
+        show(arguments, {"rounds": grown.rounds, "grown": grown.grown, "parts": grown.to_data()}, grown)
+        return 0 if grown.ok else EXIT["violated"]
+    faults = choose_faults(arguments.faults)
     given = (arguments.transport, arguments.nodes, arguments.clients, arguments.seed)
     os.environ.setdefault("QUORATE_LOG", "error")  # that nodes are killed is no news here
     transport, nodes, clients, seed = given
-    done = run_soak(arguments.rounds, transport=transport, nodes=nodes, clients=clients, seed=seed)
+    done = run_soak(
+        arguments.rounds, faults=faults, transport=transport, nodes=nodes, clients=clients, seed=seed
+    )
     data = {**check_data(done.result), "rounds": done.rounds, "kills": done.kills, "lost": done.lost}
     data.update(seconds=done.seconds, outages=done.outages, operations=done.load.operations)
+    data.update(faults=done.faults, memory=done.memory, memory_budget=done.memory_budget)
     show(arguments, data, done)
     return EXIT[done.result.verdict] if not done.lost else EXIT["violated"]

@@ -1,8 +1,9 @@
-"""The soak: processes are killed again and again (kill -9) under load, and at the end everything is judged.
+"""The soak: live processes are killed and disturbed again and again under load; at the end all is judged.
 
-Rounds take turns: one random node, then a random majority at once. The processes are killed from outside, as
-an operator or the kernel would, and started again on what their folders hold. Each round is over when a
-client's write was acknowledged; at the end every such write is read back.
+Rounds take turns: one random process is killed, then a random majority at once, with kill -9 from outside, as
+an operator or the kernel would do it; what a process had not synced is lost with it. The other faults begin
+with their round and last for a part of it. The killed processes are started again on what their folders hold.
+Each round is over when a client's write was acknowledged; at the end every such write is read back.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ from __future__ import annotations
 import os
 import random
 import signal
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from quorate.client import Client
 from quorate.cluster import Cluster
-from quorate.errors import NodeDownError
+from quorate.errors import NodeDownError, RangeError
+from quorate.plan import Plan
 from quorate.progress import Progress
 from quorate.results import CheckResult, LoadReport
 from quorate.workload import Workload
 
-CALM = 0.1  # seconds of undisturbed load in a round
-PATIENCE = 30.0  # seconds that an operation may take
+FAULTS = ("kill", "pause", "cut", "loss", "corrupt")
+CALM = 0.1  # seconds of load in a round after its write
+TROUBLE = 0.25  # seconds that a round's pause, cut, loss and corruption last
+SHARE = 0.1  # of the messages that are lost or corrupted
+PATIENCE = 60.0  # seconds that an operation may take
 
 
 @dataclass(frozen=True)
@@ -30,10 +36,13 @@ class Soak:
     result: CheckResult
     load: LoadReport
     rounds: int
+    faults: tuple[str, ...]
     kills: int
     seconds: float
     outages: tuple[float, ...]
     lost: tuple[str, ...]  # keys of acknowledged writes that could not be read back
+    memory: int = 0  # bytes: the most that a node was seen to take
+    memory_budget: int = 0  # bytes that it may take
 
     @property
     def ok(self) -> bool:
@@ -44,27 +53,61 @@ class Soak:
         ordered = sorted(self.outages) or [0.0]
         middle, worst = ordered[len(ordered) // 2], ordered[-1]
         lost = f"LOST: {', '.join(self.lost)}" if self.lost else "every acknowledged write is there"
+        counts = self.result.counts
+        done = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("pauses", "dropped", "corrupted"))
         return (
-            f"{self.result}\n{self.load}\n{self.rounds} rounds, {self.kills} processes killed in "
-            f"{self.seconds:.1f} s; from a kill to the next acknowledged write {middle:.3f} s in the median, "
-            f"{worst:.3f} s at most\n{lost}"
+            f"{self.result}\n{self.load}\n{self.rounds} rounds of {', '.join(self.faults)}: {self.kills} "
+            f"processes killed, {done}, in {self.seconds:.1f} s\n"
+            f"from a kill to the next acknowledged write {middle:.3f} s in the median, {worst:.3f} at most\n"
+            f"a node took {self.memory / 2**20:.1f} MiB at most; its budget is "
+            f"{self.memory_budget / 2**20:.0f} MiB\n{lost}"
         )
 
 
-def _kill(c: Cluster, nodes: list[int]) -> None:
-    victims = [n for n in c.status().nodes if n.node in nodes]
+def choose_faults(text: str) -> tuple[str, ...]:
+    """The faults that a list with commas names; RangeError for one that there is not."""
+    chosen = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in chosen:
+        if name not in FAULTS:
+            raise RangeError(f"the soak has no fault {name!r}; it has {', '.join(FAULTS)}")
+    return chosen
+
+
+def kill_processes(c: Cluster, nodes: Iterable[int]) -> None:
+    """kill -9 from outside, and waits until the cluster has seen it."""
+    victims = [n for n in c.status().nodes if n.node in set(nodes)]
     for victim in victims:
         if not victim.up:
             raise NodeDownError(f"n{victim.node} did not come back: {victim.why_down}")
         os.kill(victim.pid, signal.SIGKILL)
-    c.run_until(lambda c: not any(n.up for n in c.status().nodes if n.node in nodes), every=0.001)
+    killed = {victim.node for victim in victims}
+    c.run_until(lambda c: not any(n.up for n in c.status().nodes if n.node in killed), every=0.001)
 
 
-def _round(c: Cluster, kv: Client, key: str, nodes: list[int]) -> float:
-    """Kills, restarts, and writes; the seconds without an acknowledged write."""
+def trouble(choose: random.Random, nodes: list[int], faults: Iterable[str]) -> Plan:
+    """What a round does beside its kills: each fault with even chances, over in `TROUBLE` seconds."""
+    plan = Plan()
+    for fault in faults:
+        node, other = choose.sample(nodes, 2)
+        if choose.random() < 0.5:
+            continue
+        if fault == "pause":
+            plan = plan.at(0, "pause", node=node, for_=TROUBLE)
+        elif fault == "cut":
+            rest = [n for n in nodes if n != other]
+            groups = [[other], rest] if choose.random() < 0.5 else [rest, [other]]
+            plan = plan.at(0, "partition", groups=groups, one_way=True, for_=TROUBLE)
+        elif fault in ("loss", "corrupt"):
+            plan = plan.at(0, fault, probability=SHARE, for_=TROUBLE)
+    return plan
+
+
+def _round(c: Cluster, kv: Client, key: str, victims: list[int], plan: Plan) -> float:
+    """Disturbs, kills, restarts, and writes; the seconds without an acknowledged write."""
+    c.apply(plan)
     began = c.now
-    _kill(c, nodes)
-    for node in nodes:
+    kill_processes(c, victims)
+    for node in victims:
         c.restart(node)
     kv.put(key, key)
     outage = c.now - began
@@ -75,19 +118,20 @@ def _round(c: Cluster, kv: Client, key: str, nodes: list[int]) -> float:
 def soak(
     rounds: int = 100,
     *,
+    faults: Iterable[str] = FAULTS,
     transport: str = "tcp",
     nodes: int = 5,
     clients: int = 8,
     seed: int = 1,
 ) -> Soak:
-    """Kills processes of a live cluster for that many rounds, under the load of `clients`; the verdict.
+    """Kills and disturbs the processes of a live cluster for that many rounds, under the load of `clients`.
 
-    The kills follow from the seed; what comes between them is real time. Raises UnsupportedError where this
-    build has no live runtime.
+    `faults`: of "kill", "pause", "cut" (one way), "loss", "corrupt". They follow from the seed; what comes
+    between them is real time. Raises UnsupportedError where this build has no live runtime.
     """
-    choose = random.Random(seed)
+    choose, chosen = random.Random(seed), choose_faults(",".join(faults))
     outages: list[float] = []
-    kills = 0
+    kills = memory = budget = 0
     with Cluster(
         nodes=nodes, seed=seed, runtime="live", transport=transport, record="last", timeout=PATIENCE
     ) as c:
@@ -96,12 +140,18 @@ def soak(
         c.load(Workload(clients=clients, operations=0, keys=64), wait=False)
         with Progress("soak", rounds, "rounds") as progress:
             for number in range(rounds):
-                victims = choose.sample(c.nodes, nodes // 2 + 1 if number % 2 else 1)
-                outages.append(_round(c, kv, f"round {number}", victims))
+                many = 0 if "kill" not in chosen else nodes // 2 + 1 if number % 2 else 1
+                victims = choose.sample(c.nodes, many)
+                plan = trouble(choose, c.nodes, chosen)
+                outages.append(_round(c, kv, f"round {number}", victims, plan))
                 kills += len(victims)
+                taken = [(n.memory, n.memory_budget) for n in c.status().nodes]
+                memory, budget = max(memory, *(m for m, _ in taken)), max(b for _, b in taken)
                 progress.update(number + 1)
+        c.run(TROUBLE)
         c.stop_load()
         c.run_until("idle", timeout=PATIENCE)
         keys = [f"round {number}" for number in range(rounds)]
         lost = tuple(key for key in keys if kv.get(key) != key)
-        return Soak(c.check(), c.load_report(), rounds, kills, c.now, tuple(outages), lost)
+        result, load = c.check(), c.load_report()
+        return Soak(result, load, rounds, chosen, kills, c.now, tuple(outages), lost, memory, budget)

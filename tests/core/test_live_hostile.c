@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -24,6 +25,11 @@
 #include "runtime/live/live_guard.h"
 #include "runtime/live/live_share.h"
 
+#if defined(QUEUE_TRACED) || defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
 #define SECOND INT64_C(1000000000)
 #define PATIENCE (20 * SECOND)
 #define NODES 3
@@ -103,6 +109,14 @@ static uint64_t peak_memory(int32_t pid) {
     return kib << 10;
 }
 
+/* A sanitizer's shadow is no memory of ours. */
+static void assert_within_budget(const struct node_view *v) {
+    assert_true(v->memory > 0 && v->memory_budget > 0);
+    if (SANITIZED) return;
+    if (peak_memory(v->pid) > v->memory_budget)
+        fail_msg("n%u took %llu bytes", v->node, (unsigned long long)peak_memory(v->pid));
+}
+
 /* Writes go on until the attack is over; then the leader is who it was, and no node went beyond its budget. */
 static void endure(struct siege *s) {
     pthread_t thread;
@@ -120,8 +134,8 @@ static void endure(struct siege *s) {
         struct node_view v = view_of(s->c, i);
         assert_true(v.up);
         assert_int_equal(v.status.term, s->term);
-        assert_true(v.memory > 0 && v.memory_budget == live_budget(s->live));
-        assert_true(peak_memory(v.pid) <= v.memory_budget);
+        assert_int_equal(v.memory_budget, live_budget(s->live));
+        assert_within_budget(&v);
     }
     struct node_view v = view_of(s->c, s->target);
     assert_int_equal(s->c->class->leader(s->c->runtime), s->leader);
@@ -168,7 +182,7 @@ struct dealer {
 
 /* keys NULL: a new pair, unknown to everybody; name: the routing id, or NULL. */
 static struct dealer dealer_open(const struct siege *s, const char *public_key, const char *secret_key,
-                                 const char *name) {
+                                 const char *name, int heartbeat_ms) {
     struct dealer d = {.context = zmq_ctx_new()};
     char own_public[KEY_TEXT], own_secret[KEY_TEXT];
     d.socket = zmq_socket(d.context, ZMQ_DEALER);
@@ -176,6 +190,7 @@ static struct dealer dealer_open(const struct siege *s, const char *public_key, 
     zmq_setsockopt(d.socket, ZMQ_LINGER, &(int){0}, sizeof(int));
     zmq_setsockopt(d.socket, ZMQ_SNDTIMEO, &(int){5000}, sizeof(int));
     if (name) zmq_setsockopt(d.socket, ZMQ_ROUTING_ID, name, strlen(name));
+    if (heartbeat_ms) zmq_setsockopt(d.socket, ZMQ_HEARTBEAT_IVL, &heartbeat_ms, sizeof heartbeat_ms);
     zmq_setsockopt(d.socket, ZMQ_CURVE_SERVERKEY, s->live->gates.public_keys[s->target], KEY_TEXT - 1);
     zmq_setsockopt(d.socket, ZMQ_CURVE_PUBLICKEY, public_key ? public_key : own_public, KEY_TEXT - 1);
     zmq_setsockopt(d.socket, ZMQ_CURVE_SECRETKEY, public_key ? secret_key : own_secret, KEY_TEXT - 1);
@@ -183,9 +198,9 @@ static struct dealer dealer_open(const struct siege *s, const char *public_key, 
     return d;
 }
 
-static struct dealer dealer_thief(const struct siege *s, const char *name) {
+static struct dealer dealer_thief(const struct siege *s, const char *name, int heartbeat_ms) {
     return dealer_open(s, s->live->gates.public_keys[s->thief], process_share(s->live, s->thief)->gates.secret_key,
-                       name);
+                       name, heartbeat_ms);
 }
 
 static void dealer_close(struct dealer *d) {
@@ -294,12 +309,37 @@ static void test_live_silent_connections(void **state) {
     siege_end(&s);
 }
 
+/* A node that may open no more descriptors. */
+static void exhaust(struct siege *s) {
+    int32_t pid = process_share(s->live, s->target)->shown.view.pid;
+    struct rlimit before, few;
+    int fds[8];
+    assert_int_equal(prlimit(pid, RLIMIT_NOFILE, NULL, &before), 0);
+    few = before;
+    few.rlim_cur = descriptors_of(pid);
+    assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &few, NULL), 0);
+    for (int i = 0; i < 8; i++) fds[i] = connect_raw(s);
+    for (int i = 0; i < 500 && !view_of(s->c, s->target).unaccepted; i++) wait_ms(10);
+    assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &before, NULL), 0);
+    for (int i = 0; i < 8; i++) close(fds[i]);
+}
+
+/* Connections that the system cannot give are counted; those that there are go on. */
+static void test_live_no_descriptor_left(void **state) {
+    (void)state;
+    struct siege s;
+    siege_begin(&s, exhaust);
+    endure(&s);
+    assert_true(view_of(s.c, s.target).unaccepted > 0);
+    siege_end(&s);
+}
+
 /* ---- strangers with a key of their own ---- */
 
 static void strange_keys(struct siege *s) {
     for (int i = 0; i < STRANGE_KEYS; i++) {
         uint64_t before = view_of(s->c, s->target).refused;
-        struct dealer d = dealer_open(s, NULL, NULL, NULL);
+        struct dealer d = dealer_open(s, NULL, NULL, NULL, 0);
         zmq_setsockopt(d.socket, ZMQ_SNDTIMEO, &(int){0}, sizeof(int));
         send_parts(&d, 100);
         for (int k = 0; k < 500 && view_of(s->c, s->target).refused == before; k++) wait_ms(5);
@@ -321,7 +361,7 @@ static void test_live_strange_keys(void **state) {
 
 /* A gigabyte and a half, in messages of 512 MiB. Without the guard each of them is kept whole. */
 static void endless_with_key(struct siege *s) {
-    struct dealer d = dealer_thief(s, NULL);
+    struct dealer d = dealer_thief(s, NULL, 0);
     for (int i = 1; i <= MAD_MESSAGES; i++) {
         send_parts(&d, MANY_PARTS);
         for (int k = 0; k < 1000 && view_of(s->c, s->target).shut < (uint64_t)i; k++) wait_ms(10);
@@ -335,14 +375,14 @@ static void test_live_endless_message_of_a_peer(void **state) {
     siege_begin(&s, endless_with_key);
     endure(&s);
     assert_int_equal(view_of(s.c, s.target).shut, MAD_MESSAGES);
-    assert_true(peak_memory(view_of(s.c, s.target).pid) < (uint64_t)MANY_PARTS * PART / 2);
+    assert_true(SANITIZED || peak_memory(view_of(s.c, s.target).pid) < (uint64_t)MANY_PARTS * PART / 2);
     siege_end(&s);
 }
 
 /* A frame that is larger than any may be ends its connection. */
 static void giant_frames(struct siege *s) {
     uint8_t *giant = mem_zero(1, 64u << 20);
-    struct dealer d = dealer_thief(s, NULL);
+    struct dealer d = dealer_thief(s, NULL, 0);
     for (int i = 0; i < 20; i++) {
         zmq_msg_t m;
         zmq_msg_init_data(&m, giant, (size_t)2 << 20 << i % 6, keep, NULL);
@@ -369,7 +409,7 @@ static void claimed_identities(struct siege *s) {
     uint8_t message[sizeof head + 64] = {0};
     memcpy(message, &head, sizeof head);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        struct dealer first = dealer_thief(s, names[i]), second = dealer_thief(s, names[i]);
+        struct dealer first = dealer_thief(s, names[i], 0), second = dealer_thief(s, names[i], 0);
         for (int k = 0; k < 20; k++) {
             zmq_send(first.socket, message, sizeof message, 0);
             zmq_send(second.socket, message, sizeof message, ZMQ_DONTWAIT);
@@ -443,7 +483,7 @@ static size_t make_lie(struct siege *s, uint8_t *out) {
 }
 
 static void storm_of(struct siege *s, size_t (*make)(struct siege *s, uint8_t *out)) {
-    struct dealer d = dealer_thief(s, NULL);
+    struct dealer d = dealer_thief(s, NULL, 0);
     uint8_t frame[4096];
     s->random = random_stream(2, 1, RANDOM_BENCH);
     for (uint64_t i = 0; i < storm_frames(); i++) {
@@ -483,9 +523,65 @@ static void test_live_lying_frames(void **state) {
     for (uint16_t i = 1; i <= NODES; i++) {
         struct node_view v = view_of(s.c, i);
         if (!v.up) fail_msg("n%u: %s", i, v.why_down);
-        assert_true(peak_memory(v.pid) <= v.memory_budget);
+        assert_within_budget(&v);
     }
-    assert_true(view_of(s.c, s.target).counts.received > 0);
+    struct node_view v = view_of(s.c, s.target);
+    print_message("  %llu lies sent: %llu messages received, %llu rejected\n", (unsigned long long)s.frames,
+                  (unsigned long long)v.counts.received, (unsigned long long)v.counts.rejected);
+    assert_true(v.counts.received > s.frames / 4);
+    siege_end(&s);
+}
+
+static void fault(struct siege *s, const char *verb) {
+    char json[64];
+    struct plan plan = {0};
+    struct directive d;
+    struct error e = {0};
+    snprintf(json, sizeof json, "{\"do\":\"%s\",\"node\":%u}", verb, s->target);
+    assert_int_equal(directive_parse(&d, bytes_text(json), NODES, &e), QRT_OK);
+    plan_add(&plan, &d);
+    s->c->class->fault(s->c->runtime, &plan, NULL);
+    plan_free(&plan);
+}
+
+static void ignore_field(void *context, const char *name, const char *value) {
+    (void)context;
+    (void)name;
+    (void)value;
+}
+
+/* A node that takes nothing for a while is sent frames with ZeroMQ's own heartbeats in between, by a peer that is gone when
+ * it goes on. In libzmq 4.3.4 a heartbeat aborts the process when it is taken from a connection that has ended and was
+ * stopped because its queue was full (upstream 3937, 4767, 4841). Our own soak met it while nodes still sent heartbeats; they no longer do. */
+static void test_live_heartbeats_of_a_peer_that_goes(void **state) {
+    (void)state;
+    struct siege s;
+    uint8_t frame[512];
+    siege_begin(&s, NULL);
+    s.random = random_stream(3, 1, RANDOM_BENCH);
+    s.target = (uint16_t)(s.leader % NODES + 1);
+    s.thief = s.leader;
+    int32_t pid = view_of(s.c, s.target).pid;
+    for (int i = 0; i < 3; i++) {
+        uint64_t before = view_of(s.c, s.target).counts.rejected;
+        struct dealer d = dealer_thief(&s, NULL, 1);
+        assert_true(zmq_send(d.socket, "hello", 5, 0) >= 0);
+        for (int k = 0; k < 500 && view_of(s.c, s.target).counts.rejected == before; k++) run_for(s.c, SECOND / 100);
+        fault(&s, "pause");
+        for (int k = 0; k < 4000; k++) {
+            zmq_send(d.socket, frame, make_noise(&s, frame) % 64, ZMQ_DONTWAIT);
+            if (k % 8 == 0) wait_ms(1);
+        }
+        for (int k = 0; k < 10; k++) /* each wakes it, but takes nothing from its queues */
+            s.c->class->inspect(s.c->runtime, s.target, ignore_field, NULL);
+        dealer_close(&d);
+        for (int k = 0; k < 10; k++) s.c->class->inspect(s.c->runtime, s.target, ignore_field, NULL);
+        fault(&s, "resume");
+        write_once(&s);
+        run_for(s.c, SECOND / 10);
+        assert_true(view_of(s.c, s.target).up);
+        assert_int_equal(view_of(s.c, s.target).pid, pid);
+    }
     siege_end(&s);
 }
 
@@ -505,16 +601,19 @@ static void test_live_removed_peers_are_closed(void **state) {
 }
 
 int main(void) {
+    cmocka_set_test_filter(getenv("QUORATE_HOSTILE_TEST"));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live_endless_message_of_a_stranger),
         cmocka_unit_test(test_live_giant_headers),
         cmocka_unit_test(test_live_silent_connections),
+        cmocka_unit_test(test_live_no_descriptor_left),
         cmocka_unit_test(test_live_strange_keys),
         cmocka_unit_test(test_live_endless_message_of_a_peer),
         cmocka_unit_test(test_live_giant_frames),
         cmocka_unit_test(test_live_claimed_identities),
         cmocka_unit_test(test_live_random_frames),
         cmocka_unit_test(test_live_lying_frames),
+        cmocka_unit_test(test_live_heartbeats_of_a_peer_that_goes),
         cmocka_unit_test(test_live_removed_peers_are_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

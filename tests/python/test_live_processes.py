@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import quorate as q
-from quorate.soak import soak
 from test_readme import README, ROOT, lua_environment
 
 APART = ("ipc", "tcp")
@@ -167,14 +166,6 @@ def test_nodes_say_what_they_take():
     assert budgets[1] > budgets[0] and budgets[2] == budgets[0] + (64 << 20)
     with q.Cluster(runtime="live") as c:
         assert c.status().nodes[0].memory_budget == 0
-
-
-def test_a_short_soak():
-    """Six rounds of kill -9; `quorate soak --rounds 100` is the long form."""
-    cluster("tcp").close()
-    done = soak(6, nodes=3, clients=4)
-    assert done.ok, str(done)
-    assert done.kills == 9 and done.load.ok > 100
 
 
 @pytest.mark.parametrize("transport", APART)

@@ -178,6 +178,7 @@ struct actor {
     uint16_t id;        /* node; 0: the clients */
     void *inbox, **out; /* sockets; out[0]: to the clients, out[i]: to node i */
     int bell;           /* eventfd: there are orders */
+    int inbox_signal;   /* readable when something may have come */
     pthread_t thread;
     bool running, quit;
     struct orders orders;
@@ -392,8 +393,8 @@ struct arrival {
 /* Calls `each` with up to LIVE_BURST arrivals; returns how many there were. An arrival that its sender had no right to
  * send is rejected and traced. */
 size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self);
-/* Until an order, an alarm, a departure, or an arrival where `inputs`. */
-void actor_sleep(struct actor *a, bool inputs);
+/* Until then (0: only a look), an order, an alarm, a departure, or an arrival where `inputs`. */
+void actor_sleep(struct actor *a, bool inputs, int64_t until);
 bool live_cut(struct live *l, uint16_t from, uint16_t to);
 /* Counts and traces what came from a key that had no right to send it. sender 0: nobody knows. */
 void actor_reject(struct actor *a, uint16_t sender);

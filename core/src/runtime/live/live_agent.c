@@ -159,7 +159,7 @@ static struct share *share_map(void) {
     struct stat about;
     if (mapped) return mapped;
     if (fstat(MEMORY, &about) || about.st_size != sizeof(struct share)) return NULL;
-    struct share *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, MEMORY, 0);
+    struct share *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, MEMORY, 0);
     bool sound = s != MAP_FAILED && s->magic == SHARE_MAGIC && s->size == sizeof *s &&
                  !strncmp(s->version, qrt_version(), sizeof s->version);
     return mapped = sound ? s : NULL;

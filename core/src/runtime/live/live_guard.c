@@ -89,11 +89,14 @@ static uint64_t inode_of(int fd) {
     return fstat(fd, &about) ? 0 : (uint64_t)about.st_ino;
 }
 
-static void shut(int fd, uint64_t inode) {
+/* False: the descriptor has come to stand for something else, which is left alone. */
+static bool shut(int fd, uint64_t inode) {
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (own < 0) return;
-    if (inode && inode_of(own) == inode) shutdown(own, SHUT_RDWR);
+    if (own < 0) return false;
+    bool same = inode && inode_of(own) == inode;
+    if (same) shutdown(own, SHUT_RDWR);
     close(own);
+    return same;
 }
 
 /* Is its own end the port that the monitor says it was accepted at? By now the number may be another connection's. */
@@ -137,8 +140,7 @@ static void judge(struct guard *g, struct live *l, int fd, uint64_t received, in
         w->since = now;
     } else if (got - went > limit) {
         bool quiet = (double)(now - w->since) * 1e-9 * QUIET_RATE > (double)limit;
-        if (!quiet) atomic_fetch_add(&l->shut, 1);
-        shut(fd, w->inode);
+        if (shut(fd, w->inode) && !quiet) atomic_fetch_add(&l->shut, 1);
         w->used = false;
     }
 }
@@ -165,9 +167,8 @@ static void thin_out(struct guard *g, struct live *l, const int *fds, size_t cou
                 (oldest < 0 || g->connections[fds[i]].order < g->connections[oldest].order))
                 oldest = fds[i];
         if (oldest < 0) return;
-        shut(oldest, g->connections[oldest].inode);
+        if (shut(oldest, g->connections[oldest].inode)) atomic_fetch_add(&l->refused, 1);
         g->connections[oldest].used = false;
-        atomic_fetch_add(&l->refused, 1);
     }
 }
 

@@ -132,6 +132,7 @@ qrt_status node_start(struct live_node *n, struct error *e) {
         .machine = l->config.machine,
         .sessions_limit = (uint32_t)l->config.options.sessions,
         .inline_store = l->config.options.disk == DISK_MEMORY,
+        .bursts = true,
         .watch = &l->config.watch,
         .quorum = &l->config.quorum,
     };

@@ -1,0 +1,262 @@
+/* The guard by itself, over connections whose other end is here: what it shuts, what it leaves alone, and what it counts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "runtime/live/live_guard.h"
+
+#define SECOND INT64_C(1000000000)
+#define PIECE 65536
+#define MORE (GUARD_STRANGERS + 6)
+
+struct door {
+    struct live live;
+    struct guard *guard;
+    int listener;
+    char address[64];
+    struct sockaddr_in at;
+};
+
+struct line { /* a connection; ours is what the guard watches */
+    int ours, theirs;
+};
+
+static void door_open(struct door *d) {
+    socklen_t size = sizeof d->at;
+    memset(d, 0, sizeof *d);
+    d->guard = guard_new(true);
+    d->at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    d->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(d->listener, (struct sockaddr *)&d->at, sizeof d->at), 0);
+    assert_int_equal(listen(d->listener, 128), 0);
+    assert_int_equal(getsockname(d->listener, (struct sockaddr *)&d->at, &size), 0);
+    snprintf(d->address, sizeof d->address, "tcp://127.0.0.1:%u", ntohs(d->at.sin_port));
+    d->live.epoch = live_now(&d->live) - SECOND;
+}
+
+static void door_close(struct door *d) {
+    guard_free(d->guard);
+    close(d->listener);
+}
+
+static struct line line_new(struct door *d) {
+    struct line k = {.theirs = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    assert_int_equal(connect(k.theirs, (struct sockaddr *)&d->at, sizeof d->at), 0);
+    k.ours = accept(d->listener, NULL, NULL);
+    assert_true(k.ours >= 0);
+    guard_accepted(d->guard, k.ours, d->address);
+    return k;
+}
+
+static void line_free(struct line *k) {
+    close(k->ours);
+    close(k->theirs);
+}
+
+/* It arrives, as far as the kernel knows, and is read by somebody who is not the node. */
+static void arrive(const struct line *k, size_t bytes) {
+    static uint8_t piece[PIECE];
+    for (size_t left = bytes; left;) {
+        size_t size = left < sizeof piece ? left : sizeof piece;
+        assert_int_equal(send(k->theirs, piece, size, MSG_NOSIGNAL), size);
+        assert_int_equal(recv(k->ours, piece, size, MSG_WAITALL), size);
+        left -= size;
+    }
+}
+
+static void look(struct door *d) {
+    guard_look(d->guard, &d->live);
+}
+
+static bool is_shut(int theirs) {
+    uint8_t byte;
+    return recv(theirs, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static void pass(struct door *d, double seconds) {
+    d->live.epoch -= (int64_t)(seconds * 1e9);
+}
+
+/* What the node takes is no debt, however much it is. */
+static void test_live_guard_leaves_honest_peers(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    struct line k = line_new(&d);
+    look(&d);
+    for (int i = 0; i < 20; i++) {
+        arrive(&k, 4u << 20);
+        guard_took(d.guard, k.ours, 4u << 20, 2);
+        look(&d);
+    }
+    assert_false(is_shut(k.theirs));
+    assert_int_equal(d.live.shut, 0);
+    line_free(&k);
+    door_close(&d);
+}
+
+/* What is not taken is, up to the limit of a peer, or of the owner. */
+static void test_live_guard_shuts_who_sends_too_much(void **state) {
+    (void)state;
+    const size_t limits[] = {LIVE_OWNER_BYTES, LIVE_LINK_BYTES};
+    for (int who = 0; who < 2; who++) {
+        struct door d;
+        door_open(&d);
+        struct line k = line_new(&d);
+        look(&d);
+        arrive(&k, PIECE);
+        guard_took(d.guard, k.ours, PIECE, who);
+        look(&d);
+        arrive(&k, limits[who]);
+        look(&d);
+        assert_false(is_shut(k.theirs));
+        arrive(&k, PIECE);
+        look(&d);
+        assert_true(is_shut(k.theirs));
+        assert_int_equal(d.live.shut, 1);
+        line_free(&k);
+        door_close(&d);
+    }
+}
+
+/* A thousand honest messages, each counted with more overhead than it had, are no credit for what comes then. */
+static void test_live_guard_gives_no_credit(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    struct line k = line_new(&d);
+    look(&d);
+    for (int i = 0; i < 100000; i++) guard_took(d.guard, k.ours, 100, 1);
+    look(&d);
+    arrive(&k, LIVE_LINK_BYTES + 1);
+    look(&d);
+    assert_true(is_shut(k.theirs));
+    line_free(&k);
+    door_close(&d);
+}
+
+/* A link that comes to the limit in hours has carried heartbeats: it is renewed, and nobody is blamed. */
+static void test_live_guard_renews_quiet_links(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    struct line k = line_new(&d);
+    look(&d);
+    for (int i = 0; i < 16; i++, pass(&d, 600)) {
+        arrive(&k, LIVE_LINK_BYTES / 16);
+        look(&d);
+        assert_false(is_shut(k.theirs));
+    }
+    arrive(&k, PIECE);
+    look(&d);
+    assert_true(is_shut(k.theirs));
+    assert_int_equal(d.live.shut, 0);
+    line_free(&k);
+    door_close(&d);
+}
+
+/* A descriptor that has come to stand for another connection is not shut for what the old one did. */
+static void test_live_guard_knows_connections_apart(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    struct line bad = line_new(&d), other;
+    look(&d);
+    arrive(&bad, PIECE); /* and then that connection ends, and its number is given to another one */
+    other.theirs = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(other.theirs, (struct sockaddr *)&d.at, sizeof d.at), 0);
+    int accepted = accept(d.listener, NULL, NULL);
+    other.ours = bad.ours;
+    assert_int_equal(dup2(accepted, bad.ours), bad.ours);
+    close(accepted);
+    arrive(&other, LIVE_LINK_BYTES * 2);
+    look(&d);
+    assert_false(is_shut(other.theirs));
+    line_free(&other);
+    close(bad.theirs);
+    door_close(&d);
+}
+
+/* Of those that have not finished their handshake the oldest go; one that has spoken is none of them. */
+static void test_live_guard_thins_out_strangers(void **state) {
+    (void)state;
+    struct door d;
+    struct line lines[MORE];
+    door_open(&d);
+    struct line peer = line_new(&d);
+    arrive(&peer, 2000);
+    for (int i = 0; i < MORE; i++) lines[i] = line_new(&d);
+    look(&d);
+    for (int i = 0; i < MORE; i++) assert_int_equal(is_shut(lines[i].theirs), i < MORE - GUARD_STRANGERS);
+    assert_false(is_shut(peer.theirs));
+    assert_int_equal(d.live.refused, MORE - GUARD_STRANGERS);
+    for (int i = 0; i < MORE; i++) line_free(&lines[i]);
+    line_free(&peer);
+    door_close(&d);
+}
+
+/* A removed peer is closed, and whoever is not known yet; nobody else. */
+static void test_live_guard_expels(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    struct line lines[3];
+    for (int i = 0; i < 3; i++) lines[i] = line_new(&d);
+    guard_took(d.guard, lines[0].ours, 10, 1);
+    guard_took(d.guard, lines[1].ours, 10, 2);
+    guard_expel(d.guard, 2);
+    look(&d);
+    assert_false(is_shut(lines[0].theirs));
+    assert_true(is_shut(lines[1].theirs));
+    assert_true(is_shut(lines[2].theirs));
+    for (int i = 0; i < 3; i++) line_free(&lines[i]);
+    door_close(&d);
+}
+
+/* Files, other sockets, closed and impossible descriptors: none of them is watched. */
+static void test_live_guard_ignores_what_is_no_connection(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    int file = open("/dev/null", O_RDONLY | O_CLOEXEC), pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    const int fds[] = {-1, 1 << 20, file, pair[0], d.listener};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        guard_accepted(d.guard, fds[i], d.address);
+        guard_took(d.guard, fds[i], 100, 1);
+        look(&d);
+        guard_closed(d.guard, fds[i]);
+    }
+    assert_int_equal(d.live.shut + d.live.refused, 0);
+    assert_int_equal(write(pair[1], "x", 1), 1);
+    close(file);
+    close(pair[0]);
+    close(pair[1]);
+    door_close(&d);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_live_guard_leaves_honest_peers),
+        cmocka_unit_test(test_live_guard_shuts_who_sends_too_much),
+        cmocka_unit_test(test_live_guard_gives_no_credit),
+        cmocka_unit_test(test_live_guard_renews_quiet_links),
+        cmocka_unit_test(test_live_guard_knows_connections_apart),
+        cmocka_unit_test(test_live_guard_thins_out_strangers),
+        cmocka_unit_test(test_live_guard_expels),
+        cmocka_unit_test(test_live_guard_ignores_what_is_no_connection),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,67 @@
+"""The soaks, in short; `quorate soak --rounds 100` and `quorate soak --growth` are the long forms."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import quorate as q
+from quorate.growth import SPARE, Amounts, Growth, growth
+from quorate.soak import FAULTS, choose_faults, soak, trouble
+
+
+def live() -> None:
+    """Skips where the build has no live runtime."""
+    try:
+        q.Cluster(runtime="live", transport="tcp").close()
+    except q.UnsupportedError as error:
+        pytest.skip(str(error))
+
+
+def test_a_short_soak_with_everything_mixed():
+    """Kills, pauses, one-way cuts, loss and corruption at once; every acknowledged write is there."""
+    live()
+    done = soak(6, nodes=3, clients=4)
+    assert done.ok, str(done)
+    assert done.kills == 9 and done.load.ok > 100 and done.faults == FAULTS
+    assert 0 < done.memory < done.memory_budget
+    assert "every acknowledged write is there" in str(done)
+
+
+def test_the_faults_of_a_soak_are_chosen():
+    """Without kills nothing is killed; a fault that there is not is refused by its name."""
+    live()
+    done = soak(4, faults=["loss", "pause"], nodes=3, clients=2, seed=3)
+    assert done.ok and done.kills == 0
+    assert done.result.counts["crashes"] == 0 and done.result.counts["corrupted"] == 0
+    with pytest.raises(q.RangeError, match="has no fault 'rain'; it has kill, pause, cut, loss, corrupt"):
+        choose_faults("kill,rain")
+
+
+def test_what_a_round_does_follows_from_the_seed():
+    """The same seed, the same plans; over many rounds every fault occurs, and every one ends."""
+    plans = [[trouble(random.Random(seed), [1, 2, 3], FAULTS) for seed in range(40)] for _ in range(2)]
+    assert [plan.to_json() for plan in plans[0]] == [plan.to_json() for plan in plans[1]]
+    text = "".join(plan.to_json() for plan in plans[0])
+    assert all(verb in text for verb in ("pause", "partition", "loss", "corrupt"))
+    for plan in plans[0]:
+        assert plan.to_json().count('"do"') == plan.to_json().count('"for"')
+
+
+def test_growth_in_short():
+    """Over a few rounds of churn neither descriptors nor threads nor memory grow, in the owner or a node."""
+    live()
+    done = growth(6, nodes=3)
+    assert done.ok, str(done)
+    assert [name for name, _, _ in done.parts] == ["owner", "n3", "clusters opened and closed"]
+    assert "6 rounds: nothing grows" in str(done)
+
+
+def test_growth_is_seen():
+    """One descriptor, one thread, or more memory than an allocator keeps."""
+    middle = Amounts(10, 4, 100 << 20)
+    grown = (Amounts(11, 4, 100 << 20), Amounts(10, 5, 100 << 20), Amounts(10, 4, (100 << 20) + SPARE + 1))
+    for end in grown:
+        done = Growth(2, (("owner", middle, end),))
+        assert not done.ok and "GROWN: owner" in str(done)
+    assert Growth(2, (("owner", middle, Amounts(9, 4, (100 << 20) + SPARE)),)).ok
