@@ -2,7 +2,8 @@
 local q = require "quorate"
 
 local ring = assert(q.ring { nodes = { a = 1, b = 1, c = 2 }, vnodes = 100 })
-print("user:1 is on " .. ring:lookup "user:1" .. "; its replicas are on " .. table.concat(ring:replicas("user:1", 2), " and "))
+local replicas = table.concat(ring:replicas("user:1", 2), " and ")
+print("user:1 is on " .. ring:lookup "user:1" .. "; its replicas are on " .. replicas)
 
 local after = assert(ring:copy())
 assert(after:add "d")

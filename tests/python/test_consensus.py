@@ -75,10 +75,11 @@ def test_a_node_that_takes_no_proposals_says_so():
 
 
 def test_bench():
-    """Single decrees with nothing around them take ten messages each among three, learning included."""
-    (row,) = q.bench("paxos")
-    assert row["unit"] == "decisions/s" and row["value"] > 0
-    assert row["note"] == "10.00 messages a decision, learning included"
+    """Single decrees take ten messages each among three, learning included; simulated ones a retry at times."""
+    bare, simulated = q.bench("paxos")
+    assert bare["unit"] == simulated["unit"] == "decisions/s" and bare["value"] > 0
+    assert bare["note"] == "10.00 messages a decision, learning included"
+    assert 10 <= float(simulated["note"].split()[0]) < 10.5
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

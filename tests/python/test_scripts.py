@@ -297,12 +297,12 @@ def test_calling_the_cluster_from_a_handler_is_refused():
 
 
 def test_what_is_no_protocol_is_refused():
-    """Another class, a machine beside a script, live, an unknown checker."""
+    """Another class, a machine beside a script, threads, an unknown checker."""
     with pytest.raises(TypeError, match="derived from"):
         q.Cluster(dict)  # type: ignore[arg-type]
     with pytest.raises(q.ArgumentError, match="no machine"):
         q.Cluster(Echo, machine="register")
-    with pytest.raises(q.UnsupportedError, match="simulated only"):
+    with pytest.raises(q.UnsupportedError, match="on no thread but yours"):
         q.Cluster(Echo, runtime="live")
 
     class Unjudged(Echo):
