@@ -127,6 +127,31 @@ static int cluster_replay(lua_State *L) {
     return s ? face_fail(L, s, NULL) : 1;
 }
 
+/* connect(file, key's file or nil) */
+static int cluster_connect(lua_State *L) {
+    const char *file = face_text(L, 1, "a cluster file");
+    const char *key = lua_isnoneornil(L, 2) ? NULL : face_text(L, 2, "a key file");
+    struct face_cluster *self = cluster_place_new(L);
+    qrt_status s = qrt_connect(&self->cluster, file, key);
+    return s ? face_fail(L, s, NULL) : 1;
+}
+
+/* keygen(file, name or nil) */
+static int cluster_keygen(lua_State *L) {
+    const char *name = lua_isnoneornil(L, 2) ? NULL : face_text(L, 2, "a name");
+    const char *made = qrt_keygen(face_text(L, 1, "a cluster file"), name);
+    if (!made) return face_fail_text(L, NULL);
+    face_push_json(L, made);
+    return 1;
+}
+
+static int cluster_program(lua_State *L) {
+    const char *path = qrt_node_program();
+    if (!path) return face_fail_text(L, NULL);
+    lua_pushstring(L, path);
+    return 1;
+}
+
 /* Refused inside a callback of its own machines. In a child of fork(2) nothing is freed: it is the parent's. */
 static int cluster_close(lua_State *L) {
     struct face_cluster *self = self_place(L);
@@ -419,6 +444,11 @@ static int cluster_tracebacks(lua_State *L) {
     return push_text(L, qrt_cluster_tracebacks(self_handle(L)));
 }
 
+static int cluster_ask(lua_State *L) {
+    qrt_cluster *c = self_handle(L);
+    return push_text(L, qrt_node_ask(c, face_node(L, 2), face_text(L, 3, "a question")));
+}
+
 static int cluster_fingerprint(lua_State *L) {
     qrt_cluster *c = self_handle(L);
     uint64_t fingerprint;
@@ -478,6 +508,7 @@ static const luaL_Reg methods[] = {
     {"_report", cluster_report},
     {"_status", cluster_status},
     {"_inspect", cluster_inspect},
+    {"_ask", cluster_ask},
     {"_tracebacks", cluster_tracebacks},
     {"_fingerprint", cluster_fingerprint},
     {"_hash", cluster_hash},
@@ -487,11 +518,10 @@ static const luaL_Reg methods[] = {
 };
 
 void cluster_open(lua_State *L) {
-    static const luaL_Reg functions[] = {{"cluster", cluster_create},
-                                         {"replay", cluster_replay},
-                                         {"script", cluster_script},
-                                         {"seed", cluster_seed},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"cluster", cluster_create},       {"replay", cluster_replay},
+                                         {"script", cluster_script},        {"seed", cluster_seed},
+                                         {"connect", cluster_connect},      {"keygen", cluster_keygen},
+                                         {"node_program", cluster_program}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     face_type(L, FACE_CLUSTER, methods, cluster_close);
     lua_setfield(L, -2, "Cluster");

@@ -48,6 +48,7 @@ typedef enum qrt_status {
     QRT_EFORKED = -8,      /* the handle was made by another process, before fork(2) */
     QRT_EUNSUPPORTED = -9, /* this build, runtime or protocol cannot do that */
     QRT_ENOTFOUND = -10,   /* no node, key, protocol, file of that name */
+    QRT_EDENIED = -11,     /* the key has no right to ask for that */
     /* operating: the cluster could not do it */
     QRT_ENOLEADER = -20,  /* nobody leads, and the error says why */
     QRT_ENOTLEADER = -21, /* this node does not lead */
@@ -478,6 +479,21 @@ QRT_API const char *qrt_trace_svg(qrt_trace *t, uint64_t around);
  * hash of its bytes (hexadecimal); quorum: the acceptors that accepted it, ascending; time: seconds until enough of them had
  * done so for the value to be chosen, null when they never were. Needs the whole trace recorded. */
 QRT_API const char *qrt_trace_ballots(qrt_trace *t);
+
+/* --- Nodes started by hand ----------------------------------------------------------------------------- */
+
+/* A cluster whose nodes run elsewhere, each started by hand (quorate-node run), as a client of it. file: the cluster file;
+ * key: the file of the client's secret key, NULL where the cluster has no keys. Then everything of a live cluster that a
+ * client can do: leader, status, inspect, propose, clients, loads, conditions, faults; an operation that the key has no right
+ * to ends with QRT_EDENIED. Its trace holds the client's own events alone. */
+QRT_API qrt_status qrt_connect(qrt_cluster **out, const char *file, const char *key);
+/* One question to one node, and its answer, JSON: {"ask": "status"}: {"node"}; {"ask": "trace", "last": 50}: {"events"};
+ * {"ask": "stop"}: the node ends once all is on its disk. */
+QRT_API const char *qrt_node_ask(qrt_cluster *c, uint16_t node, const char *question_json);
+/* Makes keys for the nodes and clients of the file that have none, or new ones for `name` ("n2" is node 2; NULL: nobody).
+ * Secrets go to keys/NAME.key beside the file, public keys into it. [{"name","public","file"}]; thread-local. */
+QRT_API const char *qrt_keygen(const char *file, const char *name);
+QRT_API const char *qrt_node_program(void); /* the path of quorate-node; NULL: it is not there. thread-local */
 
 /* --- Histories -------------------------------------------------------------------------------------- */
 

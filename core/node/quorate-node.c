@@ -1,20 +1,104 @@
-/* quorate-node: one node of a live cluster as a process of its own (transport ipc and tcp), or the janitor that removes the
- * private folder of one whose owner was killed. The library starts it; it is of no use by hand.
+/* quorate-node: one node of a live cluster as a process of its own.
  *
+ * By hand, or by systemd, on any host (docs/deploy.md):
+ *   quorate-node keygen FILE [NAME]                     keys for whoever has none in the cluster file, or a new one for NAME
+ *   quorate-node format FILE ID                         the explicit first start of a node's data
+ *   quorate-node run FILE ID [--key KEYFILE] [--lost-data]
+ *   quorate-node check FILE                             is the cluster file sound?
+ *
+ * By the library, for clusters with transport ipc and tcp; of no use by hand:
  *   quorate-node node NUMBER
- *   quorate-node script NUMBER PROGRAM ARGUMENTS...    becomes an interpreter, whose code is the node
- *   quorate-node janitor FOLDER OWNER                  OWNER: process id of the owner */
+ *   quorate-node script NUMBER PROGRAM ARGUMENTS...     becomes an interpreter, whose code is the node
+ *   quorate-node janitor FOLDER OWNER                   OWNER: process id of the owner */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/hand.h"
 #include "runtime/live/live_share.h"
 
-int main(int argc, char **argv) {
-    if (argc == 3 && !strcmp(argv[1], "node")) return agent_main(NULL);
-    if (argc >= 4 && !strcmp(argv[1], "script")) return agent_launch(argv + 3);
-    if (argc == 4 && !strcmp(argv[1], "janitor")) return janitor_main(argv[2], atoi(argv[3]));
-    fprintf(stderr, "quorate-node %s: a live cluster with transport=\"ipc\" or \"tcp\" starts this; see docs/live.md\n",
+enum { USAGE = 2, FAILED = 4 };
+
+static int usage(void) {
+    fprintf(stderr,
+            "quorate-node %s\n"
+            "  quorate-node keygen FILE [NAME]   keys for whoever has none in the cluster file, or a new one for NAME\n"
+            "  quorate-node check FILE           is the cluster file sound?\n"
+            "  quorate-node format FILE ID       the first start of node ID: makes its data folder\n"
+            "  quorate-node run FILE ID [--key KEYFILE] [--lost-data]\n"
+            "See docs/deploy.md. `node`, `script` and `janitor` are for the library, which starts them for live "
+            "clusters.\n",
             qrt_version());
-    return 2;
+    return USAGE;
+}
+
+static int ended(const struct error *e) {
+    if (!e->status) return 0;
+    fprintf(stderr, "quorate-node: %s\n", e->text);
+    return e->status == QRT_EIO || e->status == QRT_EBUSY ? FAILED : USAGE;
+}
+
+static uint16_t number_of(const char *text) {
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    return *text && !*end && n <= FAULT_NODES_MAX ? (uint16_t)n : 0;
+}
+
+static int keygen(const char *path, const char *name) {
+    struct error e = {0};
+    struct buffer made = {0};
+    if (!hand_keygen(path, name, &made, &e)) puts(buffer_text(&made));
+    buffer_free(&made);
+    return ended(&e);
+}
+
+static int check(const char *path) {
+    struct error e = {0};
+    struct hand_file *f = mem_zero(1, sizeof *f);
+    if (!hand_file_read(f, path, true, &e))
+        printf("%s: %s, %s, %u nodes, %zu clients, %s\n", path, f->config.cluster, f->protocol, f->config.node_count,
+               f->config.client_count, f->config.curve ? "with keys" : "without keys");
+    free(f);
+    return ended(&e);
+}
+
+static int format(const char *path, uint16_t node) {
+    struct error e = {0};
+    struct hand_file *f = mem_zero(1, sizeof *f);
+    if (!hand_file_read(f, path, false, &e)) {
+        f->config.self = node;
+        if (node > f->config.node_count)
+            error_set(&e, QRT_ENOTFOUND, "%s has no node %u; nodes are 1 to %u", path, node, f->config.node_count);
+        else if (!hand_format(&f->config, &e))
+            printf("%s/n%u is formatted for node %u of %s\n", f->config.data, node, node, f->config.cluster);
+    }
+    free(f);
+    return ended(&e);
+}
+
+static int run(int argc, char **argv, uint16_t node) {
+    const char *key = NULL;
+    uint8_t begin = HAND_RECOVER;
+    for (int i = 4; i < argc; i++) {
+        if (!strcmp(argv[i], "--lost-data"))
+            begin = HAND_LOST;
+        else if (!strcmp(argv[i], "--key") && i + 1 < argc)
+            key = argv[++i];
+        else
+            return usage();
+    }
+    return hand_main(argv[2], node, key, begin);
+}
+
+int main(int argc, char **argv) {
+    const char *verb = argc > 1 ? argv[1] : "";
+    uint16_t node = argc > 3 ? number_of(argv[3]) : 0;
+    if (argc == 3 && !strcmp(verb, "node")) return agent_main(NULL);
+    if (argc >= 4 && !strcmp(verb, "script")) return agent_launch(argv + 3);
+    if (argc == 4 && !strcmp(verb, "janitor")) return janitor_main(argv[2], atoi(argv[3]));
+    if ((argc == 3 || argc == 4) && !strcmp(verb, "keygen")) return keygen(argv[2], argc == 4 ? argv[3] : NULL);
+    if (argc == 3 && !strcmp(verb, "check")) return check(argv[2]);
+    if (argc == 4 && node && !strcmp(verb, "format")) return format(argv[2], node);
+    if (argc >= 4 && node && !strcmp(verb, "run")) return run(argc, argv, node);
+    return usage();
 }

@@ -491,6 +491,18 @@ function cluster.seed(driver, spec, seed, record)
    return adopt(made, driver)
 end
 
+--- What `quorate.connect` stands on: see quorate.remote.
+---@param file string
+---@param key string?
+---@return quorate.Cluster?, string?, string?
+function cluster.connect(file, key)
+   local made, message, name = core.connect(file, key)
+   if not made then
+      return nil, message, name
+   end
+   return adopt(made)
+end
+
 local RUN_HINT = "replay takes a run file's path, its text or its data, not a %s"
 
 --- Runs a failing run's file (its path, its JSON text, or its data) again, to its end; the cluster stands

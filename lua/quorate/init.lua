@@ -24,6 +24,7 @@ local grading = require "quorate.grading"
 local history = require "quorate.history"
 local parts = require "quorate.parts"
 local plan = require "quorate.plan"
+local remote = require "quorate.remote"
 local workload = require "quorate.workload"
 
 ---@class quorate
@@ -41,6 +42,8 @@ quorate.plan = setmetatable({ draw = plan.draw, from_json = plan.from_json, load
 })
 
 quorate.workload = workload.new
+quorate.connect = remote.connect
+quorate.keygen = remote.keygen
 quorate.campaign = campaign.run
 quorate.run_file = campaign.run_file
 quorate.replay = cluster.replay

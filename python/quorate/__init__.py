@@ -38,6 +38,7 @@ from quorate.errors import (
     ClosedError,
     CorruptError,
     DataError,
+    DeniedError,
     FailedError,
     ForeignError,
     ForkedError,
@@ -73,6 +74,7 @@ from quorate.node import Node
 from quorate.pending import Pending
 from quorate.plan import Plan
 from quorate.quorum import Quorum, quorum
+from quorate.remote import NewKey, NodeEvent, Remote, connect, keygen
 from quorate.results import CheckResult, Committed, Elected, LoadReport, NodeStatus, Property, Status
 from quorate.ring import Balance, Move, Ring, jump, jump_many, maglev, moves, rendezvous_many
 from quorate.seedrun import Decision, Entered, SeedRun
@@ -102,6 +104,7 @@ __all__ = [
     "CorruptError",
     "DataError",
     "Decision",
+    "DeniedError",
     "Detector",
     "Elected",
     "Entered",
@@ -117,12 +120,14 @@ __all__ = [
     "LoadReport",
     "MixtureDetector",
     "Move",
+    "NewKey",
     "NewerError",
     "NfdEDetector",
     "NfdSDetector",
     "NoLeaderError",
     "Node",
     "NodeDownError",
+    "NodeEvent",
     "NodeStatus",
     "NotFoundError",
     "NotLeaderError",
@@ -142,6 +147,7 @@ __all__ = [
     "QuorateError",
     "Quorum",
     "RangeError",
+    "Remote",
     "Ring",
     "Run",
     "ScriptError",
@@ -167,10 +173,12 @@ __all__ = [
     "bugs",
     "campaign",
     "compare",
+    "connect",
     "fault_model",
     "grade",
     "jump",
     "jump_many",
+    "keygen",
     "machines",
     "maglev",
     "measure",

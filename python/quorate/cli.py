@@ -22,7 +22,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from quorate import catalogue, cli_commands, cli_run, cli_scripts
+from quorate import catalogue, cli_commands, cli_hand, cli_run, cli_scripts
 from quorate.errors import DataError, QuorateError, UsageError
 from quorate.soak import FAULTS
 
@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     _add_runs(add)
     _add_judges(add)
     _add_lists(add)
+    cli_hand.add_commands(add)
     return top
 
 

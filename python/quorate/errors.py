@@ -70,6 +70,10 @@ class NotFoundError(UsageError, LookupError, status=-10, name="not-found"):
     """No node, protocol, machine or file of that name."""
 
 
+class DeniedError(UsageError, PermissionError, status=-11, name="denied"):
+    """The key has no right to ask for that; the message says what it may."""
+
+
 # --- the cluster could not do it ---
 
 

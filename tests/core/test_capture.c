@@ -77,7 +77,7 @@ static void plan(struct cluster *c, const char *json) {
     qrt_status s = plan_parse(&p, bytes_text(json), (uint16_t)c->config.options.nodes, &e);
     say(&e);
     assert_int_equal(s, QRT_OK);
-    c->class->fault(c->runtime, &p);
+    c->class->fault(c->runtime, &p, NULL);
     plan_free(&p);
 }
 

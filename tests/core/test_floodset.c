@@ -49,7 +49,7 @@ static void fault(struct cluster *c, const char *json) {
     struct error e = {0};
     if (directive_parse(&d, bytes_text(json), (uint16_t)c->config.options.nodes, &e)) fail_msg("%s: %s", json, e.text);
     plan_add(&plan, &d);
-    c->class->fault(c->runtime, &plan);
+    c->class->fault(c->runtime, &plan, NULL);
     plan_free(&plan);
 }
 

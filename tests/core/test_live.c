@@ -73,7 +73,7 @@ static void fault(struct cluster *c, const char *json) {
     say(&e);
     assert_int_equal(s, QRT_OK);
     plan_add(&plan, &d);
-    c->class->fault(c->runtime, &plan);
+    c->class->fault(c->runtime, &plan, NULL);
     plan_free(&plan);
 }
 
@@ -260,7 +260,7 @@ static void test_live_workload_under_faults(void **state) {
     qrt_status s = plan_parse(&plan, bytes_text(plan_json), 5, &e);
     say(&e);
     assert_int_equal(s, QRT_OK);
-    c->class->fault(c->runtime, &plan);
+    c->class->fault(c->runtime, &plan, NULL);
     plan_free(&plan);
     load(c, 8, 0);
     run_for(c, 3 * SECOND);

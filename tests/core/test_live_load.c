@@ -96,7 +96,7 @@ static void test_live_load_times_and_ends(void **state) {
         snprintf(crash, sizeof crash, "{\"do\": \"crash\", \"node\": %u}", leader);
         assert_int_equal(directive_parse(&d, bytes_text(crash), 3, &e), QRT_OK);
         plan_add(&plan, &d);
-        c->class->fault(c->runtime, &plan);
+        c->class->fault(c->runtime, &plan, NULL);
         plan_free(&plan);
         assert_int_equal(end(c, number, &r), QRT_EUNKNOWN);
         cluster_free(c);

@@ -354,7 +354,7 @@ static void test_sim_a_thousand_small_runs(void **unused) {
                  profile.nodes, (unsigned long long)seed, seed % 2 ? 20 : 1000);
         struct cluster *c = scenario_new(options);
         plan_draw(&plan, &profile, &r);
-        c->class->fault(c->runtime, &plan);
+        c->class->fault(c->runtime, &plan, NULL);
         plan_free(&plan);
         scenario_load(c, "{\"clients\": 3, \"operations\": 40, \"keys\": 3, \"timeout\": 0.3, \"think\": 0.005}");
         scenario_run(c, SECOND);

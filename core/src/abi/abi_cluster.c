@@ -306,9 +306,9 @@ QRT_API const char *qrt_cluster_load_report(qrt_cluster *c) {
 static qrt_status apply_plan(qrt_cluster *c, struct plan *plan) {
     struct cluster *k = c->cluster;
     cluster_check_reset(k);
-    k->class->fault(k->runtime, plan);
+    qrt_status status = k->class->fault(k->runtime, plan, &c->handle.error);
     plan_free(plan);
-    return handle_leave(&c->handle, QRT_OK);
+    return handle_leave(&c->handle, status);
 }
 
 QRT_API qrt_status qrt_cluster_fault(qrt_cluster *c, const char *json) {

@@ -16,6 +16,7 @@
     X(QRT_EFORKED,      "forked",       "the handle was made before fork(2), by another process") \
     X(QRT_EUNSUPPORTED, "unsupported",  "this build, runtime or protocol cannot do that") \
     X(QRT_ENOTFOUND,    "not-found",    "there is nothing of that name") \
+    X(QRT_EDENIED,      "denied",       "the key has no right to ask for that") \
     X(QRT_ENOLEADER,    "no-leader",    "there is no leader") \
     X(QRT_ENOTLEADER,   "not-leader",   "this node does not lead") \
     X(QRT_EDOWN,        "down",         "the node is not up") \

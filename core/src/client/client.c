@@ -385,20 +385,22 @@ static bool reply_is_sound(const struct client *c, const struct wire_client_repl
     if (reply_refuses(r)) return true;
     uint64_t session = 0;
     if (c->exchange.operation == CLIENT_OPEN) {
-        if (status == QRT_EUNSUPPORTED) return true;
+        if (status == QRT_EUNSUPPORTED || status == QRT_EDENIED) return true;
         if (status != QRT_OK || r->data.size != sizeof session) return false;
         memcpy(&session, r->data.data, sizeof session);
         return session != 0;
     }
     if (status == QRT_EUNSUPPORTED) return r->data.size == 0;
+    if (status == QRT_EDENIED) return true;
     return c->manual || status == QRT_ESESSION || reply_fits(c->operation.function, (qrt_status)status, r->data);
 }
 
 static void on_open_reply(struct client *c, struct client_io *io, const struct wire_client_reply *r) {
-    if ((int32_t)r->status == QRT_EUNSUPPORTED) {
+    qrt_status status = (qrt_status)(int32_t)r->status;
+    if (status == QRT_EUNSUPPORTED || status == QRT_EDENIED) {
         client_stop(c);
         exchange_end(c, io);
-        if (c->operation.busy) operation_end(c, io, HISTORY_FAILED, QRT_EUNSUPPORTED, r);
+        if (c->operation.busy) operation_end(c, io, HISTORY_FAILED, status, r);
         return;
     }
     memcpy(&c->session, r->data.data, sizeof c->session);
@@ -442,6 +444,7 @@ struct client *client_new(const struct client_config *config) {
     c->timing = random_stream(config->seed, config->id, RANDOM_CLIENT);
     c->cursor = (uint16_t)random_below(&c->timing, c->node_count);
     c->phase = PHASE_REST;
+    c->exchange.number = config->first;
     return c;
 }
 

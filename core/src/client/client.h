@@ -25,6 +25,7 @@ struct client_config {
     const struct workload *workload; /* copied; NULL: manual */
     uint64_t operations;             /* this client's share; 0 with a workload: until stopped */
     int64_t timeout_ns, retry_ns;    /* manual clients; a workload has its own */
+    uint64_t first;                  /* requests are numbered from here: others may have had its id before */
 };
 
 /* What the runtime passes in with each call; now is the client's own clock. */

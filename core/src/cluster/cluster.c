@@ -162,8 +162,11 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
     struct trace_sink sink = sink_of(c);
     if (extras->wrap) sink = extras->wrap(extras->context, sink);
     c->config.plan = extras->plan;
+    c->config.hand = extras->hand;
+    c->afar = extras->hand && !extras->hand->self;
     c->runtime = c->class->create(&c->config, sink, e);
     c->config.plan = NULL;
+    c->config.hand = NULL;
     if (c->runtime) return c;
 fail:
     cluster_free(c);
@@ -259,6 +262,7 @@ static bool holds_quorum_to_elect(const struct cluster *c, const bool *usable, u
 }
 
 void cluster_no_leader(struct cluster *c, char *out, size_t size) {
+    const char *there = c->afar ? "answer" : "are up";
     uint16_t n = (uint16_t)c->config.options.nodes, up = 0, paused = 0, recovering = 0;
     uint16_t needed = quorum_rule_report(&c->config.quorum).read;
     bool usable[FAULT_NODES_MAX + 1] = {false};
@@ -276,12 +280,12 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
     }
     uint16_t group = largest_group(c, usable, n);
     if (up < needed)
-        snprintf(out, size, "%u of %u nodes are up, %u are needed", up, n, needed);
+        snprintf(out, size, "%u of %u nodes %s, %u are needed", up, n, there, needed);
     else if (up - paused < needed)
-        snprintf(out, size, "%u of %u nodes are up but %u of them are paused, %u are needed", up, n, paused, needed);
+        snprintf(out, size, "%u of %u nodes %s but %u of them are paused, %u are needed", up, n, there, paused, needed);
     else if (up - paused - recovering < needed)
-        snprintf(out, size, "%u of %u nodes are up but %u of them lost their data and may not vote yet, %u are needed",
-                 up, n, recovering, needed);
+        snprintf(out, size, "%u of %u nodes %s but %u of them lost their data and may not vote yet, %u are needed", up,
+                 n, there, recovering, needed);
     else if (group < needed)
         snprintf(out, size,
                  "%u of %u nodes are up, but no node reaches more than %u of them through the partition, %u are needed",
@@ -290,7 +294,7 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
         snprintf(out, size, "the %u of %u nodes that are up hold no quorum of quorum=%s", up, n,
                  c->config.options.quorum);
     else if (c->config.protocol->leaderless)
-        snprintf(out, size, "%u of %u nodes are up and reach each other; decisions are under way", up, n);
+        snprintf(out, size, "%u of %u nodes %s and reach each other; decisions are under way", up, n, there);
     else
         snprintf(out, size, "%u of %u nodes are up and reach each other; an election is under way in term %llu", up, n,
                  (unsigned long long)term);
@@ -334,6 +338,8 @@ qrt_status cluster_propose(struct cluster *c, uint16_t node, struct bytes data, 
     if (node > c->config.options.nodes)
         return error_set(e, QRT_ENOTFOUND, "there is no node %u; nodes are 1 to %lld", node,
                          (long long)c->config.options.nodes);
+    if (node && c->afar)
+        return error_set(e, QRT_EUNSUPPORTED, "a client of nodes by hand proposes where they lead: leave the node out");
     if (data.size > COMMAND_VALUE_MAX)
         return error_set(e, QRT_ETOOLARGE, "a proposed value holds at most %u bytes, not %u", COMMAND_VALUE_MAX,
                          data.size);
@@ -425,6 +431,8 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     int64_t latency = t.answered - p->made;
     *result = (qrt_result){t.status, t.node, t.leader, t.term, t.index, latency, data.data, data.size};
     say_result(&t, c->config.protocol, e);
+    if (t.status == QRT_EDENIED && data.size) /* the node has said why */
+        error_set(e, t.status, "%.*s", (int)data.size, (const char *)data.data);
     return QRT_OK;
 }
 

@@ -28,6 +28,7 @@ struct cluster {
     struct buffer proposal_bytes;
     struct workload workload; /* of the last load */
     bool loaded;
+    bool afar;             /* its nodes were started by hand, and this is a client of them */
     struct linear *linear; /* a check under way */
     int64_t check_started;
     struct buffer report; /* JSON of the last complete check */
@@ -49,6 +50,7 @@ struct cluster_extras {
     struct trace_sink (*wrap)(void *context, struct trace_sink checkers);
     void *context;
     const struct protocol *protocol;
+    const struct hand_config *hand; /* of nodes started by hand; NULL: none. Borrowed until the cluster is made. */
     const struct launch *launch;
 };
 struct cluster *cluster_new_with(const char *protocol, const struct setting *settings, size_t count,

@@ -85,7 +85,7 @@ static void do_now(struct runner *r, uint8_t verb, uint16_t node) {
     struct directive d = {.verb = verb, .timing = FAULT_AT, .target = FAULT_NODE, .node = node, .effect = -1};
     struct plan p = {0};
     plan_add(&p, &d);
-    r->cluster->class->fault(r->cluster->runtime, &p);
+    r->cluster->class->fault(r->cluster->runtime, &p, NULL);
     plan_free(&p);
 }
 

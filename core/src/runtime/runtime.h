@@ -6,6 +6,7 @@
 #include "fault/plan.h"
 #include "runtime/capture.h"
 #include "runtime/condition.h"
+#include "runtime/hand.h"
 #include "runtime/host.h"
 #include "runtime/options.h"
 
@@ -23,8 +24,9 @@ struct runtime_config {
     uint64_t bugs;
     struct watch_config watch;
     struct quorum_rule quorum;
-    const struct plan *plan;     /* may be NULL */
-    const struct launch *launch; /* NULL: the protocol is a built-in one; outlives the runtime */
+    const struct plan *plan;        /* may be NULL */
+    const struct hand_config *hand; /* live, of nodes started by hand: copied; else NULL */
+    const struct launch *launch;    /* NULL: the protocol is a built-in one; outlives the runtime */
 };
 
 /* How a proposal or operation that came through the API stands. Tickets count from 1. */
@@ -97,7 +99,7 @@ struct runtime_class {
     qrt_status (*submit)(void *runtime, uint16_t client, uint8_t operation, struct bytes command, uint64_t *ticket);
     void (*stop_clients)(void *runtime);
     /* Times of the directives count from now; a directive at 0 takes effect at once. */
-    void (*fault)(void *runtime, const struct plan *plan);
+    qrt_status (*fault)(void *runtime, const struct plan *plan, struct error *e);
     const struct trace *(*trace)(void *runtime);
     const struct history *(*history)(void *runtime);
     void (*counts)(void *runtime, struct runtime_counts *counts);

@@ -92,13 +92,15 @@ static void stop_clients(void *runtime) {
     sim_clients_stop(runtime);
 }
 
-static void fault(void *runtime, const struct plan *plan) {
+static qrt_status fault(void *runtime, const struct plan *plan, struct error *e) {
     struct sim *s = runtime;
+    (void)e;
     faults_add(s->faults, plan, s->now);
     if (faults_next(s->faults) <= s->now)
         sim_fault_tick(s);
     else
         sim_faults_changed(s);
+    return QRT_OK;
 }
 
 static const struct trace *trace_of(void *runtime) {

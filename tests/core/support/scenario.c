@@ -46,7 +46,7 @@ void scenario_fault(struct cluster *c, const char *format, ...) {
     va_end(args);
     if (directive_parse(&d, bytes_text(text), (uint16_t)c->config.options.nodes, &e)) fail_msg("%s: %s", text, e.text);
     plan_add(&plan, &d);
-    c->class->fault(c->runtime, &plan);
+    c->class->fault(c->runtime, &plan, NULL);
     plan_free(&plan);
 }
 
@@ -54,7 +54,7 @@ void scenario_plan(struct cluster *c, const char *json) {
     struct plan plan = {0};
     struct error e = {0};
     if (plan_parse(&plan, bytes_text(json), (uint16_t)c->config.options.nodes, &e)) fail_msg("%s: %s", json, e.text);
-    c->class->fault(c->runtime, &plan);
+    c->class->fault(c->runtime, &plan, NULL);
     plan_free(&plan);
 }
 

@@ -1,6 +1,7 @@
 /* A live cluster's beginning and end: what is made in one thread before the others start, and freed after they ended. */
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
+#include "runtime/live/live_hand.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -54,7 +55,7 @@ static void condition_init(pthread_cond_t *c) {
     pthread_condattr_destroy(&attributes);
 }
 
-static struct live *live_empty(const struct runtime_config *config, struct trace_sink sink) {
+struct live *live_empty(const struct runtime_config *config, struct trace_sink sink) {
     struct live *l = mem_zero(1, sizeof *l);
     const struct cluster_options *o = &config->options;
     l->config = *config;
@@ -141,6 +142,7 @@ void *live_new(const struct runtime_config *config, struct trace_sink sink, stru
     struct error ignored;
     if (!e) e = &ignored;
     if (check_config(config, e)) return NULL;
+    if (config->hand) return config->hand->self ? hand_new(config, sink, e) : remote_new(config, sink, e);
     struct live *l = live_empty(config, sink);
     qrt_status status = live_apart(l) ? keeper_start(l, e) : start_nodes(l, e);
     if (!status) status = start_threads(l, e);
@@ -175,7 +177,10 @@ void live_free(void *runtime) {
     struct live *l = runtime;
     stop_threads(l);
     clients_free(&l->clients);
+    if (l->hand) hand_leave(l);
     doorman_stop(l);
+    hand_free(l);
+    remote_free(l);
     keeper_stop(l);
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         if (!l->nodes[i].host.port) store_free(&l->nodes[i].host.store); /* opened, never started */

@@ -117,6 +117,9 @@ enum order_kind {
     ORDER_SUBMIT = 10, /* client, detail: operation, data; ticket comes back */
     ORDER_STOP = 11,   /* the workloads' clients begin nothing new */
     ORDER_START = 12,  /* a process: the incarnation begins; data: why it could not */
+    ORDER_REPLY = 20,  /* a node by hand: data goes back to a client: live_hand.h */
+    ORDER_REKEY = 21,  /* a node by hand: keys have changed */
+    ORDER_ASK = 22,    /* the clients of nodes by hand: data goes to node `client` */
     ORDER_LOAD = 40,   /* ticket, data: struct load_spec (live_load.h) */
 };
 
@@ -273,6 +276,8 @@ struct live {
 
     struct keeper *keeper; /* of the nodes' processes; NULL: nodes are threads */
     struct agent *agent;   /* in a node's process: what ties it to its owner; else NULL */
+    struct hand *hand;     /* in the process of a node by hand, of which this is the only one here; else NULL */
+    struct remote *remote; /* a client of nodes by hand, of which none is here; else NULL */
     struct gates gates;    /* ipc, tcp: addresses and keys */
     struct doorman *doorman;
     atomic_uint_fast64_t refused;    /* connections of strangers */
@@ -316,6 +321,8 @@ int64_t live_now(const struct live *l); /* ns since the start */
 void live_ring(struct live *l);         /* something that run() may wait for has happened */
 void *live_new(const struct runtime_config *config, struct trace_sink sink, struct error *e);
 void live_free(void *runtime);
+struct live *live_empty(const struct runtime_config *config,
+                        struct trace_sink sink); /* for live_hand.c, live_remote.c */
 qrt_status live_thread(pthread_t *thread, bool *running, void *(*body)(void *), void *self, const char *name,
                        struct error *e); /* with no signal to handle */
 
@@ -353,7 +360,7 @@ void actor_drop(struct actor *a, uint16_t from, uint16_t to, uint8_t why, uint64
 void actor_depart(struct actor *a); /* sends the delayed frames whose time has come */
 struct envelope { /* before each frame, so that a frame stays one message and its bytes stay as a peer sees them */
     uint16_t from, to;
-    uint32_t zero;
+    uint32_t kind; /* 0: a frame; HAND_CONTROL: live_hand.h */
     int64_t sent;
 };
 struct arrival {
@@ -367,11 +374,15 @@ size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arr
 /* Until an order, an alarm, a departure, or an arrival where `inputs`. */
 void actor_sleep(struct actor *a, bool inputs);
 bool live_cut(struct live *l, uint16_t from, uint16_t to);
+/* Counts and traces what came from a key that had no right to send it. sender 0: nobody knows. */
+void actor_reject(struct actor *a, uint16_t sender);
 
 /* live_socket.c */
+#define LISTEN_BY_NAME (-2) /* for actor_bind: no descriptor is given; the endpoint is bound */
 qrt_status live_context(struct live *l, int sockets, struct error *e);
 qrt_status actor_bind(struct actor *a, int listener, struct error *e); /* listener: taken; -1 for inproc */
 qrt_status actor_connect(struct actor *a, struct error *e);
+qrt_status actor_connect_to(struct actor *a, uint16_t peer, struct error *e);
 void actor_unplug(struct actor *a);
 
 /* live_faults.c: the engine, and word of what it was told */
@@ -406,6 +417,7 @@ void node_restart(struct live_node *n);
 void node_after(struct live_node *n); /* after every input: did it die? */
 void node_publish(struct live_node *n);
 qrt_status live_disks(struct live *l, struct error *e); /* opens every node's store */
+struct disk *live_disk(struct live *l, uint16_t node, struct error *e);
 
 /* live_clients.c */
 void clients_init(struct live_clients *c);

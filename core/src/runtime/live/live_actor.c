@@ -4,6 +4,7 @@
  * the sender's side, which is the wire: among threads it arrives whatever has become of its sender; a process that is
  * killed takes it along. */
 #include "runtime/live/live_guard.h"
+#include "runtime/live/live_hand.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -196,6 +197,10 @@ static bool send_now(zmq_msg_t *m, void *socket) {
 static void queue_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
                           uint32_t size) {
     zmq_msg_t m;
+    if (!peer && a->live->hand) { /* its clients have no endpoint */
+        hand_reply(a, head, frame, size);
+        return;
+    }
     if (!a->out[peer] || zmq_msg_init_size(&m, sizeof *head + size)) {
         actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
         return;
@@ -210,6 +215,7 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
     zmq_msg_close(&m);
     uint8_t why = live_apart(a->live) && peer_is_down(a->live, peer) ? QRT_DROP_DOWN : QRT_DROP_FULL;
     actor_drop(a, head->from, head->to, why, wire_id(frame));
+    if (a->live->hand) reach_failed(a, &a->live->hand->reach, peer);
 }
 
 static void delay_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
@@ -328,6 +334,10 @@ bool live_cut(struct live *l, uint16_t from, uint16_t to) {
 }
 
 void actor_sleep(struct actor *a, bool inputs) {
+    if (a->live->remote) {
+        remote_sleep(a);
+        return;
+    }
     zmq_pollitem_t items[] = {{NULL, a->bell, ZMQ_POLLIN, 0}, {a->inbox, 0, ZMQ_POLLIN, 0}};
     int64_t next = NEVER, rings;
     if (a->departures.count) next = a->departures.keys[0].time;
@@ -335,7 +345,7 @@ void actor_sleep(struct actor *a, bool inputs) {
     int64_t left = next == NEVER ? -1 : next - live_now(a->live);
     long wait_ms = next == NEVER ? -1 : left <= 0 ? 0 : (long)(left / 1000000 + 1);
     if (atomic_load(&a->orders.pending)) return;
-    zmq_poll(items, inputs ? 2 : 1, wait_ms);
+    zmq_poll(items, inputs || a->live->hand ? 2 : 1, wait_ms);
     if (!(items[0].revents & ZMQ_POLLIN) || a->live->agent) return; /* an agent's bell is its owner's socket */
     ssize_t n = read(a->bell, &rings, sizeof rings);
     (void)n;

@@ -1,5 +1,6 @@
 /* The live runtime behind the table that every runtime offers. All calls come from the one thread that has the handle. */
 #include "runtime/live/live_guard.h"
+#include "runtime/live/live_hand.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,7 @@ static bool cut(void *runtime, uint16_t from, uint16_t to) {
 static bool inspect(void *runtime, uint16_t node, inspect_fn *field, void *context) {
     struct live *l = runtime;
     struct order o = {.kind = ORDER_INSPECT};
+    if (l->remote) return remote_inspect(l, node, field, context);
     live_order(l, node, &o);
     for (size_t at = 0; at < o.data.size;) {
         const char *name = (char *)o.data.data + at, *value = name + strlen(name) + 1;
@@ -56,6 +58,7 @@ static bool inspect(void *runtime, uint16_t node, inspect_fn *field, void *conte
 /* An order that has a ticket: a proposal, or a load of them. */
 static qrt_status give(struct live *l, uint16_t node, uint8_t kind, struct bytes data, uint64_t *ticket) {
     struct node_view v;
+    if (l->remote) return remote_propose(l, data, ticket);
     view(l, node, &v);
     if (!v.up || v.paused) return QRT_EDOWN;
     struct order *o = mem_zero(1, sizeof *o);
@@ -119,13 +122,15 @@ static void stop_clients(void *runtime) {
 }
 
 /* What is due at once has been done when this returns. */
-static void fault(void *runtime, const struct plan *plan) {
+static qrt_status fault(void *runtime, const struct plan *plan, struct error *e) {
     struct live *l = runtime;
+    if (l->remote) return remote_fault(l, plan, e);
     pthread_mutex_lock(&l->director.mutex);
     live_fault_add(l, plan, live_now(l));
     director_tick(l);
     pthread_cond_signal(&l->director.changed);
     pthread_mutex_unlock(&l->director.mutex);
+    return QRT_OK;
 }
 
 static const struct trace *trace_of(void *runtime) {
@@ -183,6 +188,7 @@ static uint64_t fingerprint(void *runtime) {
 
 static bool inherited(void *runtime) {
     struct live *l = runtime;
+    if (l->remote) return true;
     for (uint16_t i = 1; i <= live_node_count(l); i++)
         if (l->nodes[i].start != QRT_START_FORMAT) return true;
     return false;

@@ -1,6 +1,6 @@
 /* All clients of a live cluster on one thread: the simulator's actors, in real time, with an order for what the handle
  * asks of them. Their clock is the trace's, so that a history's intervals and the trace agree. */
-#include "runtime/live/live.h"
+#include "runtime/live/live_hand.h"
 
 #include <stdlib.h>
 
@@ -135,6 +135,7 @@ static void add_client(struct live_clients *all, const struct order *o) {
         .operations = o->operations,
         .timeout_ns = l->config.options.timeout,
         .retry_ns = l->config.options.client_retry,
+        .first = l->remote ? remote_first(l) : 0,
     };
     c->client = client_new(&config);
     struct client_io io = input_begin(all, c, o->time);
@@ -177,6 +178,7 @@ static void take_orders(struct live_clients *all) {
         if (o->kind == ORDER_CLIENT) add_client(all, o);
         if (o->kind == ORDER_SUBMIT) submit(all, o);
         if (o->kind == ORDER_STOP) stop(all, o);
+        if (o->kind == ORDER_ASK) remote_send(&all->actor, o);
         order_end(&all->actor, o);
     }
 }

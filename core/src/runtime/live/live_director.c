@@ -30,6 +30,7 @@ static uint8_t order_kind_of(uint8_t verb) {
 }
 
 void live_order(struct live *l, uint16_t node, struct order *o) {
+    if (l->hand && !l->nodes[node].actor.live) return; /* the others have directors of their own */
     if (l->keeper)
         process_order(l, node, o);
     else

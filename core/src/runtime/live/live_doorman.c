@@ -7,6 +7,7 @@
  *
  * The same thread is the guard's (live_guard.c): every 20 ms it looks at what each connection makes the node hold. */
 #include "runtime/live/live_doorman.h"
+#include "runtime/live/live_hand.h"
 
 #include "runtime/live/live_guard.h"
 
@@ -36,15 +37,18 @@ qrt_status gates_keys(struct gates *g, uint16_t nodes, char (*secrets)[KEY_TEXT]
     return QRT_OK;
 }
 
-static int known_key(struct doorman *d, zmq_msg_t *credentials) {
+/* Whose key it is, as User-Id says it: a node's number, 0 for the owner's clients, a client's name by hand. */
+static bool known_key(struct doorman *d, zmq_msg_t *credentials, char user[USER_TEXT]) {
+    struct live *l = d->live;
     char text[KEY_TEXT];
-    int who = -1;
-    if (zmq_msg_size(credentials) != 32 || !zmq_z85_encode(text, zmq_msg_data(credentials), 32)) return -1;
+    bool known = false;
+    if (zmq_msg_size(credentials) != 32 || !zmq_z85_encode(text, zmq_msg_data(credentials), 32)) return false;
+    if (l->hand) return hand_knows(l, text, user);
     pthread_mutex_lock(&d->mutex);
-    for (int i = 0; i <= live_node_count(d->live) && who < 0; i++)
-        if (!memcmp(text, d->live->gates.public_keys[i], KEY_TEXT)) who = i;
+    for (int i = 0; i <= live_node_count(l) && !known; i++)
+        if ((known = !memcmp(text, l->gates.public_keys[i], KEY_TEXT))) snprintf(user, USER_TEXT, "%d", i);
     pthread_mutex_unlock(&d->mutex);
-    return who;
+    return known;
 }
 
 static void send_part(void *socket, const void *data, size_t size, bool more) {
@@ -64,25 +68,24 @@ static void judge_key(struct doorman *d) {
         if (zmq_msg_recv(&parts[count++], d->zap, 0) < 0) break;
     } while (count < 8 && zmq_msg_more(&parts[count - 1]));
     bool curve = count == 7 && zmq_msg_size(&parts[5]) == 5 && !memcmp(zmq_msg_data(&parts[5]), "CURVE", 5);
-    int who = curve ? known_key(d, &parts[6]) : -1;
-    char user[16];
-    snprintf(user, sizeof user, "%d", who);
+    char user[USER_TEXT] = "";
+    bool known = curve && known_key(d, &parts[6], user);
     send_words(d->zap, "1.0", true);
     send_part(d->zap, zmq_msg_data(&parts[count > 1]), zmq_msg_size(&parts[count > 1]), true);
-    send_words(d->zap, who >= 0 ? "200" : "400", true);
-    send_words(d->zap, who >= 0 ? "OK" : "no key of this cluster", true);
-    send_words(d->zap, who >= 0 ? user : "", true);
+    send_words(d->zap, known ? "200" : "400", true);
+    send_words(d->zap, known ? "OK" : "no key of this cluster", true);
+    send_words(d->zap, user, true);
     send_words(d->zap, "", false);
     for (size_t i = 0; i < count; i++) zmq_msg_close(&parts[i]);
 }
 
-/* An event has two parts: u16 kind and u32 value, then an address. */
-static void hear_socket(struct doorman *d) {
+/* An event has two parts: u16 kind and u32 value, then an address. False: it was the last (doorman_leave). */
+static bool hear_socket(struct doorman *d) {
     uint8_t event[6];
     char address[ENDPOINT_MAX];
     uint16_t kind;
     int32_t value;
-    if (zmq_recv(d->watch, event, sizeof event, 0) < (int)sizeof event) return;
+    if (zmq_recv(d->watch, event, sizeof event, 0) < (int)sizeof event) return true;
     int size = zmq_recv(d->watch, address, sizeof address - 1, 0);
     address[size < 0 ? 0 : size < (int)sizeof address ? size : (int)sizeof address - 1] = 0;
     memcpy(&kind, event, sizeof kind);
@@ -92,6 +95,7 @@ static void hear_socket(struct doorman *d) {
     if (kind == ZMQ_EVENT_ACCEPT_FAILED && value != EAGAIN) atomic_fetch_add(&d->live->unaccepted, 1);
     if (kind == ZMQ_EVENT_ACCEPTED) guard_accepted(d->guard, value, address);
     if (kind == ZMQ_EVENT_DISCONNECTED || kind == ZMQ_EVENT_CLOSED) guard_closed(d->guard, value);
+    return kind != ZMQ_EVENT_MONITOR_STOPPED;
 }
 
 static void *doorman_main(void *self) {
@@ -99,7 +103,7 @@ static void *doorman_main(void *self) {
     int64_t look = live_now(d->live), now;
     zmq_pollitem_t items[] = {{d->watch, 0, ZMQ_POLLIN, 0}, {d->zap, 0, ZMQ_POLLIN, 0}};
     while (zmq_poll(items, d->zap ? 2 : 1, GUARD_LOOK_MS) >= 0 || zmq_errno() == EINTR) {
-        if (items[0].revents & ZMQ_POLLIN) hear_socket(d);
+        if (items[0].revents & ZMQ_POLLIN && !hear_socket(d)) break;
         if (items[1].revents & ZMQ_POLLIN) judge_key(d);
         now = live_now(d->live);
         if (now - look < GUARD_LOOK_MS * INT64_C(1000000)) continue;
@@ -124,7 +128,7 @@ static bool open_zap(struct doorman *d) {
 qrt_status doorman_start(struct live *l, void *socket, struct error *e) {
     struct doorman *d = l->doorman = mem_zero(1, sizeof *d);
     int events = ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_ACCEPTED |
-                 ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED;
+                 ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_MONITOR_STOPPED;
     d->live = l;
     d->guard = guard_new(l->gates.curve);
     pthread_mutex_init(&d->mutex, NULL);
@@ -150,18 +154,30 @@ void doorman_admit(struct live *l, uint16_t peer, const char *public_key) {
     if (changed) guard_expel(d->guard, peer);
 }
 
+static void doorman_free(struct live *l) {
+    struct doorman *d = l->doorman;
+    if (!d->running && d->zap) zmq_close(d->zap);
+    if (!d->running && d->watch) zmq_close(d->watch);
+    pthread_mutex_destroy(&d->mutex);
+    guard_free(d->guard);
+    free(d);
+    l->doorman = NULL;
+}
+
+void doorman_leave(struct live *l, void *socket) {
+    struct doorman *d = l->doorman;
+    if (!d) return;
+    zmq_socket_monitor(socket, NULL, 0); /* which is the last that its thread hears */
+    if (d->running) pthread_join(d->thread, NULL);
+    doorman_free(l);
+}
+
 void doorman_stop(struct live *l) {
     struct doorman *d = l->doorman;
     if (!d) return;
     if (d->running) {
         zmq_ctx_shutdown(l->context); /* its wait ends, and it closes its sockets */
         pthread_join(d->thread, NULL);
-    } else {
-        if (d->zap) zmq_close(d->zap);
-        if (d->watch) zmq_close(d->watch);
     }
-    pthread_mutex_destroy(&d->mutex);
-    guard_free(d->guard);
-    free(d);
-    l->doorman = NULL;
+    doorman_free(l);
 }

@@ -9,6 +9,8 @@
 /* Says who may connect to the socket, which is about to be bound, and counts who was refused and who sent too much. */
 qrt_status doorman_start(struct live *l, void *socket, struct error *e);
 void doorman_stop(struct live *l);
+/* Before its socket is closed in a life that goes on, from the socket's own thread: another may be started then. */
+void doorman_leave(struct live *l, void *socket);
 /* The thread that receives: this message, of so many bytes in all its parts, was taken; who: by its key, -1: not known. */
 void doorman_took(struct live *l, zmq_msg_t *m, size_t bytes, int who);
 /* Another key for a peer, or "" for none, once the doorman is there: what it has open under the old one is closed. From any

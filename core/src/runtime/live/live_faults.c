@@ -15,7 +15,7 @@ struct told {
 
 static void note_told(struct live *l, enum told_kind kind, int64_t now, uint32_t number, const struct directive *d) {
     struct told t = {now, kind, number};
-    if (!live_apart(l)) return;
+    if (!live_apart(l) || l->hand) return;
     buffer_append(&l->fault_log, &t, sizeof t);
     if (d) buffer_append(&l->fault_log, d, number * sizeof *d);
 }

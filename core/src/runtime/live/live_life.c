@@ -2,7 +2,7 @@
  * disk stays what its fate says. Bytes that were not synced were never handed to the kernel's care: a thread's flush writes
  * and syncs in one, and a process holds its writes until the sync (disk_held.c), so a folder loses exactly what was still
  * in the node's buffers. */
-#include "runtime/live/live.h"
+#include "runtime/live/live_hand.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ struct store_identity live_identity(const struct live *l, uint16_t node) {
     return (struct store_identity){l->cluster_id, node};
 }
 
-static struct disk *disk_new(struct live *l, uint16_t node, struct error *e) {
+struct disk *live_disk(struct live *l, uint16_t node, struct error *e) {
     char path[OPTION_TEXT_MAX + 16];
     if (l->config.options.disk == DISK_SIM) {
         struct disk_sim_options instant = {0};
@@ -43,7 +43,7 @@ static struct disk *disk_new(struct live *l, uint16_t node, struct error *e) {
     }
     snprintf(path, sizeof path, "%s/n%u", l->config.options.data, node);
     struct disk *folder = disk_posix_new(path, e);
-    return folder && l->agent ? disk_held_new(folder) : folder;
+    return folder && (l->agent || l->hand) ? disk_held_new(folder) : folder;
 }
 
 static void see_file(void *context, const char *name, uint64_t size) {
@@ -83,7 +83,7 @@ qrt_status live_disks(struct live *l, struct error *e) {
     if (o->disk == DISK_FOLDER && mkdir(o->data, 0700) && errno != EEXIST)
         return error_set(e, QRT_EIO, "the folder %s cannot be made: %s", o->data, strerror(errno));
     for (uint16_t i = 1; i <= live_node_count(l) && !status; i++) {
-        disks[i] = disk_new(l, i, e);
+        disks[i] = live_disk(l, i, e);
         status = disks[i] ? disks[i]->class->list(disks[i], see_file, &empty, e) : e->status;
     }
     if (!status) status = open_stores(l, disks, empty, e);
@@ -108,7 +108,7 @@ static void wipe_disk(struct disk *disk) {
 
 void node_wipe(struct live *l, uint16_t node) {
     struct error e = {0};
-    struct disk *disk = l->config.options.disk == DISK_FOLDER ? disk_new(l, node, &e) : NULL;
+    struct disk *disk = l->config.options.disk == DISK_FOLDER ? live_disk(l, node, &e) : NULL;
     if (!disk) return;
     wipe_disk(disk);
     disk->class->free(disk);
@@ -203,6 +203,10 @@ void node_crash(struct live_node *n, uint8_t fate) {
         disk_sim_crash(n->disk, (qrt_disk_fate)fate);
     else if (fate == QRT_DISK_WIPED)
         wipe_disk(n->disk);
+    if (l->hand) { /* what was held back is forgotten with it */
+        n->disk->class->free(n->disk);
+        n->disk = NULL;
+    }
     if (fate != QRT_DISK_WIPED) return;
     n->wiped = true;
     n->actor.counts.wipes++;
@@ -214,7 +218,7 @@ bool node_open(struct live_node *n, bool *wiped) {
     struct disk *disk = n->disk;
     n->disk = NULL;
     if (l->config.options.disk == DISK_MEMORY) return *wiped = true;
-    if (!disk && l->config.options.disk == DISK_FOLDER) disk = disk_new(l, n->actor.id, &e);
+    if (!disk && l->config.options.disk == DISK_FOLDER) disk = live_disk(l, n->actor.id, &e);
     if (!disk) return false; /* an earlier restart found it unusable; its reason stands */
     n->death = store_open(&n->host.store, disk, live_identity(l, n->actor.id), false, wiped, &e);
     snprintf(n->death_text, sizeof n->death_text, "%s", e.text);

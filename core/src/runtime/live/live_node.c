@@ -1,6 +1,6 @@
 /* A live node's thread: it drains what came, steps its host, flushes once for the whole burst, tells what it is now, and
  * sleeps. The host is the simulator's; what differs is that time passes by itself. */
-#include "runtime/live/live.h"
+#include "runtime/live/live_hand.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,12 +201,15 @@ static void carry_out(struct live_node *n, struct order *o) {
     case ORDER_RESUME: pause_or_resume(n, o->kind == ORDER_PAUSE); break;
     case ORDER_CLOCK: set_clock(n, o); break;
     case ORDER_INSPECT: inspect(n, o); break;
+    case ORDER_REPLY: hand_answer(n, o); break;
+    case ORDER_REKEY: hand_rekey(n); break;
     case ORDER_LOAD: load_begin(n, o); break;
     case ORDER_PROPOSE:
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
     case ORDER_STOP:
-    case ORDER_START: break; /* not for here */
+    case ORDER_START:
+    case ORDER_ASK: break; /* not for here */
     }
 }
 
@@ -239,6 +242,7 @@ void *node_main(void *node) {
         bool busy = take_orders(n);
         if (n->actor.quit) break;
         actor_depart(&n->actor);
+        if (n->paused && n->actor.live->hand) busy |= hand_park(n);
         if (!n->paused) {
             busy |= actor_arrivals(&n->actor, on_arrival, n) > 0;
             busy |= ring_timers(n);

@@ -67,6 +67,10 @@ qrt_status place_program(char *path, size_t size, struct error *e) {
         "the program " NODE_PROGRAM " is not beside the library (%s): build it, or name it in QUORATE_NODE", place);
 }
 
+qrt_status hand_program(char *path, size_t size, struct error *e) {
+    return place_program(path, size, e);
+}
+
 /* ---- folders ---- */
 
 static void remove_in(int parent, const char *name) {

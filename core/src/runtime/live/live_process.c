@@ -573,7 +573,10 @@ void process_order(struct live *l, uint16_t node, struct order *o) {
     case ORDER_SUBMIT:
     case ORDER_STOP:
     case ORDER_LOAD:
-    case ORDER_START: CHECK(false && "an order for a node's process");
+    case ORDER_START:
+    case ORDER_REPLY:
+    case ORDER_REKEY:
+    case ORDER_ASK: CHECK(false && "an order for a node's process");
     }
 }
 

@@ -1,6 +1,6 @@
 /* Waiting in real time for a condition, over what the nodes publish. Answers, elections and idle clients ring a bell; all
  * else is looked at every millisecond. Meanwhile the journals are merged, so that they stay short and the checkers see. */
-#include "runtime/live/live.h"
+#include "runtime/live/live_hand.h"
 
 #include <time.h>
 
@@ -10,6 +10,7 @@
 uint16_t live_leader(struct live *l) {
     uint16_t leader = 0;
     uint64_t term = 0;
+    if (l->hand) return hand_leader(l);
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         struct live_node *n = &l->nodes[i];
         robust_lock(&n->shown->mutex);

@@ -6,10 +6,10 @@
  *
  * With CURVE a node is who its key says: the doorman (live_doorman.c) runs before the bind and names the sender of every
  * message by its key. A frame that claims another sender is rejected (actor_arrivals). Options follow what was measured on
- * libzmq 4.3.4: without a limit of the handshake's time silent connections hold their descriptors. A ROUTER never sends here, so it needs no
- * ROUTER_MANDATORY, and nobody's routing id means anything. ZeroMQ's heartbeats are not used: in 4.3.4 one that is read from
- * a full queue whose peer has gone aborts the process (upstream 3937, 4767, 4841; our soak of kills and pauses met it). TCP's
- * keepalive finds dead hosts instead. */
+ * libzmq 4.3.4: without a limit of the handshake's time silent connections hold their descriptors. Only a node by hand sends
+ * by its ROUTER, and then with ROUTER_MANDATORY. ZeroMQ's heartbeats are not used: in 4.3.4 one that is read from a full queue
+ * whose peer has gone aborts the process (upstream 3937, 4767, 4841; our soak of kills and pauses met it). TCP's keepalive
+ * finds dead hosts instead. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +18,15 @@
 #include "base/check.h"
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
+#include "runtime/live/live_hand.h"
 
 #define HANDSHAKE_MS 2000
 #define RECONNECT_MS 10
 #define RECONNECT_MAX_MS 100
+#define LAST_WORD_MS 2000
 #define KEEPALIVE_S 2 /* idle, and between two probes */
 #define KEEPALIVE_COUNT 3
+#define HOST_GONE_MS 5000      /* without an answer to what was sent; by hand a pause stops no process */
 #ifndef ZMQ_ZAP_ENFORCE_DOMAIN /* in every libzmq since 4.3.0, in its header only among the drafts */
 #define ZMQ_ZAP_ENFORCE_DOMAIN 93
 #endif
@@ -52,14 +55,20 @@ static bool set_text(void *socket, int option, const char *value) {
     return zmq_setsockopt(socket, option, value, strlen(value)) == 0;
 }
 
-static bool set_apart(void *s) {
+static bool between_hosts(const struct actor *a) {
+    return a->live->hand || a->live->remote;
+}
+
+static bool set_apart(const struct actor *a, void *s) {
     int64_t largest = WIRE_FRAME_MAX + (int64_t)sizeof(struct envelope);
+    if (between_hosts(a) && !set_number(s, ZMQ_IPV6, 1)) return false;
     return set_number(s, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
            zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &largest, sizeof largest) == 0;
 }
 
 /* The kernel finds out whether the other host is there. A node that is paused is: its kernel answers. */
-static bool set_keepalive(void *s) {
+static bool set_keepalive(const struct actor *a, void *s) {
+    if (between_hosts(a) && !set_number(s, ZMQ_TCP_MAXRT, HOST_GONE_MS)) return false;
     return set_number(s, ZMQ_TCP_KEEPALIVE, 1) && set_number(s, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S) &&
            set_number(s, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_S) && set_number(s, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
 }
@@ -67,9 +76,13 @@ static bool set_keepalive(void *s) {
 static bool set_inbox(struct actor *a, void *s, int listener) {
     const struct gates *g = &a->live->gates;
     char domain[24];
-    if (listener < 0) return true;
+    if (listener == -1) return true;
     snprintf(domain, sizeof domain, "%016llx", (unsigned long long)a->live->cluster_id);
-    if (!set_apart(s) || !set_number(s, ZMQ_USE_FD, listener)) return false;
+    if (!set_apart(a, s) || !set_keepalive(a, s) || (listener >= 0 && !set_number(s, ZMQ_USE_FD, listener)))
+        return false;
+    /* By hand clients are answered by their routes, also with a last word. */
+    if (a->live->hand && (!set_number(s, ZMQ_ROUTER_MANDATORY, 1) || !set_number(s, ZMQ_LINGER, LAST_WORD_MS)))
+        return false;
     return !g->curve || (set_number(s, ZMQ_CURVE_SERVER, 1) && set_text(s, ZMQ_CURVE_SECRETKEY, g->secret_key) &&
                          set_text(s, ZMQ_ZAP_DOMAIN, domain) && set_number(s, ZMQ_ZAP_ENFORCE_DOMAIN, 1));
 }
@@ -77,8 +90,9 @@ static bool set_inbox(struct actor *a, void *s, int listener) {
 static bool set_outbox(struct actor *a, void *s, uint16_t peer) {
     const struct gates *g = &a->live->gates;
     if (!live_apart(a->live)) return true;
-    if (!set_apart(s) || !set_number(s, ZMQ_IMMEDIATE, 1) || !set_number(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
-        !set_number(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) || !set_number(s, ZMQ_RCVHWM, 1) || !set_keepalive(s))
+    if (!set_apart(a, s) || !set_number(s, ZMQ_IMMEDIATE, 1) || !set_number(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
+        !set_number(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) ||
+        !set_number(s, ZMQ_RCVHWM, a->live->remote ? LIVE_HIGH_WATER : 1) || !set_keepalive(a, s))
         return false;
     return !g->curve ||
            (set_text(s, ZMQ_CURVE_SERVERKEY, g->public_keys[peer]) &&
@@ -104,17 +118,21 @@ qrt_status actor_bind(struct actor *a, int listener, struct error *e) {
     return zmq_bind(a->inbox, address) ? socket_fail(a, "the binding", e) : QRT_OK;
 }
 
-qrt_status actor_connect(struct actor *a, struct error *e) {
+qrt_status actor_connect_to(struct actor *a, uint16_t peer, struct error *e) {
     char address[ENDPOINT_MAX];
-    for (uint16_t i = 0; i <= live_node_count(a->live); i++) {
-        if (i == a->id) continue;
-        address_of(a->live, i, address, sizeof address);
-        void *s = a->out[i] = zmq_socket(a->live->context, live_apart(a->live) ? ZMQ_DEALER : ZMQ_PUSH);
-        if (!s || !set_number(s, ZMQ_SNDHWM, LIVE_HIGH_WATER) || !set_number(s, ZMQ_LINGER, 0) ||
-            !set_outbox(a, s, i) || zmq_connect(s, address))
-            return socket_fail(a, "the connecting", e);
-    }
+    address_of(a->live, peer, address, sizeof address);
+    void *s = a->out[peer] = zmq_socket(a->live->context, live_apart(a->live) ? ZMQ_DEALER : ZMQ_PUSH);
+    if (!s || !set_number(s, ZMQ_SNDHWM, LIVE_HIGH_WATER) || !set_number(s, ZMQ_LINGER, 0) || !set_outbox(a, s, peer) ||
+        zmq_connect(s, address))
+        return socket_fail(a, "the connecting", e);
     return QRT_OK;
+}
+
+qrt_status actor_connect(struct actor *a, struct error *e) {
+    qrt_status status = QRT_OK;
+    for (uint16_t i = 0; i <= live_node_count(a->live) && !status; i++)
+        if (i != a->id && (i || !a->live->hand)) status = actor_connect_to(a, i, e);
+    return status;
 }
 
 void actor_unplug(struct actor *a) {
@@ -162,17 +180,9 @@ static bool entitled(const struct actor *a, const struct envelope *head, struct 
     return inside == head->from || !wire_is_sealed(frame, a->live->cluster_id);
 }
 
-static void actor_reject(struct actor *a, uint16_t sender) {
+void actor_reject(struct actor *a, uint16_t sender) {
     a->time = journal_open(&a->journal, a->live, 0);
-    qrt_event e = {a->time,
-                   a->id ? a->id : (uint16_t)QRT_CLIENT,
-                   0,
-                   QRT_KIND_REJECT,
-                   QRT_DROP_FOREIGN,
-                   sender == STRANGER ? 0 : sender,
-                   0,
-                   0,
-                   0,
+    qrt_event e = {a->time, a->id ? a->id : (uint16_t)QRT_CLIENT, 0, QRT_KIND_REJECT, QRT_DROP_FOREIGN, sender, 0, 0, 0,
                    0};
     trace_emit(&a->trace, &e);
     journal_close(&a->journal);
@@ -180,6 +190,8 @@ static void actor_reject(struct actor *a, uint16_t sender) {
 }
 
 size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self) {
+    if (a->live->hand) return hand_arrivals(a, each, self);
+    if (a->live->remote) return remote_arrivals(a, each, self);
     bool apart = live_apart(a->live);
     size_t count = 0, bytes;
     int parts;
@@ -198,7 +210,7 @@ size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arr
         bool right = !apart || (sound && entitled(a, &head, frame, &m, &sender));
         doorman_took(a->live, &m, bytes, right ? sender : -1);
         if (!right) {
-            actor_reject(a, sender);
+            actor_reject(a, sender == STRANGER ? 0 : sender);
             continue;
         }
         struct arrival arrival = {head.from, head.to, head.sent, frame};

@@ -1,0 +1,127 @@
+/* A node's process, started by hand: its main thread. Signals end it (TERM, INT) or make it read its file again (HUP); so
+ * does a change of the file. What it has to say to people goes to standard error. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cluster/hand.h"
+
+#define TICK_MS 20 /* how often the trace is merged */
+#define LOOKS 25   /* ticks between two looks at the file */
+
+enum { EXIT_FINE = 0, EXIT_USAGE = 2, EXIT_FAILED = 4 };
+
+struct process {
+    const char *path;
+    struct hand_file *file;
+    struct cluster *cluster;
+    int signals;
+    struct stat about; /* of the file, when it was last read */
+    bool quit;
+};
+
+static void say(const struct process *p, const char *what) {
+    fprintf(stderr, "quorate-node: n%u of %s: %s\n", p->file->config.self, p->file->config.cluster, what);
+}
+
+/* Blocked before there are threads, so that none of them is interrupted. */
+static int take_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* With the secret that it has: a reload changes whom it admits, not who it is. */
+static void reload(struct process *p) {
+    struct hand_file *new = mem_zero(1, sizeof *new);
+    struct error e = {0};
+    char text[ERROR_TEXT_MAX + 64];
+    qrt_status status = hand_file_read(new, p->path, true, &e);
+    new->config.self = p->file->config.self;
+    new->config.begin = p->file->config.begin;
+    memcpy(new->config.public_key, p->file->config.public_key, HAND_KEY_TEXT);
+    memcpy(new->config.secret_key, p->file->config.secret_key, HAND_KEY_TEXT);
+    if (!status) status = hand_reload(p->cluster->runtime, &new->config, &e);
+    snprintf(text, sizeof text, status ? "the cluster file is not taken over: %s" : "the cluster file was read again%s",
+             status ? e.text : "");
+    say(p, text);
+    free(new);
+}
+
+static bool file_changed(struct process *p) {
+    struct stat now;
+    if (stat(p->path, &now)) return false; /* between two versions */
+    bool changed = now.st_ino != p->about.st_ino || now.st_size != p->about.st_size ||
+                   now.st_mtim.tv_sec != p->about.st_mtim.tv_sec || now.st_mtim.tv_nsec != p->about.st_mtim.tv_nsec;
+    p->about = now;
+    return changed;
+}
+
+static void hear_signals(struct process *p) {
+    struct signalfd_siginfo one;
+    while (read(p->signals, &one, sizeof one) == (ssize_t)sizeof one) {
+        if (one.ssi_signo == SIGHUP) {
+            stat(p->path, &p->about);
+            reload(p);
+        } else {
+            p->quit = true;
+        }
+    }
+}
+
+static int serve(struct process *p) {
+    struct error e = {0};
+    struct pollfd waits[] = {{p->signals, POLLIN, 0}, {hand_bell(p->cluster->runtime), POLLIN, 0}};
+    for (unsigned tick = 1; !p->quit; tick++) {
+        poll(waits, 2, TICK_MS);
+        hear_signals(p);
+        if (tick % LOOKS == 0 && file_changed(p)) reload(p);
+        enum hand_state state = hand_tick(p->cluster->runtime, &e);
+        if (state == HAND_DEAD) say(p, e.text);
+        if (state == HAND_DEAD) return EXIT_FAILED;
+        p->quit = p->quit || state == HAND_STOPS;
+    }
+    return EXIT_FINE;
+}
+
+static int fail(const struct error *e) {
+    fprintf(stderr, "quorate-node: %s\n", e->text);
+    return e->status == QRT_EIO || e->status == QRT_EBUSY ? EXIT_FAILED : EXIT_USAGE;
+}
+
+int hand_main(const char *path, uint16_t node, const char *key, uint8_t begin) {
+    struct error e = {0};
+    char text[2 * HAND_ENDPOINT_MAX + OPTION_TEXT_MAX];
+    struct process p = {.path = path, .file = mem_zero(1, sizeof *p.file), .signals = take_signals()};
+    struct hand_config *c = &p.file->config;
+    int code = EXIT_FINE;
+    stat(path, &p.about);
+    if (!hand_file_read(p.file, path, true, &e) && !hand_identity(p.file, path, node, key, &e)) {
+        c->begin = begin;
+        p.cluster = hand_cluster(p.file, &e);
+    }
+    if (p.cluster) {
+        snprintf(text, sizeof text, "%s, listening on %s, %s, data in %s/n%u", p.file->protocol, c->nodes[node].bind,
+                 c->curve ? "keys" : "no keys", c->data, node);
+        say(&p, text);
+        code = serve(&p);
+    } else {
+        code = fail(&e);
+    }
+    cluster_free(p.cluster); /* which ends what is under way and closes the store */
+    if (p.cluster && code == EXIT_FINE) say(&p, "stopped");
+    close(p.signals);
+    free(p.file);
+    return code;
+}

@@ -1,0 +1,199 @@
+/* What clients may ask of a node's process, on its main thread. An answer has the number of its question, and "status": 0,
+ * or an error's number and its sentence as "error".
+ *
+ *   ask        role    answer
+ *   status     read    node: the node as it sees itself
+ *   inspect    read    fields: the protocol's own
+ *   trace      read    events: the last ones; last: how many (50)
+ *   fault      admin   carried out what of the plan concerns this node, now or at its time; plan: see fault/plan.h
+ *   stop       admin   the process ends once everything under way is on the disk */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/live/live_hand.h"
+
+#define TRACE_LINE 256
+#define TRACE_MAX 2000 /* events in one answer */
+
+struct question {
+    struct live *live;
+    struct request *request;
+    json_t *asked, *answer;
+    struct error error;
+};
+
+static json_t *text_value(const char *text) {
+    json_t *value = json_string(text);
+    return value ? value : json_string("(not UTF-8)");
+}
+
+static void set_number(json_t *o, const char *name, uint64_t value) {
+    json_object_set_new(o, name, json_integer((json_int_t)value));
+}
+
+/* ---- answers ---- */
+
+static void add_protocol(json_t *o, const struct protocol_status *s) {
+    set_number(o, "role", s->role);
+    set_number(o, "term", s->term);
+    set_number(o, "leader", s->leader);
+    set_number(o, "first", s->first);
+    set_number(o, "last", s->last);
+    set_number(o, "commit", s->commit);
+    set_number(o, "applied", s->applied);
+}
+
+static void add_counts(json_t *o, const struct host_counts *c) {
+    set_number(o, "sent", c->sent);
+    set_number(o, "received", c->received);
+    set_number(o, "rejected", c->rejected);
+    set_number(o, "bytes_sent", c->bytes_sent);
+    set_number(o, "persisted", c->persisted);
+}
+
+static void ask_status(struct question *q) {
+    struct live_node *n = &q->live->nodes[q->live->hand->config->self];
+    json_t *o = json_object();
+    robust_lock(&n->shown->mutex);
+    struct node_view v = n->shown->view;
+    pthread_mutex_unlock(&n->shown->mutex);
+    add_protocol(o, &v.status);
+    add_counts(o, &v.counts);
+    set_number(o, "node", v.node);
+    json_object_set_new(o, "up", json_boolean(v.up));
+    json_object_set_new(o, "paused", json_boolean(v.paused));
+    set_number(o, "pid", (uint64_t)v.pid);
+    set_number(o, "refused", atomic_load(&q->live->refused));
+    json_object_set_new(o, "why_down", text_value(v.why_down));
+    json_t *suspects = json_array();
+    for (uint16_t i = 1; i <= live_node_count(q->live); i++)
+        if (v.suspects[(i - 1) / 64] >> (i - 1) % 64 & 1) json_array_append_new(suspects, json_integer(i));
+    json_object_set_new(o, "suspects", suspects);
+    json_object_set_new(q->answer, "version", json_string(qrt_version()));
+    json_object_set_new(q->answer, "node", o);
+}
+
+static void ask_inspect(struct question *q) {
+    struct order o = {.kind = ORDER_INSPECT};
+    json_t *fields = json_object();
+    live_order(q->live, q->live->hand->config->self, &o);
+    for (size_t at = 0; at < o.data.size;) {
+        const char *name = (char *)o.data.data + at, *value = name + strlen(name) + 1;
+        json_object_set_new(fields, name, text_value(value));
+        at += strlen(name) + strlen(value) + 2;
+    }
+    buffer_free(&o.data);
+    json_object_set_new(q->answer, "fields", fields);
+    if (o.status) error_set(&q->error, o.status, "the node is down");
+}
+
+static json_t *event_value(const qrt_event *e, uint64_t number) {
+    char line[TRACE_LINE], value[20];
+    trace_print(e, line, sizeof line);
+    snprintf(value, sizeof value, "%016llx", (unsigned long long)e->value);
+    return json_pack("{s:I, s:I, s:i, s:s, s:i, s:i, s:I, s:I, s:I, s:s, s:o}", "number", (json_int_t)number, "time",
+                     (json_int_t)e->time, "node", e->node, "kind", trace_kind_name(e->kind), "detail", e->detail,
+                     "peer", e->peer, "term", (json_int_t)e->term, "index", (json_int_t)e->index, "link",
+                     (json_int_t)e->link, "value", value, "text", text_value(line));
+}
+
+static void ask_trace(struct question *q) {
+    const struct trace *t = &q->live->trace;
+    json_int_t wanted = json_integer_value(json_object_get(q->asked, "last"));
+    json_t *events = json_array();
+    live_merge(q->live, true);
+    uint64_t last = wanted > 0 ? (uint64_t)wanted : 50, first = trace_first(t);
+    if (last > TRACE_MAX) last = TRACE_MAX;
+    if (t->count - first > last) first = t->count - last;
+    for (uint64_t i = first; i < t->count; i++) json_array_append_new(events, event_value(trace_at(t, i), i));
+    json_object_set_new(q->answer, "events", events);
+}
+
+/* Who is meant must be said by number, or be everybody or the leader: one node alone cannot draw among all. */
+static bool each_can_tell(const struct plan *p, struct error *e) {
+    for (size_t i = 0; i < p->count; i++) {
+        uint8_t target = p->directives[i].target;
+        bool drawn =
+            target == FAULT_FOLLOWER || target == FAULT_RANDOM || target == FAULT_MAJORITY || target == FAULT_MINORITY;
+        if (drawn || p->directives[i].shape == FAULT_RUNNER) {
+            error_set(e, QRT_EUNSUPPORTED,
+                      "nodes by hand carry out faults each for itself: name a node, \"leader\" or \"all\"");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void ask_fault(struct question *q) {
+    struct live *l = q->live;
+    struct plan plan = {0};
+    char *text = json_dumps(json_object_get(q->asked, "plan"), JSON_COMPACT | JSON_ENCODE_ANY);
+    if (plan_parse(&plan, bytes_text(text ? text : ""), live_node_count(l), &q->error) ||
+        !each_can_tell(&plan, &q->error))
+        goto out;
+    pthread_mutex_lock(&l->director.mutex);
+    live_fault_add(l, &plan, live_now(l));
+    director_tick(l);
+    pthread_cond_signal(&l->director.changed);
+    pthread_mutex_unlock(&l->director.mutex);
+out:
+    plan_free(&plan);
+    free(text);
+}
+
+static void ask_stop(struct question *q) {
+    q->live->hand->stopping = true;
+}
+
+static const struct {
+    const char *name;
+    uint8_t role;
+    void (*answer)(struct question *q);
+} questions[] = {
+    {"status", HAND_READ, ask_status}, {"inspect", HAND_READ, ask_inspect}, {"trace", HAND_READ, ask_trace},
+    {"fault", HAND_ADMIN, ask_fault},  {"stop", HAND_ADMIN, ask_stop},
+};
+
+/* ---- */
+
+static void answer(struct question *q) {
+    const char *name = json_string_value(json_object_get(q->asked, "ask"));
+    const struct request *r = q->request;
+    for (size_t i = 0; name && i < sizeof questions / sizeof *questions; i++) {
+        if (strcmp(name, questions[i].name)) continue;
+        if (r->role >= questions[i].role)
+            questions[i].answer(q);
+        else
+            error_set(&q->error, QRT_EDENIED, "%s has the role %s; %s needs %s", r->name, hand_role_name(r->role), name,
+                      hand_role_name(questions[i].role));
+        return;
+    }
+    error_set(&q->error, QRT_EUNSUPPORTED, "this node, of version %s, knows no such question", qrt_version());
+}
+
+void hand_serve(struct live *l, struct request *r) {
+    struct question q = {.live = l, .request = r};
+    q.asked = json_loadb((char *)r->text.data, r->text.size, 0, NULL);
+    if (!json_is_object(q.asked)) { /* no client of ours sends this */
+        json_decref(q.asked);
+        return;
+    }
+    q.answer = json_object();
+    answer(&q);
+    json_object_set(q.answer, "number", json_object_get(q.asked, "number"));
+    json_object_set_new(q.answer, "status", json_integer(q.error.status));
+    if (q.error.status) json_object_set_new(q.answer, "error", text_value(q.error.text));
+    char *text = json_dumps(q.answer, JSON_COMPACT);
+    struct order *o = mem_zero(1, sizeof *o);
+    uint8_t size = (uint8_t)r->route_size;
+    o->kind = ORDER_REPLY;
+    buffer_append(&o->data, &size, 1);
+    buffer_append(&o->data, r->route, r->route_size);
+    buffer_append(&o->data, text, strlen(text));
+    free(text);
+    json_decref(q.answer);
+    json_decref(q.asked);
+    order_give(&l->nodes[l->hand->config->self].actor, o);
+}

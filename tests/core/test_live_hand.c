@@ -1,0 +1,232 @@
+/* Nodes by hand and their clients, all in one process so that the sanitizers see both sides: what clients may, what becomes
+ * of keys that go, and what nonsense from a key that is allowed does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <zmq.h>
+#include <cmocka.h>
+
+#include "cluster/hand.h"
+#include "machine/command.h"
+#include "runtime/live/live_hand.h"
+
+#define NODES 3
+#define PATIENCE INT64_C(20000000000)
+
+enum { ALICE = NODES, BOB, PEOPLE };
+
+struct rig {
+    char folder[40];
+    char public_keys[PEOPLE][HAND_KEY_TEXT], secret_keys[PEOPLE][HAND_KEY_TEXT];
+    struct cluster *nodes[NODES];
+    pthread_t thread;
+    atomic_bool quit;
+    pthread_mutex_t mutex; /* hand_tick and hand_reload are the main thread's */
+};
+
+static void *tick(void *self) {
+    struct rig *r = self;
+    while (!atomic_load(&r->quit)) {
+        struct error e = {0};
+        pthread_mutex_lock(&r->mutex);
+        for (int i = 0; i < NODES; i++)
+            if (hand_tick(r->nodes[i]->runtime, &e) == HAND_DEAD) fail_msg("node %d: %s", i + 1, e.text);
+        pthread_mutex_unlock(&r->mutex);
+        nanosleep(&(struct timespec){0, 2000000}, NULL);
+    }
+    return NULL;
+}
+
+/* The file as `who` has it: a node 0.., or a client. without_bob: his table has gone. */
+static struct hand_file *file_of(struct rig *r, int who, bool without_bob) {
+    struct buffer text = {0};
+    struct error e = {0};
+    struct hand_file *f = mem_zero(1, sizeof *f);
+    buffer_printf(&text, "[cluster]\nname = \"test\"\ndata = \"%s\"\nclient_retry = \"50ms\"\n", r->folder);
+    for (int i = 0; i < NODES; i++)
+        buffer_printf(&text, "[node.%d]\nendpoint = \"ipc://%s/n%d.socket\"\nkey = \"%s\"\n", i + 1, r->folder, i + 1,
+                      r->public_keys[i]);
+    buffer_printf(&text, "[client.alice]\nrole = \"admin\"\nkey = \"%s\"\n", r->public_keys[ALICE]);
+    if (!without_bob) buffer_printf(&text, "[client.bob]\nrole = \"read\"\nkey = \"%s\"\n", r->public_keys[BOB]);
+    if (hand_file_parse(f, bytes_of(text.data, text.size), "cluster.toml", true, &e)) fail_msg("%s", e.text);
+    buffer_free(&text);
+    f->config.self = who < NODES ? (uint16_t)(who + 1) : 0;
+    memcpy(f->config.public_key, r->public_keys[who], HAND_KEY_TEXT);
+    memcpy(f->config.secret_key, r->secret_keys[who], HAND_KEY_TEXT);
+    return f;
+}
+
+static struct cluster *start(struct rig *r, int who) {
+    struct error e = {0};
+    struct hand_file *f = file_of(r, who, false);
+    if (who < NODES && hand_format(&f->config, &e)) fail_msg("%s", e.text);
+    struct cluster *c = hand_cluster(f, &e);
+    if (!c) fail_msg("%s", e.text);
+    free(f);
+    return c;
+}
+
+static int set_up(void **state) {
+    struct rig *r = mem_zero(1, sizeof *r);
+    struct error e = {0};
+    snprintf(r->folder, sizeof r->folder, "/tmp/quorate-hand-XXXXXX");
+    assert_non_null(mkdtemp(r->folder));
+    for (int i = 0; i < PEOPLE; i++) assert_int_equal(hand_key_new(r->public_keys[i], r->secret_keys[i], &e), QRT_OK);
+    for (int i = 0; i < NODES; i++) r->nodes[i] = start(r, i);
+    pthread_mutex_init(&r->mutex, NULL);
+    pthread_create(&r->thread, NULL, tick, r);
+    *state = r;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct rig *r = *state;
+    char command[64];
+    atomic_store(&r->quit, true);
+    pthread_join(r->thread, NULL);
+    for (int i = 0; i < NODES; i++) cluster_free(r->nodes[i]);
+    pthread_mutex_destroy(&r->mutex);
+    snprintf(command, sizeof command, "rm -r %s", r->folder);
+    assert_int_equal(system(command), 0);
+    free(r);
+    return 0;
+}
+
+/* How one operation of a fresh client ended. */
+static qrt_status operate(struct cluster *c, uint8_t operation, const char *key, const char *value, char *answer,
+                          size_t size, int64_t patience, struct error *e) {
+    struct command m = {.operation = operation, .key = bytes_text(key), .value = bytes_text(value)};
+    struct buffer encoded = {0};
+    uint64_t ticket;
+    qrt_result result;
+    uint16_t id = c->class->client(c->runtime, NULL, 0);
+    uint8_t kind = command_is_read(operation) ? CLIENT_READ : CLIENT_WRITE;
+    command_encode(&m, &encoded);
+    assert_int_equal(cluster_submit(c, id, kind, bytes_of(encoded.data, encoded.size), &ticket, e), QRT_OK);
+    buffer_free(&encoded);
+    assert_int_equal(cluster_await(c, ticket, c->class->now(c->runtime) + patience, 0, &result, e), QRT_OK);
+    snprintf(answer, size, "%.*s", (int)result.size, result.data ? (const char *)result.data : "");
+    return result.status;
+}
+
+/* An admin writes, a reader reads and may not write, and each hears why. */
+static void test_roles(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    char answer[64];
+    struct cluster *alice = start(r, ALICE), *bob = start(r, BOB);
+    assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    assert_int_equal(operate(bob, QRT_GET, "x", "", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    assert_string_equal(answer, "1");
+    assert_int_equal(operate(bob, QRT_PUT, "x", "2", answer, sizeof answer, PATIENCE, &e), QRT_EDENIED);
+    assert_non_null(strstr(e.text, "bob has the role read"));
+    assert_null(hand_ask(bob->runtime, 1, "{\"ask\": \"stop\"}", &e));
+    assert_int_equal(e.status, QRT_EDENIED);
+    assert_non_null(hand_ask(bob->runtime, 1, "{\"ask\": \"trace\", \"last\": 5}", &e));
+    assert_null(hand_ask(alice->runtime, 1, "{\"ask\": \"fault\", \"plan\": [{\"do\": \"nothing\"}]}", &e));
+    assert_int_not_equal(e.status, QRT_EDOWN);
+    assert_null(hand_ask(alice->runtime, 1, "{\"ask\": \"x\"}", &e));
+    assert_int_equal(e.status, QRT_EUNSUPPORTED);
+    cluster_free(alice);
+    cluster_free(bob);
+}
+
+/* A reload without bob ends what he has open; alice is back at once. */
+static void test_reload(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    char answer[64];
+    struct cluster *alice = start(r, ALICE), *bob = start(r, BOB);
+    assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    assert_int_equal(operate(bob, QRT_GET, "x", "", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    for (int i = 0; i < NODES; i++) {
+        struct hand_file *f = file_of(r, i, true);
+        pthread_mutex_lock(&r->mutex);
+        assert_int_equal(hand_reload(r->nodes[i]->runtime, &f->config, &e), QRT_OK);
+        pthread_mutex_unlock(&r->mutex);
+        free(f);
+    }
+    assert_int_equal(operate(alice, QRT_GET, "x", "", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    assert_string_equal(answer, "1");
+    assert_int_not_equal(operate(bob, QRT_GET, "x", "", answer, sizeof answer, PATIENCE / 40, &e), QRT_OK);
+    struct hand_file *f = file_of(r, 0, true);
+    f->config.node_count = 2;
+    pthread_mutex_lock(&r->mutex);
+    assert_int_equal(hand_reload(r->nodes[0]->runtime, &f->config, &e), QRT_EUNSUPPORTED);
+    pthread_mutex_unlock(&r->mutex);
+    free(f);
+    cluster_free(alice);
+    cluster_free(bob);
+}
+
+static void send_raw(void *socket, struct envelope head, const void *body, size_t size) {
+    uint8_t *message = mem_alloc(sizeof head + size);
+    memcpy(message, &head, sizeof head);
+    memcpy(message + sizeof head, body, size);
+    assert_true(zmq_send(socket, message, sizeof head + size, 0) >= 0);
+    free(message);
+}
+
+static uint64_t rejected(struct rig *r) {
+    struct node_view v;
+    r->nodes[0]->class->view(r->nodes[0]->runtime, 1, &v);
+    return v.counts.rejected;
+}
+
+/* Whatever a key that may read sends: it is rejected and counted, and the node goes on. */
+static void test_nonsense_from_an_allowed_key(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    char answer[64], endpoint[64];
+    void *context = zmq_ctx_new(), *s = zmq_socket(context, ZMQ_DEALER);
+    zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, r->public_keys[0], HAND_KEY_TEXT - 1);
+    zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, r->public_keys[BOB], HAND_KEY_TEXT - 1);
+    zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, r->secret_keys[BOB], HAND_KEY_TEXT - 1);
+    zmq_setsockopt(s, ZMQ_LINGER, &(int){0}, sizeof(int));
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/n1.socket", r->folder);
+    assert_int_equal(zmq_connect(s, endpoint), 0);
+    uint64_t before = rejected(r), bad = 0;
+    struct envelope frame = {QRT_CLIENT + 1, 1, 0, 0}, control = {QRT_CLIENT + 1, 1, HAND_CONTROL, 0};
+    uint8_t bytes[200] = {0};
+    char *large = mem_alloc(HAND_CONTROL_MAX + 1), deep[3000];
+    memset(large, ' ', HAND_CONTROL_MAX + 1);
+    memset(deep, '[', sizeof deep);
+    send_raw(s, frame, bytes, 0), bad++;
+    send_raw(s, frame, bytes, sizeof bytes), bad++;
+    send_raw(s, (struct envelope){2, 1, 0, 0}, bytes, sizeof bytes), bad++; /* as node 2 */
+    send_raw(s, (struct envelope){QRT_CLIENT + 1, 1, 7, 0}, bytes, sizeof bytes), bad++;
+    send_raw(s, control, large, HAND_CONTROL_MAX + 1), bad++;
+    zmq_send(s, "x", 1, 0), bad++;
+    zmq_send(s, bytes, 100, ZMQ_SNDMORE), zmq_send(s, bytes, 100, 0), bad++;
+    send_raw(s, control, deep, sizeof deep);
+    send_raw(s, control, "\xff\xfe", 2);
+    send_raw(s, control, "{\"ask\": 7, \"number\": {}}", 24);
+    send_raw(s, control, "{\"ask\": \"trace\", \"last\": -1}", 28);
+    send_raw(s, control, "{\"ask\": \"fault\", \"plan\": 3}", 27);
+    struct cluster *alice = start(r, ALICE);
+    assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    for (int i = 0; i < 5000 && rejected(r) < before + bad; i++) {
+        operate(alice, QRT_GET, "x", "", answer, sizeof answer, PATIENCE, &e);
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    assert_true(rejected(r) >= before + bad);
+    assert_non_null(hand_ask(alice->runtime, 1, "{\"ask\": \"status\"}", &e));
+    cluster_free(alice);
+    free(large);
+    zmq_close(s);
+    zmq_ctx_term(context);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_roles, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nonsense_from_an_allowed_key, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

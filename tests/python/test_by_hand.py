@@ -1,0 +1,327 @@
+"""Nodes started by hand: each a process of its own, found by a cluster file, admitted by keys."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import quorate as q
+from quorate.remote import node_command
+
+PATIENCE = 20.0
+
+
+def eventually(holds: Callable[[], object]) -> bool:
+    """Whether it comes true, in real time: other processes need some."""
+    end = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(holds())
+
+
+def ports(count: int) -> list[int]:
+    """That nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    found = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return found
+
+
+class ByHand:
+    """Three nodes of a cluster file, started as a person would."""
+
+    def __init__(self, folder: Path, nodes: int = 3) -> None:
+        self.folder, self.file = folder, folder / "cluster.toml"
+        self.running: dict[int, subprocess.Popen[bytes]] = {}
+        lines = ["[cluster]", 'name = "orders"', 'client_retry = "50ms"']
+        for i, port in enumerate(ports(nodes), 1):
+            lines += [f"[node.{i}]", f'endpoint = "tcp://127.0.0.1:{port}"']
+        for name, role in (("alice", "admin"), ("bob", "write"), ("carol", "read")):
+            lines += [f"[client.{name}]", f'role = "{role}"']
+        self.file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        q.keygen(self.file)
+        for i in range(1, nodes + 1):
+            subprocess.run(node_command("format", self.file, i), check=True, stdout=subprocess.DEVNULL)
+            self.start(i)
+
+    def start(self, node: int) -> None:
+        with (self.folder / f"n{node}.err").open("ab") as said:
+            self.running[node] = subprocess.Popen(node_command("run", self.file, node), stderr=said)
+
+    def said(self, node: int) -> str:
+        return (self.folder / f"n{node}.err").read_text(encoding="utf-8")
+
+    def kill(self, node: int, number: int = signal.SIGKILL) -> int:
+        process = self.running.pop(node)
+        process.send_signal(number)
+        return process.wait(PATIENCE)
+
+    def connect(self, name: str = "alice") -> q.Remote:
+        return q.connect(self.file, key=self.folder / "keys" / f"{name}.key")
+
+    def close(self) -> None:
+        for node in list(self.running):
+            self.kill(node)
+
+
+@pytest.fixture
+def hand(tmp_path: Path) -> Iterator[ByHand]:
+    try:
+        node_command("run", "x", 1)
+    except q.QuorateError as error:
+        pytest.skip(str(error))
+    cluster = ByHand(tmp_path)
+    yield cluster
+    cluster.close()
+
+
+def test_three_nodes_serve_and_survive_kill_and_restart(hand: ByHand) -> None:
+    """A leader is killed with -9 and the others go on; all are stopped and started, and the data is there."""
+    with hand.connect() as r:
+        first = r.wait_leader(PATIENCE)
+        r.put("x", "1")
+        assert r.append("x", "2") == 2
+        assert r.cas("x", "12", "3") and not r.cas("x", "12", "4")
+        assert hand.kill(first) == -signal.SIGKILL
+        r.put("y", "after", timeout=PATIENCE)
+        assert r.wait_leader(PATIENCE, other_than=first) != first
+        assert r.propose("z", timeout=PATIENCE).index > 0
+        hand.start(first)
+        assert eventually(lambda: all(n.pid == hand.running[n.node].pid for n in r.status().nodes))
+        assert r.get("x", timeout=PATIENCE) == "3"
+    for node in (1, 2, 3):
+        assert hand.kill(node, signal.SIGTERM) == 0, hand.said(node)
+        assert "stopped" in hand.said(node)
+    for node in (1, 2, 3):
+        hand.start(node)
+    with hand.connect("bob") as r:
+        assert r.get("x", timeout=PATIENCE) == "3"
+        assert r.get("y") == "after"
+
+
+def test_status_says_why_nobody_leads(hand: ByHand) -> None:
+    """Two of three nodes are gone: reads and writes say who answers and who is needed."""
+    with hand.connect() as r:
+        r.wait_leader(PATIENCE)
+        hand.kill(1)
+        hand.kill(2)
+        assert eventually(lambda: "1 of 3 nodes answer, 2 are needed" in r.status().reason)
+        with pytest.raises(q.NoLeaderError, match="1 of 3 nodes answer, 2 are needed"):
+            r.propose("x", timeout=0.2)
+        assert r.status().nodes[0].why_down == "it does not answer"
+
+
+def test_roles(hand: ByHand) -> None:
+    """Who may read may not write, and who may write may not break; the refusal says what is missing."""
+    with hand.connect("bob") as bob, hand.connect("carol") as carol:
+        bob.put("x", "1", timeout=PATIENCE)
+        assert carol.get("x") == "1"
+        with pytest.raises(q.DeniedError, match=r"carol has the role read; .* needs write"):
+            carol.put("x", "2")
+        with pytest.raises(q.DeniedError, match="bob has the role write; fault needs admin"):
+            bob.pause(1)
+        with pytest.raises(q.DeniedError, match="stop needs admin"):
+            bob.stop(1)
+        assert carol.last_events(1, 10)
+        assert bob.get("x") == "1"
+
+
+def test_faults_and_stop(hand: ByHand) -> None:
+    """An admin breaks running nodes: each carries out what concerns it."""
+    with hand.connect() as r:
+        leader = r.wait_leader(PATIENCE)
+        r.put("x", "1")
+        r.pause("leader")
+        assert eventually(lambda: r.status().nodes[leader - 1].paused)
+        r.put("x", "2", timeout=PATIENCE)
+        r.resume(leader)
+        r.crash(leader)
+        assert eventually(lambda: not r.status().nodes[leader - 1].up)
+        r.restart(leader)
+        assert eventually(lambda: r.status().nodes[leader - 1].up)
+        r.fault("partition", shape="one", node=leader)
+        r.put("x", "3", timeout=PATIENCE)
+        r.heal()
+        assert eventually(lambda: r.get("x", timeout=PATIENCE) == "3")
+        assert {e.kind for e in r.last_events(leader, 2000)} >= {"crash", "start", "fault"}
+        r.stop(2)
+        assert hand.running.pop(2).wait(PATIENCE) == 0
+
+
+def test_wrong_key_is_refused_and_counted(hand: ByHand, tmp_path: Path) -> None:
+    """A stranger ends at the handshake, whatever his own file says; the nodes count him."""
+    strange = tmp_path / "strange"
+    shutil.copytree(hand.folder / "keys", strange / "keys")
+    shutil.copy(hand.file, strange)
+    q.keygen(strange / "cluster.toml", "bob")
+    with q.connect(strange / "cluster.toml", key=strange / "keys" / "bob.key") as r:
+        assert not any(n.up for n in r.status().nodes)
+        with pytest.raises((q.NoLeaderError, q.FailedError, q.UnknownOutcome)):
+            r.get("x", timeout=0.2)
+    with hand.connect() as r:
+        assert eventually(lambda: r.status().nodes[0].refused > 0)
+    with pytest.raises(q.DeniedError, match="is of no client"):
+        q.connect(hand.file, key=strange / "keys" / "bob.key")
+
+
+def test_a_removed_key_is_cut_off(hand: ByHand) -> None:
+    """A key that goes from the file is closed out of running nodes; the others stay."""
+    with hand.connect() as alice, hand.connect("bob") as bob:
+        bob.put("x", "1", timeout=PATIENCE)
+        before = hand.file.read_text(encoding="utf-8")
+        hand.file.write_text(before.split("[client.bob]")[0] + before[before.index("[client.carol]") :])
+        for process in hand.running.values():
+            process.send_signal(signal.SIGHUP)
+        assert eventually(lambda: not any(n.up for n in bob.status().nodes))
+        with pytest.raises(q.UnknownOutcome, match="0 of 3 nodes answer"):
+            bob.get("x", timeout=0.2)
+        assert alice.get("x", timeout=PATIENCE) == "1"
+        assert "read again" in hand.said(1)
+        hand.file.write_text(before.replace('name = "orders"', 'name = "others"'))
+        assert eventually(lambda: "not taken over" in hand.said(1))
+        assert alice.get("x", timeout=PATIENCE) == "1"
+
+
+def test_a_key_that_is_added_later_is_let_in(hand: ByHand, tmp_path: Path) -> None:
+    """A client that was refused gets in when the nodes learn of his key, without connecting anew."""
+    before = hand.file.read_text(encoding="utf-8")
+    with_dave = before + '[client.dave]\nrole = "write"\n'
+    (tmp_path / "dave").mkdir()
+    file = tmp_path / "dave" / "cluster.toml"
+    file.write_text(with_dave, encoding="utf-8")
+    q.keygen(file)
+    with q.connect(file, key=tmp_path / "dave" / "keys" / "dave.key") as r:
+        assert not any(n.up for n in r.status().nodes)
+        shutil.copy(file, hand.file)  # which the nodes find by themselves
+        assert eventually(lambda: any(n.up for n in r.status().nodes))
+        r.put("x", "1", timeout=PATIENCE)
+
+
+def test_a_second_start_and_an_empty_folder_are_refused(hand: ByHand) -> None:
+    """One process a data folder; and no node begins with nothing unless it is told that this is right."""
+    ended = subprocess.run(node_command("run", hand.file, 1), capture_output=True, text=True, check=False)
+    assert ended.returncode == 4
+    assert "in use by another node or process" in ended.stderr
+    hand.kill(1)
+    shutil.rmtree(hand.folder / "data" / "n1")
+    ended = subprocess.run(node_command("run", hand.file, 1), capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "holds no data of node 1" in ended.stderr
+    assert "--lost-data" in ended.stderr
+
+
+def test_keys_are_kept_secret(hand: ByHand) -> None:
+    """A secret key is for its owner's eyes, and belongs to one node."""
+    key = hand.folder / "keys" / "alice.key"
+    assert os.stat(key).st_mode & 0o777 == 0o600
+    assert key.read_text().split("secret = ")[1].strip() not in hand.file.read_text()
+    key.chmod(0o644)
+    with pytest.raises(q.DeniedError, match="others may read the secret key"):
+        hand.connect()
+    shutil.copy(hand.folder / "keys" / "n2.key", hand.folder / "keys" / "n1.key")
+    hand.kill(1)
+    ended = subprocess.run(node_command("run", hand.file, 1), capture_output=True, text=True, check=False)
+    assert "is not that of node 1" in ended.stderr
+
+
+BAD = [
+    ("", r"\[cluster\] has no name"),
+    ("[cluster]\nname = orders", r"line 2: the value makes no sense"),
+    ('[cluster]\nname = "a b"', r"line 2: name 'a b' is at most"),
+    ('[cluster]\nname = "a"\ndatta = "x"', r"line 3: \[cluster\] has no 'datta'; did you mean 'data'"),
+    ('[cluster]\nname = "a"', r"there is no node"),
+    ('[cluster]\nname = "a"\n[node.0]', r"line 3: \[node.0\]: nodes are numbered from 1"),
+    ('[cluster]\nname = "a"\n[node.2]\nendpoint = "tcp://127.0.0.1:1"', r"\[node.1\] has no endpoint"),
+    ('[cluster]\nname = "a"\n[node.1]\nendpoint = "udp://h:1"', r"line 4: endpoint 'udp://h:1' is no"),
+    ('[cluster]\nname = "a"\n[node.1]\nendpoint = "tcp://10.0.0.1:70"', r"node 1 listens on .*without keys"),
+    ('[cluster]\nname = "a"\n[options]\nelection_timeout = "x"', r"line 4: .*election_timeout"),
+    ('[cluster]\nname = "a"\nprotocol = "rafd"', r"rafd"),
+    ('[cluster]\nname = "a"\n[client.x]\nrole = "root"', r"line 4: role is"),
+    ('[cluster]\nname = "a"\nname = "b"', r"line 3: this key was there before"),
+    ('[cluster]\nname = "a"\n[node.1]\nkey = "short"', r"line 4: key is no public key"),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), BAD)
+def test_bad_files(tmp_path: Path, text: str, why: str) -> None:
+    """What is wrong with a cluster file is said with its name, its line and the reason."""
+    file = tmp_path / "cluster.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(q.ParseError, match=rf"cluster\.toml: .*{why}"):
+        q.connect(file)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(q.StorageError, match=r"cluster\.toml cannot be read"):
+        q.connect(tmp_path / "cluster.toml")
+
+
+def test_what_is_read_and_written_is_toml(tmp_path: Path) -> None:
+    """What our reader takes, and what keygen makes of it, any TOML reader takes."""
+    tomllib = pytest.importorskip("tomllib")
+    corpus = Path(__file__).parents[1] / "fuzz" / "corpus" / "fuzz_hand_file"
+    text = (corpus / "whole.toml").read_text(encoding="utf-8")
+    read = tomllib.loads(text)
+    assert read["cluster"]["sessions"] == 1000
+    assert read["cluster"]["data"] == "/var/lib/quorate\u00e9"
+    file = tmp_path / "cluster.toml"
+    for line in range(len(text.splitlines())):
+        kept = [t for i, t in enumerate(text.splitlines()) if i != line]
+        file.write_text("\n".join(kept), encoding="utf-8")
+        try:
+            q.keygen(file)
+        except q.ParseError:
+            continue
+        after = tomllib.loads(file.read_text(encoding="utf-8"))
+        assert after["node"]["1"]["endpoint"] == read["node"]["1"]["endpoint"]
+        assert len(after["node"]["1"]["key"]) == len(after["client"]["alice"]["key"]) == 40
+
+
+def test_over_namespaces() -> None:
+    """Three nodes with an address each; the leader's cable is cut. Where namespaces may be made."""
+    script = Path(__file__).parents[2] / "examples" / "namespaces.sh"
+    program = Path(sys.executable).with_name("quorate")
+    given = {**os.environ, "QUORATE": str(program)}
+    if not program.exists() or not shutil.which("ip"):
+        pytest.skip("no ip (iproute2), or the package is not installed")
+    told = ["bash", str(script)]
+    done = subprocess.run(told, env=given, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == 77:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    assert "all stopped" in done.stdout
+    assert "\n2\n" in done.stdout
+
+
+def test_command_line(hand: ByHand) -> None:
+    """The same from a shell: what is printed, and the exit codes."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command, *rest = words
+        line = [sys.executable, "-m", "quorate", command, "--config", str(hand.file), *rest]
+        return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+
+    alice = ("--key", str(hand.folder / "keys" / "alice.key"))
+    carol = ("--key", str(hand.folder / "keys" / "carol.key"))
+    assert run("put", *alice, "--timeout", "20", "x", "1").stdout == "ok\n"
+    assert run("get", *carol, "x").stdout == "1\n"
+    assert run("cas", *alice, "x", "0", "2").stdout.startswith("it holds something else")
+    refused = run("put", *carol, "x", "2")
+    assert refused.returncode == 2
+    assert "carol has the role read" in refused.stderr
+    assert json.loads(run("status", *carol, "--json").stdout)["leader"] in (1, 2, 3)
+    assert run("fault", *alice, '{"do": "pause", "node": 2}').returncode == 0
+    assert "pause" in run("trace", *alice, "--id", "2", "--last", "5").stdout
+    assert run("keygen").stdout == "everyone in the file has a key\n"
+    assert run("stop", *alice, "--id", "3").returncode == 0
+    assert hand.running.pop(3).wait(PATIENCE) == 0
