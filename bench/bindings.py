@@ -2,7 +2,8 @@
 
 ``python bench/bindings.py [--json] [ROUNDS]``. A cluster of five Raft nodes with the same seed does exactly
 the same each time, so the work is the same and only the calls differ. C, Python and Lua take turns within a
-round, in processor time; reported is the median of each round's ratio. The C loop stands in bindings.c: for
+round, in processor time. Reported are the median of the rounds' ratios, and the ratio of the fastest on each
+side, which a busy machine disturbs less. The C loop stands in bindings.c: for
 Python it calls the very code that Python has loaded; for Lua it is a program built like the Lua module.
 
 "loaded" has eight clients, whose events are ordinary ones; "idle" has heartbeats alone, the cheapest events
@@ -47,6 +48,7 @@ local left = until_s - c.now
 local begun = os.clock()
 c:run(left)
 local run = os.clock() - begun
+c:close() -- its memory is used again, as in C
 local d <close> = make()
 begun = os.clock()
 for _ = 1, events // chunk do
@@ -88,21 +90,30 @@ class Python:
 
     def __init__(self, folder: Path) -> None:
         self.c = ctypes.CDLL(str(folder / "bindings.so"))
+        self.turn = False
         self.c.drive_run.restype = self.c.drive_steps.restype = ctypes.c_double
 
-    def round(self, workload: str, until: float) -> dict[str, tuple[float, float]]:
-        """Seconds in C and in Python, of a run and of steps."""
-        found = {}
-        with make(workload) as ours, make(workload) as theirs:
-            pointer = ctypes.c_void_p(int(ffi.cast("uintptr_t", theirs._handle._place[0])))
+    def _in_c(self, kind: str, c: q.Cluster, until: float) -> float:
+        pointer = ctypes.c_void_p(int(ffi.cast("uintptr_t", c._handle._place[0])))
+        if kind == "run":
             run = ctypes.c_void_p(address("qrt_cluster_run"))
-            in_c = self.c.drive_run(run, pointer, ctypes.c_int64(round(until * 1e9)))
-            found["run"] = (in_c, spent(ours.run, until - ours.now))
-        with make(workload) as ours, make(workload) as theirs:
-            pointer = ctypes.c_void_p(int(ffi.cast("uintptr_t", theirs._handle._place[0])))
-            step = ctypes.c_void_p(address("qrt_cluster_step"))
-            in_c = self.c.drive_steps(step, pointer, ctypes.c_uint64(EVENTS), ctypes.c_uint64(EVENTS))
-            found["steps"] = (in_c, spent(python_steps, ours))
+            return float(self.c.drive_run(run, pointer, ctypes.c_int64(round(until * 1e9))))
+        step = ctypes.c_void_p(address("qrt_cluster_step"))
+        return float(self.c.drive_steps(step, pointer, ctypes.c_uint64(EVENTS), ctypes.c_uint64(EVENTS)))
+
+    def _in_python(self, kind: str, c: q.Cluster, until: float) -> float:
+        return spent(c.run, until - c.now) if kind == "run" else spent(python_steps, c)
+
+    def round(self, workload: str, until: float) -> dict[str, tuple[float, float]]:
+        """Seconds in C and in Python, of a run and of steps: one cluster at a time, by turns."""
+        found = {}
+        self.turn = not self.turn
+        for kind in WANTED:
+            seconds = {}
+            for side in sorted((self._in_c, self._in_python), key=lambda s: s.__name__, reverse=self.turn):
+                with make(workload) as c:
+                    seconds[side.__name__] = side(kind, c, until)
+            found[kind] = (seconds["_in_c"], seconds["_in_python"])
         return found
 
 
@@ -154,14 +165,15 @@ def measure(rounds: int) -> list[dict[str, Any]]:
             for side in sides:
                 for kind, wanted in WANTED.items():
                     ratios = [r[side][kind][1] / r[side][kind][0] for r in found]
-                    in_c = statistics.median(r[side][kind][0] for r in found)
+                    best = [min(r[side][kind][i] for r in found) for i in (0, 1)]
                     rows.append(
                         {
                             "front end": side,
                             "load": load,
                             "calls": kind,
-                            "seconds in C": in_c,
+                            "seconds in C": best[0],
                             "over C": statistics.median(ratios) - 1,
+                            "fastest over C": best[1] / best[0] - 1,
                             "wanted": wanted,
                         }
                     )
@@ -177,9 +189,11 @@ def main() -> None:
         return
     for r in rows:
         rate = EVENTS / r["seconds in C"] / 1e6
+        median, best = 100 * r["over C"], 100 * r["fastest over C"]
         print(
-            f"{r['front end']:7} {r['load']:7} {r['calls']:6} {100 * r['over C']:+6.1f} % over C "
-            f"({rate:.1f} M events/s; wanted: at most {100 * r['wanted']:.0f} %)"
+            f"{r['front end']:7} {r['load']:7} {r['calls']:6} {median:+6.1f} % over C in the median, "
+            f"{best:+6.1f} % by the fastest "
+            f"({rate:.1f} M events/s in C; wanted: at most {100 * r['wanted']:.0f} %)"
         )
 
 

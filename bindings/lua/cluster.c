@@ -208,6 +208,13 @@ static int cluster_now(lua_State *L) {
     return 1;
 }
 
+/* How much work, in ns, a long call does before it comes back; less than 0: the default. */
+static int cluster_slice(lua_State *L) {
+    qrt_cluster *c = self_handle(L);
+    qrt_status s = qrt_slice(c, luaL_checkinteger(L, 2));
+    return s ? face_fail(L, s, c) : 0;
+}
+
 /* True when the time or the condition has come, false: call again. */
 static int cluster_run(lua_State *L) {
     qrt_cluster *c = self_handle(L);
@@ -485,6 +492,7 @@ static const luaL_Reg methods[] = {
     {"_closed", cluster_closed},
     {"_fork", cluster_fork},
     {"_now", cluster_now},
+    {"_slice", cluster_slice},
     {"_run", cluster_run},
     {"_step", cluster_step},
     {"_leader", cluster_leader},

@@ -88,7 +88,9 @@ static int trace_line(lua_State *L) {
 static int trace_svg(lua_State *L) {
     qrt_trace *t = self_trace(L);
     uint64_t around = lua_isnoneornil(L, 2) ? UINT64_MAX : face_count(L, 2, "the number of an event");
-    const char *svg = qrt_trace_svg(t, around);
+    bool window = !lua_isnoneornil(L, 3);
+    uint64_t last = window ? face_count(L, 3, "the number of an event") : 0;
+    const char *svg = window ? qrt_trace_svg_between(t, around, last) : qrt_trace_svg(t, around);
     if (!svg) return face_fail_text(L, t);
     lua_pushstring(L, svg);
     return 1;

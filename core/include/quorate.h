@@ -207,6 +207,10 @@ QRT_API const char *qrt_last_error(const void *handle);
 /* Its status, likewise; for the calls that return text, and NULL on error. QRT_OK when nothing failed. */
 QRT_API qrt_status qrt_last_status(const void *handle);
 
+/* How much work a long call of that handle does before it comes back with QRT_MORE: 0 looks and comes back at once, less
+ * than 0 is the default of 20 ms. A run is the same however it is sliced. For event loops, which must not wait long. */
+QRT_API qrt_status qrt_slice(void *handle, int64_t ns);
+
 /* What there is, as JSON text; static or thread-local until the next such call.
  * protocols: [{"name", "summary", "fault_model": {..}, "bugs": [{"name","mistake","property","source"}]}]
  * options:   [{"section","name","type","unit","low","high","default","choices","help"}]; NULL for an unknown protocol
@@ -474,6 +478,8 @@ QRT_API size_t qrt_trace_line(const qrt_trace *t, size_t i, char *out, size_t si
 /* A space-time diagram (SVG text, owned by t until the next such call) of at most 300 events around what matters: the
  * event of that number, or, with UINT64_MAX, the first violation, else the last election. */
 QRT_API const char *qrt_trace_svg(qrt_trace *t, uint64_t around);
+/* The same of every event from number `first` to `last`, at most 300. */
+QRT_API const char *qrt_trace_svg_between(qrt_trace *t, uint64_t first, uint64_t last);
 /* The ballots whose value was asked for or accepted, in the order in which they were first heard of (JSON, owned by t until
  * the next such call): [{"group","instance","ballot","round","node","value","quorum","time"}]. node: the proposer; value: the
  * hash of its bytes (hexadecimal); quorum: the acceptors that accepted it, ascending; time: seconds until enough of them had
@@ -582,8 +588,8 @@ QRT_API const char *qrt_compare(const char *spec_json);
 /* --- Benchmarks -------------------------------------------------------------------------------------- */
 
 typedef struct qrt_bench qrt_bench;
-QRT_API qrt_status qrt_bench_new(qrt_bench **out,
-                                 const char *name); /* "sim", "paxos", "store", "live", or a result's */
+/* name: a group (sim, paxos, store, live, place, detect), or one result's. */
+QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name);
 QRT_API void qrt_bench_free(qrt_bench **b);
 QRT_API qrt_status qrt_bench_run(qrt_bench *b); /* one measurement a call; QRT_MORE until all are made */
 /* {"results": [{"name","value","unit","baseline","ratio","note"}]} */

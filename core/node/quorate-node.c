@@ -9,7 +9,8 @@
  * By the library, for clusters with transport ipc and tcp; of no use by hand:
  *   quorate-node node NUMBER
  *   quorate-node script NUMBER PROGRAM ARGUMENTS...     becomes an interpreter, whose code is the node
- *   quorate-node janitor FOLDER OWNER                   OWNER: process id of the owner */
+ *   quorate-node janitor FOLDER OWNER                   OWNER: process id of the owner
+ *   quorate-node echo ENDPOINT                          sends back what comes: the baseline of quorate bench live */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,7 @@ int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(verb, "node")) return agent_main(NULL);
     if (argc >= 4 && !strcmp(verb, "script")) return agent_launch(argv + 3);
     if (argc == 4 && !strcmp(verb, "janitor")) return janitor_main(argv[2], atoi(argv[3]));
+    if (argc == 3 && !strcmp(verb, "echo")) return bare_main(argv[2]);
     if ((argc == 3 || argc == 4) && !strcmp(verb, "keygen")) return keygen(argv[2], argc == 4 ? argv[3] : NULL);
     if (argc == 3 && !strcmp(verb, "check")) return check(argv[2]);
     if (argc == 4 && node && !strcmp(verb, "format")) return format(argv[2], node);

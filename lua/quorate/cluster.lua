@@ -41,6 +41,7 @@ end
 ---@field nodes integer[]
 ---@field timeout integer ns
 ---@field driver table? of its own state machines
+---@field between function? called between two turns of a call that waits
 
 local facts = setmetatable({}, { __mode = "k" }) ---@type table<quorate.Cluster, quorate.ClusterFacts>
 
@@ -90,6 +91,27 @@ function Cluster:_deadline(seconds)
    return wait > NEVER - now and NEVER or now + wait
 end
 
+--- Calls `each` between two turns of every call that waits, so that an event loop need not be held up:
+--- `c:between(coroutine.yield)` makes all of them awaitable within a coroutine. A turn works for at most `slice`
+--- seconds (default: 0.004; 0 only looks, which is enough for a live cluster, that runs by itself). nil: no longer.
+---@param each function?
+---@param slice number?
+function Cluster:between(each, slice)
+   if each ~= nil and type(each) ~= "function" then
+      arguments.misuse("between takes a function to call between two turns, not a %s", type(each))
+   end
+   facts[self].between = each
+   self:_slice(each and core.to_ns(slice or 0.004, "the length of a turn") or -1)
+end
+
+--- Between two turns of a call that waits.
+function Cluster:_rest()
+   local each = facts[self].between
+   if each then
+      each()
+   end
+end
+
 local function run(cluster, deadline, condition)
    while true do
       local done, message, name = cluster:_run(deadline, condition)
@@ -98,6 +120,7 @@ local function run(cluster, deadline, condition)
       elseif done == nil then
          return nil, message, name
       end
+      cluster:_rest()
    end
 end
 
@@ -309,6 +332,8 @@ function Cluster:check(named)
       local done, message, name = self:_check(named.seconds or 60, named.memory)
       if done == nil then
          return nil, message, name
+      elseif not done then
+         self:_rest()
       end
    until done
    local result = results.check(self:_report())

@@ -40,7 +40,9 @@ end
 ---@param deadline integer
 function Pending:await_until(deadline)
    while not self.outcome do
-      settle(self, self.cluster:_await(self.ticket, deadline))
+      if not settle(self, self.cluster:_await(self.ticket, deadline)) then
+         self.cluster:_rest()
+      end
    end
    return table.unpack(self.outcome, 1, self.outcome.n)
 end

@@ -215,6 +215,7 @@ end
 ---@field unaccepted integer? connections for which the system had no descriptor
 ---@field memory integer? bytes, resident
 ---@field memory_budget integer? bytes that it may take beside the data of its log and its machine
+---@field metrics_port integer? of 127.0.0.1, where its metrics are served
 ---@field why_down string
 ---@field suspects integer[] whom its failure detector suspects
 

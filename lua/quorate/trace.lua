@@ -75,11 +75,13 @@ function Trace:lines(start, stop)
 end
 
 --- A space-time diagram (SVG text) of at most 300 events around what matters: the event of that number, or
---- the first violation, else the last election. nil, message, name when there is nothing to show.
+--- the first violation, else the last election. With `last`: every event from the one number to the other. nil,
+--- message, name when there is nothing to show.
 ---@param around integer?
+---@param last integer?
 ---@return string?, string?, string?
-function Trace:svg(around)
-   return self:_svg(around)
+function Trace:svg(around, last)
+   return self:_svg(around, last)
 end
 
 --- One ballot of one instance of consensus. `ballot` is round << 16 | node, where `node` is its proposer; `value`

@@ -88,6 +88,8 @@ function Transactions:transaction(work, named)
       local done, why, what = self:_transaction_await(ticket, deadline)
       if done == nil then
          return nil, why, what
+      elseif not done then
+         self:_rest()
       end
    until done
    return of(self:_transaction(ticket))

@@ -9,6 +9,7 @@
 ...     print(c.check())
 """
 
+from quorate import aio
 from quorate.ballots import Ballot
 from quorate.benchmarks import bench
 from quorate.campaigns import Campaign, CampaignResult, Run, Violation, campaign, replay
@@ -169,6 +170,7 @@ __all__ = [
     "WaitTimeout",
     "Workload",
     "WrongTypeError",
+    "aio",
     "bench",
     "bugs",
     "campaign",

@@ -163,21 +163,20 @@ class Handle:
         lock = self._lock
         if not lock.acquire(False):
             raise self._refusal()
+        if self._inside:
+            lock.release()
+            raise self._refusal()
+        self._inside = True
         try:
-            if self._inside:
-                raise self._refusal()
             pointer = self._place[0]
             if not pointer:
                 raise ClosedError(_CLOSED.format(self.noun))
-            self._inside = True
-            try:
-                status: int = function(pointer, *args)
-            finally:
-                self._inside = False
+            status: int = function(pointer, *args)
             if status < 0:
                 raise error_of(status, pointer)
             return status
         finally:
+            self._inside = False
             lock.release()
 
     def more(self, function: Any, *args: Any) -> bool:

@@ -23,6 +23,9 @@ class ClusterBase:
     _handle: Handle
     _machines: Machines | Scripts | None  # what has callbacks
     _timeout_ns: int
+    _live: bool
+    _rested: float = 0.0  # when an event loop last had its turn
+    _judged: bool = False  # a check is under way that an event loop takes turns with
 
     def _call(self, function: Any, *args: Any) -> int:
         try:

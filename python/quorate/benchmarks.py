@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from quorate._ffi import Handle, encode, lib
 from quorate.catalogue import Table
+from quorate.failover import failover
 from quorate.progress import Progress
+
+COLUMNS = ("name", "value", "unit", "baseline", "ratio", "note")
 
 
 def bench(name: str = "sim") -> Table:
-    """Runs a benchmark: "sim", "paxos", "store", "live", or one result's name such as "schedule/64".
+    """Runs a benchmark: a group ("sim", "paxos", "store", "live", "failover", "place", "detect"), or one
+    result's name such as "schedule/64".
 
     Gives a table: name, value and its unit, baseline, ratio of the two, note. Raises NotFoundError.
     """
+    if name == "failover":
+        return Table([failover()], COLUMNS)
     handle = Handle.make("bench", lib.qrt_bench_free, lib.qrt_bench_new, encode(name))
     try:
         made = 0
@@ -19,7 +25,12 @@ def bench(name: str = "sim") -> Table:
             while handle.more(lib.qrt_bench_run):
                 made += 1
                 progress.update(made)
-        results = handle.json(lib.qrt_bench_report)["results"]
+        return table(handle)
     finally:
         handle.close()
-    return Table(results, ("name", "value", "unit", "baseline", "ratio", "note"))
+
+
+def table(handle: Handle) -> Table:
+    """The results of a benchmark that is done."""
+    results = handle.json(lib.qrt_bench_report)["results"]
+    return Table(results, COLUMNS)

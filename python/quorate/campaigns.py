@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from quorate._ffi import Handle, encode, ffi, lib, library_text, view
+from quorate.awaits import AwaitableCampaign
 from quorate.captures import is_capture, replay_capture
 from quorate.cluster import Cluster
 from quorate.display import html_table, text_table
@@ -156,6 +157,11 @@ class Campaign:
                 progress.update(int(done[0]))
         return self._result()
 
+    @property
+    def aio(self) -> AwaitableCampaign:
+        """``await campaign.aio.run()``; see :mod:`quorate.aio`."""
+        return AwaitableCampaign(self)
+
     def _result(self) -> CampaignResult:
         report = self._handle.json(lib.qrt_campaign_report)
         count = ffi.new("size_t *")
@@ -249,6 +255,17 @@ def replay(run: str | Path | Run, bug: str | None = None) -> Any:
     """
     if is_capture(run):
         return replay_capture(cast("str | Path", run), bug)
+    handle = replay_handle(run, bug)
+    with handle.held(), Progress("replay") as progress:
+        rounds = 0
+        while handle.more(lib.qrt_cluster_replay_run):
+            rounds += 1
+            progress.update(rounds * 0.02)
+    return Cluster._from_handle(handle)
+
+
+def replay_handle(run: str | Path | Run, bug: str | None) -> Handle:
+    """A replay of a run's file that has not begun."""
     if bug is not None:
         raise ArgumentError("bug= is for captures: a run's file says itself which mistake is on")
     if isinstance(run, Mapping):
@@ -257,10 +274,4 @@ def replay(run: str | Path | Run, bug: str | None = None) -> Any:
         text = run
     else:
         text = Path(run).read_text(encoding="utf-8")
-    handle = Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_cluster_replay, encode(text))
-    with handle.held(), Progress("replay") as progress:
-        rounds = 0
-        while handle.more(lib.qrt_cluster_replay_run):
-            rounds += 1
-            progress.update(rounds * 0.02)
-    return Cluster._from_handle(handle)
+    return Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_cluster_replay, encode(text))

@@ -40,6 +40,11 @@ class CaptureReplay:
         """Every step that could be compared matched, nothing is missing, and no property is violated."""
         return self.verdict == "ok"
 
+    @property
+    def last_line(self) -> str:
+        """How many steps there were, and how many of them matched."""
+        return str(self.report["text"]).rsplit("\n", 1)[-1]
+
     def __str__(self) -> str:
         return str(self.report["text"])
 
@@ -55,17 +60,27 @@ def is_capture(path: object) -> bool:
 
 def replay_capture(folder: str | os.PathLike[str], bug: str | None = None) -> CaptureReplay:
     """Feeds the captured inputs to the nodes' hosts again; `bug` switches a mistake on for it."""
-    name = ffi.NULL if bug is None else encode(bug)
-    handle = Handle.make("replay", lib.qrt_replay_free, lib.qrt_replay_new, encode(os.fspath(folder)), name)
+    handle = capture_handle(folder, bug)
     try:
         with handle.held(), Progress("replay") as progress:
             rounds = 0
             while handle.more(lib.qrt_replay_run):
                 rounds += 1
                 progress.update(rounds * 0.02)
-        report = handle.json(lib.qrt_replay_report)
+        return capture_report(handle)
     finally:
         handle.close()
+
+
+def capture_handle(folder: str | os.PathLike[str], bug: str | None) -> Handle:
+    """A replay of a capture that has not begun."""
+    name = ffi.NULL if bug is None else encode(bug)
+    return Handle.make("replay", lib.qrt_replay_free, lib.qrt_replay_new, encode(os.fspath(folder)), name)
+
+
+def capture_report(handle: Handle) -> CaptureReplay:
+    """What became of one that is done."""
+    report = handle.json(lib.qrt_replay_report)
     return CaptureReplay(
         verdict=report["verdict"],
         steps=report["steps"],

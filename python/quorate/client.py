@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quorate._ffi import bytes_at, encode, ffi, lib
+from quorate.awaits import AwaitableClient
 from quorate.errors import NotFoundError, QuorateError
 from quorate.pending import Pending
 
@@ -57,6 +58,11 @@ class Client:
     def __repr__(self) -> str:
         return f"<Client {self.name}>"
 
+    @property
+    def aio(self) -> AwaitableClient:
+        """Every operation, to be awaited: ``await client.aio.put("k", "v")``; see :mod:`quorate.aio`."""
+        return AwaitableClient(self)
+
     # --- sending ---
 
     def start(
@@ -100,7 +106,10 @@ class Client:
 
     def get_bytes(self, key: Value, timeout: float | None = None) -> bytes | None:
         """As `get`, as bytes."""
-        return self._submit("get", _bytes, key).result(timeout)
+        return self._start_get_bytes(key).result(timeout)
+
+    def _start_get_bytes(self, key: Value) -> Pending[bytes | None]:
+        return self._submit("get", _bytes, key)
 
     def put(self, key: Value, value: Value, timeout: float | None = None) -> None:
         """Sets a key."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from quorate import _report
 from quorate._ffi import NEVER, Handle, encode, ffi, lib, to_ns
+from quorate.awaits import Awaits
 from quorate.base import node_id, option_array
 from quorate.client import Client
 from quorate.errors import ArgumentError, QuorateError, RangeError, WaitTimeout
@@ -25,7 +26,7 @@ from quorate.workload import Workload
 Option = bool | int | float | str
 
 
-class Cluster(Faults, Views, Transactions):
+class Cluster(Faults, Views, Transactions, Awaits):
     """A cluster of `nodes` members that run `protocol`, formatted and started.
 
     >>> with q.Cluster("raft", nodes=5, seed=7) as c:
@@ -86,6 +87,7 @@ class Cluster(Faults, Views, Transactions):
         status = self.status()
         seed = status.options.get("seed")
         self._title = f"{status.protocol}, {len(status.nodes)} nodes, seed {seed}, {status.runtime}"
+        self._live = status.runtime == "live"
         self._nodes = [n.node for n in status.nodes]
         self._timeout_ns = int(status.options.get("timeout", "5000000000ns").removesuffix("ns"))
 
@@ -159,13 +161,14 @@ class Cluster(Faults, Views, Transactions):
         """Carries out that many events of a simulated cluster; how many there were."""
         if count < 0:
             raise RangeError(f"a number of events must not be negative: {count}")
-        done = 0
-        while done < count:
-            self._call(lib.qrt_cluster_step, min(count - done, 10000), self._stepped)
-            made = self._stepped[0]
-            done += made
-            if not made:
-                break
+        place = self._stepped
+        if count <= 10000 and self._machines is None:  # short and often: as little as can be around the call
+            self._handle.call(lib.qrt_cluster_step, count, place)
+            return int(place[0])
+        done, made = 0, True
+        while done < count and made:
+            self._call(lib.qrt_cluster_step, min(count - done, 10000), place)
+            done += (made := place[0])
         return done
 
     # --- leaders ---
@@ -180,8 +183,11 @@ class Cluster(Faults, Views, Transactions):
             self._run(self._deadline(timeout), encode(condition))
         except WaitTimeout:
             if self.leader is None:
-                self._number(lib.qrt_cluster_leader, "uint16_t")  # raises, with the reason
+                self._leader_or_why()
             raise
+        return self._leader_or_why()
+
+    def _leader_or_why(self) -> int:
         return self._number(lib.qrt_cluster_leader, "uint16_t")
 
     # --- proposals and clients ---
@@ -210,23 +216,27 @@ class Cluster(Faults, Views, Transactions):
 
         Raises what the first that failed raises, after all have ended; `timeout` counts from the call.
         """
-        data = [encode(value) for value in values]
-        first = ffi.new("uint64_t *")
-        sizes = ffi.new("uint32_t[]", [len(d) for d in data])
-        self._call(lib.qrt_cluster_propose_many, node_id(node), b"".join(data), sizes, len(data), first)
+        pending = self._propose_all(values, node)
         deadline = self._deadline(timeout)
         ended: list[Committed] = []
         failed: list[QuorateError] = []
-        with self._handle.held(), Progress("propose", len(data), "values") as progress:
-            for i in range(len(data)):
+        with self._handle.held(), Progress("propose", len(pending), "values") as progress:
+            for i, one in enumerate(pending):
                 try:
-                    ended.append(Pending(self, int(first[0]) + i, committed).await_until(deadline))
+                    ended.append(one.await_until(deadline))
                 except QuorateError as error:
                     failed.append(error)
                 progress.update(i + 1)
         if failed:
             raise failed[0]
         return ended
+
+    def _propose_all(self, values: Iterable[str | bytes], node: int | None) -> list[Pending[Committed]]:
+        data = [encode(value) for value in values]
+        first = ffi.new("uint64_t *")
+        sizes = ffi.new("uint32_t[]", [len(d) for d in data])
+        self._call(lib.qrt_cluster_propose_many, node_id(node), b"".join(data), sizes, len(data), first)
+        return [Pending(self, int(first[0]) + i, committed) for i in range(len(data))]
 
     def elect(self, node: int | None = None, timeout: float | None = None) -> Elected:
         """Asks `node` (or any that is up) to have a leader elected, and runs until it knows whom.
@@ -251,8 +261,8 @@ class Cluster(Faults, Views, Transactions):
         ``c.load(clients=4, operations=100)`` is short for a Workload of these fields.
         """
         workload = Workload(**fields) if workload is None else workload
-        if wait and not workload.operations:
-            raise RangeError("a workload without end cannot be waited for: wait=False")
+        if wait:
+            workload.must_end()
         self._call(lib.qrt_cluster_load, encode(workload.to_json()))
         if wait:
             self._run(NEVER, b"idle")

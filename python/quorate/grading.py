@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -125,22 +125,54 @@ def grade(
     the given `properties`: functions of a :class:`quorate.SeedRun`. `points` says how many each is worth
     (default: 1). With a `secret` the seeds are drawn from it, and the grade does not name them.
     """
+    steps = grading(
+        implementation,
+        seeds,
+        properties=properties,
+        points=points,
+        secret=secret,
+        nodes=nodes,
+        events=events,
+        plan=plan,
+        outside=outside,
+    )
+    total = len(seeds) if isinstance(seeds, range) else seeds
+    with Progress("grade", total, "seeds") as progress:
+        while True:
+            try:
+                progress.update(next(steps))
+            except StopIteration as ended:
+                result: Grade = ended.value
+                return result
+
+
+def grading(
+    implementation: type[Node],
+    seeds: int | range = 400,
+    *,
+    properties: Iterable[PropertyFunction] = (),
+    points: Mapping[str, float] | None = None,
+    secret: str | None = None,
+    nodes: int | None = None,
+    events: int = 10000,
+    plan: Plan | str | Mapping[str, Any] | None = None,
+    outside: bool = False,
+) -> Generator[int, None, Grade]:
+    """As :func:`grade`, a seed at a time: gives how many are done, and the grade at the end."""
     begun, tally = time.perf_counter(), _Tally(dict(points or {}))
     spec: dict[str, Any] = {"events": events, "outside": outside}
     spec.update({"nodes": nodes} if nodes else {}, **({"plan": list_plan(plan)} if plan is not None else {}))
     numbers, functions, done = _numbers(seeds, secret), list(properties), 0
-    with Progress("grade", len(numbers), "seeds") as progress:
-        for i, seed in enumerate(numbers):
-            shown = i + 1 if secret is not None else seed
-            run = SeedRun(implementation, spec, seed, record=bool(functions))
-            tally.enter(shown, run.judge(functions))
-            done += int(run.report["events"])
-            if i % TWICE_EVERY == 0:
-                tally.enter(
-                    shown, {"determinism": _again(implementation, spec, seed, run.hash, fresh=i == 0)}
-                )
-            run.close()
-            progress.update(i + 1)
+    for i, seed in enumerate(numbers):
+        shown = i + 1 if secret is not None else seed
+        run = SeedRun(implementation, spec, seed, record=bool(functions))
+        tally.enter(shown, run.judge(functions))
+        done += int(run.report["events"])
+        if i % TWICE_EVERY == 0:
+            again = _again(implementation, spec, seed, run.hash, fresh=i == 0)
+            tally.enter(shown, {"determinism": again})
+        run.close()
+        yield i + 1
     rows = tally.rows()
     return Grade(implementation.__name__, len(numbers), rows, done, time.perf_counter() - begun)
 

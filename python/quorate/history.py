@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorate._ffi import Handle, encode, ffi, lib
 from quorate.progress import Progress
+from quorate.turns import until_done
 
 if TYPE_CHECKING:
     import pandas
@@ -109,15 +110,30 @@ class History:
         `initial` is the first value (None: nil). Gives "unknown" after `seconds` of work or beyond `memory`
         bytes (0: 256 MiB). Raises NotFoundError for an unknown model.
         """
-        start = ffi.NULL if initial is None else encode(initial)
+        more = self._checking(model, initial, seconds, memory)
         with self._handle.held(), Progress("check") as progress:
             rounds = 0
-            while self._handle.more(lib.qrt_history_check, encode(model), start, float(seconds), memory):
+            while more():
                 rounds += 1
                 progress.update(rounds * 0.02)
+        return self._verdict()
+
+    def _checking(
+        self, model: str, initial: str | None, seconds: float, memory: int
+    ) -> Callable[[], bool]:
+        start = ffi.NULL if initial is None else encode(initial)
+        wanted = (encode(model), start, float(seconds), memory)
+        return lambda: self._handle.more(lib.qrt_history_check, *wanted)
+
+    def _verdict(self) -> HistoryVerdict:
         report = self._handle.json(lib.qrt_history_report)
         known = {name: report[name] for name in HistoryVerdict.__dataclass_fields__ if name in report}
         return HistoryVerdict(**{**known, "order": tuple(report.get("order", ()))})
+
+    @property
+    def aio(self) -> AwaitableHistory:
+        """``await history.aio.check("kv")``; see :mod:`quorate.aio`."""
+        return AwaitableHistory(self)
 
     def close(self) -> None:
         """Frees it; again is harmless."""
@@ -131,3 +147,18 @@ class History:
 
     def __repr__(self) -> str:
         return "<History, closed>" if self._handle.closed else f"<History of {len(self)} operations>"
+
+
+class AwaitableHistory:
+    """The waiting call of a history, to be awaited; see :mod:`quorate.aio`."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    async def check(
+        self, model: str = "kv", initial: str | None = None, seconds: float = 60.0, memory: int = 0
+    ) -> HistoryVerdict:
+        """Linearizability under a model."""
+        more = self._history._checking(model, initial, seconds, memory)
+        await until_done(self._history._handle, False, more)
+        return self._history._verdict()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
@@ -10,18 +9,17 @@ from quorate._ffi import bytes_at, error_of, ffi, lib, status_name
 from quorate.base import ClusterBase
 from quorate.errors import QuorateError
 from quorate.results import Committed, Elected
+from quorate.turns import Turns
 
 T = TypeVar("T")
 Convert = Callable[[Any, QuorateError | None], T]  # a qrt_result, and its error if it ended with one
-
-_SLICE_NS = 1_000_000  # of the cluster's time, between two turns of an event loop
 
 
 class Pending(Generic[T]):
     """What has been asked of the cluster and may not have been answered yet.
 
-    ``result()`` runs the cluster until the answer is there; ``await pending`` does the same in slices, so
-    that other tasks of an event loop get their turn. Both raise as the blocking call would. After a deadline
+    ``result()`` runs the cluster until the answer is there; ``await pending`` does the same in turns with the
+    other tasks of an event loop. Both raise as the blocking call would. After a deadline
     has passed it may be waited for again: an unknown outcome may become known.
     """
 
@@ -72,22 +70,46 @@ class Pending(Generic[T]):
         with self._cluster._handle.held():
             while not self._value and not self._settle(lib.qrt_cluster_await, deadline_ns):
                 pass
+        return self._outcome()
+
+    def _outcome(self) -> T:
         if self._value:
             return self._value[0]
         assert self._error is not None
         raise self._error
 
+    @property
+    def aio(self) -> AwaitablePending[T]:
+        """``await pending.aio.result(timeout)``; ``await pending`` is short for the default one."""
+        return AwaitablePending(self)
+
     def __await__(self) -> Generator[Any, None, T]:
-        deadline = self._cluster._deadline(None)
-        while not self.done and (now := self._cluster._now_ns()) < deadline:
-            until = min(now + _SLICE_NS, deadline)
-            self._cluster._call(lib.qrt_cluster_await, self.ticket, until, ffi.new("qrt_result *"))
-            yield from asyncio.sleep(0).__await__()
-        return self.await_until(deadline)
+        return self.aio.result().__await__()
 
     def __repr__(self) -> str:
         state = f": {self._value[0]}" if self._value else f" raised {self._error}" if self._error else ""
         return f"<Pending {self.ticket}{state}>"
+
+
+class AwaitablePending(Generic[T]):
+    """The waiting calls of a Pending, to be awaited; see :mod:`quorate.aio`."""
+
+    __slots__ = ("_pending",)
+
+    def __init__(self, pending: Pending[T]) -> None:
+        self._pending = pending
+
+    async def result(self, timeout: float | None = None) -> T:
+        """Waits until it has ended."""
+        return await self.await_until(self._pending._cluster._deadline(timeout))
+
+    async def await_until(self, deadline_ns: int) -> T:
+        """As `result`, with an absolute deadline in nanoseconds."""
+        p = self._pending
+        if not p._value:
+            turns = Turns(p._cluster)
+            await turns.until(lambda: not p._value and not p._settle(lib.qrt_cluster_await, deadline_ns))
+        return p._outcome()
 
 
 def committed(result: Any, error: QuorateError | None) -> Committed:

@@ -193,6 +193,12 @@ class LoadReport:
             f"{self.ok} ok, {self.failed} failed, {self.unknown} unknown; {latency}"
         )
 
+    def _repr_html_(self) -> str:
+        ends = (("ok", self.ok), ("failed", self.failed), ("unknown", self.unknown))
+        latencies = [(name, seconds_text(value)) for name, value in self.latency.items() if value is not None]
+        rows = [*ends, *self.by_operation.items(), *latencies]
+        return html_table(rows, ("", ""), f"{self.operations} operations by {self.clients} clients")
+
 
 @dataclass(frozen=True)
 class NodeStatus:
@@ -219,6 +225,7 @@ class NodeStatus:
     memory: int = 0  # bytes, resident
     memory_budget: int = 0  # bytes that it may take beside the data of its log and its machine
     capture: Mapping[str, Any] | None = None  # bytes, lost inputs, why it stopped; None: there is none
+    metrics_port: int = 0  # of 127.0.0.1, where its metrics are served; 0: nowhere
     why_down: str = ""
     suspects: tuple[int, ...] = ()
 

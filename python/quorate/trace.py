@@ -121,12 +121,15 @@ class Trace:
         for i in range(*slice(start, stop).indices(self._count)):
             yield self.line(i)
 
-    def svg(self, around: int | None = None) -> str:
+    def svg(self, around: int | None = None, *, between: tuple[int, int] | None = None) -> str:
         """A space-time diagram of at most 300 events around what matters.
 
-        `around` is the number of an event; None: the first violation, else the last election. Raises
-        NotFoundError when that event was not recorded.
+        `around` is the number of an event, whose causes are drawn; None: the first violation, else the last
+        election. `between`: every event from one number to another. Raises NotFoundError when that event was
+        not recorded, RangeError for more than 300.
         """
+        if between is not None:
+            return self._handle.text(lib.qrt_trace_svg_between, *between)
         return self._handle.text(lib.qrt_trace_svg, 2**64 - 1 if around is None else around)
 
     def ballots(self) -> list[Ballot]:

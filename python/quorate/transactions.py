@@ -96,6 +96,9 @@ class Transactions(ClusterBase):
             while self._call(lib.qrt_cluster_transaction_await, ticket, deadline) == lib.QRT_MORE:
                 turns += 1
                 progress.update(turns * 0.02)
+        return self._transaction(ticket)
+
+    def _transaction(self, ticket: int) -> Transaction:
         return Transaction.from_report(self._handle.json(lib.qrt_cluster_transaction, ticket))
 
     def _begin(

@@ -25,6 +25,9 @@ class Views(ClusterBase):
             while self._call(lib.qrt_cluster_check, float(seconds), memory) == lib.QRT_MORE:
                 elapsed += 1
                 progress.update(elapsed * 0.02)
+        return self._judgement()
+
+    def _judgement(self) -> CheckResult:
         result = CheckResult.from_report(self._handle.json(lib.qrt_cluster_report))
         _report.note(result.hash, result.verdicts)
         return result

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from quorate.errors import RangeError
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -35,6 +37,11 @@ class Workload:
         if self.mix is not None:
             values["mix"] = dict(self.mix)
         return json.dumps({name: value for name, value in values.items() if value is not None})
+
+    def must_end(self) -> None:
+        """Raises RangeError where it would be waited for without end."""
+        if not self.operations:
+            raise RangeError("a workload without end cannot be waited for: wait=False")
 
     @classmethod
     def from_json(cls, text: str) -> Workload:

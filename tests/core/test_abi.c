@@ -492,6 +492,10 @@ static void test_abi_a_trace_outlives_its_cluster(void **unused) {
     qrt_trace_line(t, SIZE_MAX, line, sizeof line);
     assert_non_null(strstr(qrt_trace_svg(t, UINT64_MAX), "<svg"));
     assert_non_null(strstr(qrt_trace_svg(t, 5), "<svg"));
+    assert_non_null(strstr(qrt_trace_svg_between(t, 0, 40), "<svg"));
+    assert_null(qrt_trace_svg_between(t, 3, 2));
+    assert_non_null(strstr(qrt_last_error(t), "at most 300 are drawn"));
+    assert_null(qrt_trace_svg_between(t, 0, 300));
     qrt_trace_free(&t);
     assert_null(t);
 }

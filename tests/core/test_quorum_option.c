@@ -86,6 +86,27 @@ static void test_quorum_flexible_paxos_needs_more_to_accept(void **unused) {
     cluster_free(c);
 }
 
+/* Primary-backup with views of 2 of 5: three backups may go, and then nobody can be promised an epoch by 4. */
+static void test_quorum_flexible_views_go_on_with_few(void **unused) {
+    (void)unused;
+    struct error e;
+    struct cluster *c = scenario_new_of("primary-backup", "nodes=5 seed=3 quorum=flexible:4,2");
+    uint16_t primary = scenario_leader(c), other = (uint16_t)(primary % 5 + 1);
+    assert_int_equal(scenario_propose(c, "x", &e), QRT_OK);
+    crash_all_but(c, 5, primary, other);
+    assert_int_equal(scenario_propose(c, "y", &e), QRT_OK);
+    scenario_fault(c, "{\"do\": \"restart\", \"node\": %u}", other % 5 + 1);
+    scenario_fault(c, "{\"do\": \"crash\", \"node\": %u}", primary);
+    scenario_run(c, 3 * SECOND);
+    assert_int_equal(cluster_leader(c, &other, &e), QRT_ENOLEADER);
+    assert_non_null(strstr(e.text, "2 of 5 nodes are up, 4 are needed"));
+    scenario_fault(c, "{\"do\": \"restart\", \"node\": \"all\"}");
+    scenario_leader(c);
+    assert_int_equal(scenario_propose(c, "z", &e), QRT_OK);
+    scenario_expect_sound(c, "primary-backup, flexible:4,2");
+    cluster_free(c);
+}
+
 /* A rule is for those who accept. */
 static void test_quorum_of_paxos_is_of_its_acceptors(void **unused) {
     (void)unused;
@@ -115,6 +136,7 @@ static void test_quorum_refuses_what_is_not_safe(void **unused) {
     refused("raft", "weighted:1,1", "6");
     refused("raft", "most", "most");
     refused("paxos", "flexible:2,2", "meet");
+    refused("primary-backup", "flexible:3,4", "two elections must share a voter");
     refused("null", "all", "takes no rule of quorums");
 }
 
@@ -147,6 +169,7 @@ int main(void) {
         cmocka_unit_test(test_quorum_all_waits_for_everybody),
         cmocka_unit_test(test_quorum_weighted_goes_by_weight),
         cmocka_unit_test(test_quorum_flexible_paxos_needs_more_to_accept),
+        cmocka_unit_test(test_quorum_flexible_views_go_on_with_few),
         cmocka_unit_test(test_quorum_of_paxos_is_of_its_acceptors),
         cmocka_unit_test(test_quorum_refuses_what_is_not_safe),
         cmocka_unit_test(test_quorum_numbers_and_votes_follow_the_sets),

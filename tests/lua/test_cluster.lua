@@ -381,4 +381,41 @@ function TestCluster:test_report_file()
    os.remove(script)
 end
 
+-- Between two turns of a call that waits somebody else may run: here another coroutine, with a cluster of its own.
+function TestCluster:test_between_turns()
+   local turns, hashes = { 0, 0 }, {}
+   local function life(number)
+      local c <close> = q.cluster { protocol = "raft", nodes = 5, seed = 7 }
+      if number > 0 then
+         c:between(function()
+            turns[number] = turns[number] + 1
+            coroutine.yield()
+         end, 0)
+      end
+      c:wait_leader()
+      assert(c:propose "x = 1")
+      assert(c:load { clients = 4, operations = 500 })
+      c:run(5)
+      hashes[number] = c:check().hash
+      c:between(nil)
+      c:run(0.1)
+   end
+   life(0)
+   local both = { coroutine.create(life), coroutine.create(life) }
+   local alive = true
+   while alive do
+      alive = false
+      for number, one in ipairs(both) do
+         if coroutine.status(one) ~= "dead" then
+            assert(coroutine.resume(one, number))
+            alive = true
+         end
+      end
+   end
+   lu.assertTrue(turns[1] > 10 and turns[2] > 10)
+   lu.assertEquals(hashes, { [0] = hashes[0], hashes[0], hashes[0] })
+   local c <close> = started()
+   lu.assertErrorMsgContains("between takes a function", c.between, c, 1)
+end
+
 os.exit(lu.LuaUnit.run(), true) -- closes the state, so that what leaks is seen

@@ -28,6 +28,8 @@ class Notebook(q.Node):
             time.sleep(3600)
         if value == "much":
             self.send_all("x" * 1_000_000)
+        if value == "print":
+            print(f"n{self.id} prints this")
         self.persist(value)
         self.send_all(value)
         self.reply(ticket, f"n{self.id} noted {value}")

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import quorate as q
+
+
+def quorate(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "quorate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
 
 FAST = {"election_timeout": "150ms", "heartbeat_interval": "30ms"}
 
@@ -51,6 +61,9 @@ def test_kills_and_pauses_replay(tmp_path: Path, transport: str) -> None:
         status = c.status().nodes[0]
         assert status.capture["bytes"] > 10000 and status.capture["lost"] == 0
     whole(folder, 5)
+    other = q.replay(folder, bug="vote-before-sync")
+    assert other.verdict == "differs" and "vote" in other.differs["input"], str(other)
+    assert f"the first step that differs: n{other.differs['node']}" in str(other)
 
 
 def test_a_majority_killed_from_outside(tmp_path: Path) -> None:
@@ -70,3 +83,75 @@ def test_a_majority_killed_from_outside(tmp_path: Path) -> None:
             c.wait_leader()
         assert c.check().verdict == "ok"
     whole(folder, 9)
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    """0: all the same; 4: a step differs; 3: a part is missing. What is printed says which."""
+    folder = tmp_path / "capture"
+    with live(folder) as c:
+        c.wait_leader()
+        c.load(clients=4, operations=100)
+    replayed = whole(folder, 3)
+    again = quorate("replay", folder, "--json")
+    assert again.returncode == 0 and json.loads(again.stdout)["hash"] == replayed.hash
+    differs = quorate("replay", folder, "--bug", "vote-before-sync")
+    assert differs.returncode == 4 and "the first step that differs: n" in differs.stdout
+    shown = quorate("replay", folder)
+    assert shown.returncode == 0 and "n1 incarnation 1" in shown.stdout
+    first = next(folder.glob("n2-*.capture"))
+    first.write_bytes(first.read_bytes()[:2000])
+    cut = quorate("replay", folder)
+    assert cut.returncode == 3 and f"n2: {first.name}, byte " in cut.stdout
+
+
+def test_what_cannot_be_captured(tmp_path: Path) -> None:
+    """A folder holds one capture; a protocol of the user's own is refused; bug= is for captures."""
+    q.Cluster(capture=str(tmp_path)).close()
+    with pytest.raises(q.ArgumentError, match="holds a capture already"):
+        q.Cluster(capture=str(tmp_path))
+
+    class Own(q.Node):
+        pass
+
+    with pytest.raises(q.UnsupportedError, match="cannot be captured"):
+        q.Cluster(Own, capture=str(tmp_path / "own"))
+    with pytest.raises(q.ArgumentError, match="captures"):
+        q.replay("{}", bug="even-quorum")
+    with pytest.raises(q.NotFoundError, match="holds no capture"):
+        q.replay(tmp_path.parent)
+
+
+OWNER = """
+import os, signal, sys
+import quorate as q
+c = q.Cluster("raft", nodes=3, runtime="live", transport="tcp", capture=sys.argv[1], election_timeout="150ms")
+c.wait_leader()
+c.load(clients=4, operations=100)
+c.crash(1)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_owner_leaves_a_capture(tmp_path: Path) -> None:
+    """With the owner every node dies at once, and nobody ends the files: what is in them replays."""
+    folder = tmp_path / "capture"
+    done = subprocess.run([sys.executable, "-c", OWNER, str(folder)], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    whole(folder, 3)
+
+
+@pytest.mark.parametrize("protocol", ["paxos", "2pc", "primary-backup"])
+def test_other_protocols_replay_live(tmp_path: Path, protocol: str) -> None:
+    """Timers, detectors, refusals, a crash and a restart of a protocol that is not Raft."""
+    with q.Cluster(
+        protocol, nodes=3, runtime="live", transport="ipc", capture=str(tmp_path / "it"), detector="timeout"
+    ) as c:
+        for step in range(4):
+            with contextlib.suppress(q.QuorateError):
+                c.propose(f"x{step}", timeout=0.2)
+            if step == 1:
+                c.crash(2)
+            if step == 2:
+                c.restart(2)
+        c.run(0.1)
+    whole(tmp_path / "it", 4)

@@ -39,7 +39,7 @@ QRT_API void qrt_campaign_free(qrt_campaign **c) {
 
 QRT_API qrt_status qrt_campaign_run(qrt_campaign *c, uint64_t *done, uint64_t *total) {
     qrt_status s = handle_enter(c ? &c->handle : NULL, HANDLE_CAMPAIGN);
-    return s ? s : handle_leave(&c->handle, campaign_run(c->campaign, SLICE_NS, done, total));
+    return s ? s : handle_leave(&c->handle, campaign_run(c->campaign, c->handle.slice_ns, done, total));
 }
 
 QRT_API const char *qrt_campaign_report(qrt_campaign *c) {
@@ -103,7 +103,7 @@ QRT_API qrt_status qrt_cluster_replay_run(qrt_cluster *c) {
     if (!c->runner)
         return handle_leave(&c->handle,
                             error_set(&c->handle.error, QRT_EINVAL, "this cluster was not made from a run file"));
-    if (!runner_step(c->runner, SLICE_NS)) return handle_leave(&c->handle, QRT_MORE);
+    if (!runner_step(c->runner, c->handle.slice_ns)) return handle_leave(&c->handle, QRT_MORE);
     uint64_t recorded = c->runner->spec.hash, hash = c->runner->result.hash;
     if (recorded && recorded != hash)
         s = error_set(&c->handle.error, QRT_EFAILED,

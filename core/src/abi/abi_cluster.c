@@ -89,7 +89,7 @@ QRT_API qrt_status qrt_cluster_now(qrt_cluster *c, int64_t *now_ns) {
 QRT_API qrt_status qrt_cluster_run(qrt_cluster *c, int64_t until_ns, const char *condition) {
     ENTER(c);
     cluster_check_reset(c->cluster);
-    LEAVE(c, cluster_run(c->cluster, until_ns, condition, SLICE_NS, &c->handle.error));
+    LEAVE(c, cluster_run(c->cluster, until_ns, condition, c->handle.slice_ns, &c->handle.error));
 }
 
 QRT_API qrt_status qrt_cluster_step(qrt_cluster *c, uint64_t count, uint64_t *done) {
@@ -196,7 +196,8 @@ QRT_API qrt_status qrt_cluster_await(qrt_cluster *c, uint64_t ticket, int64_t un
     ENTER(c);
     if (!result) return missing(c, "result");
     cluster_check_reset(c->cluster);
-    return keep_result(c, cluster_await(c->cluster, ticket, until_ns, SLICE_NS, result, &c->handle.error), result);
+    return keep_result(c, cluster_await(c->cluster, ticket, until_ns, c->handle.slice_ns, result, &c->handle.error),
+                       result);
 }
 
 QRT_API qrt_status qrt_cluster_result(qrt_cluster *c, uint64_t ticket, qrt_result *result) {
@@ -220,7 +221,7 @@ QRT_API qrt_status qrt_cluster_transact(qrt_cluster *c, uint16_t coordinator, co
 QRT_API qrt_status qrt_cluster_transaction_await(qrt_cluster *c, uint64_t ticket, int64_t until_ns) {
     ENTER(c);
     cluster_check_reset(c->cluster);
-    LEAVE(c, cluster_transaction_await(c->cluster, ticket, until_ns, SLICE_NS, &c->handle.error));
+    LEAVE(c, cluster_transaction_await(c->cluster, ticket, until_ns, c->handle.slice_ns, &c->handle.error));
 }
 
 QRT_API const char *qrt_cluster_transaction(qrt_cluster *c, uint64_t ticket) {
@@ -338,7 +339,7 @@ QRT_API qrt_status qrt_cluster_plan(qrt_cluster *c, const char *json) {
 
 QRT_API qrt_status qrt_cluster_check(qrt_cluster *c, double seconds, size_t memory) {
     ENTER(c);
-    LEAVE(c, cluster_check(c->cluster, seconds, memory, SLICE_NS, &c->handle.error));
+    LEAVE(c, cluster_check(c->cluster, seconds, memory, c->handle.slice_ns, &c->handle.error));
 }
 
 QRT_API const char *qrt_cluster_report(qrt_cluster *c) {

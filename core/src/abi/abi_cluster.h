@@ -18,8 +18,6 @@ struct qrt_cluster {
     struct runner *runner;       /* a replay; owns the cluster until the handle is freed */
 };
 
-#define SLICE_NS 20000000 /* a long call comes back after this much work */
-
 struct own_machine *own_machine_new(const qrt_machine *m);
 struct own_machine *own_machine_ref(struct own_machine *m);
 void own_machine_unref(struct own_machine *m);

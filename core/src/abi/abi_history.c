@@ -113,7 +113,7 @@ QRT_API qrt_status qrt_history_check(qrt_history *h, const char *model, const ch
         if (initial) options.initial = bytes_text(h->initial);
         h->linear = linear_new(&h->history, &options);
     }
-    if (!linear_step(h->linear, SLICE_NS)) return handle_leave(&h->handle, QRT_MORE);
+    if (!linear_step(h->linear, h->handle.slice_ns)) return handle_leave(&h->handle, QRT_MORE);
     write_report(h, linear_result(h->linear));
     linear_free(h->linear);
     h->linear = NULL;

@@ -34,7 +34,7 @@ QRT_API void qrt_replay_free(qrt_replay **r) {
 QRT_API qrt_status qrt_replay_run(qrt_replay *r) {
     qrt_status s = handle_enter(r ? &r->handle : NULL, HANDLE_REPLAY);
     if (s) return s;
-    return handle_leave(&r->handle, capture_replay_run(r->replay, SLICE_NS) ? QRT_OK : QRT_MORE);
+    return handle_leave(&r->handle, capture_replay_run(r->replay, r->handle.slice_ns) ? QRT_OK : QRT_MORE);
 }
 
 QRT_API const char *qrt_replay_report(qrt_replay *r) {

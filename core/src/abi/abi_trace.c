@@ -157,6 +157,29 @@ QRT_API const char *qrt_trace_svg(qrt_trace *t, uint64_t around) {
     return buffer_text(&t->svg);
 }
 
+QRT_API const char *qrt_trace_svg_between(qrt_trace *t, uint64_t first, uint64_t last) {
+    if (handle_enter(t ? &t->handle : NULL, HANDLE_TRACE)) return NULL;
+    uint64_t kept = t->columns.first, end = kept + t->columns.count;
+    uint16_t columns[FAULT_NODES_MAX + 16];
+    if (first < kept || last < first || last >= end || last - first >= EXPLAIN_MAX) {
+        error_set(&t->handle.error, QRT_ERANGE,
+                  "a picture of events %llu to %llu: recorded are %llu to %llu, and at most %d are drawn",
+                  (unsigned long long)first, (unsigned long long)last, (unsigned long long)kept,
+                  (unsigned long long)end, EXPLAIN_MAX);
+        handle_leave(&t->handle, QRT_ERANGE);
+        return NULL;
+    }
+    size_t count = (size_t)(last - first + 1);
+    qrt_event *events = mem_alloc(count * sizeof *events);
+    for (size_t i = 0; i < count; i++) events[i] = *trace_at(&t->trace, first + i);
+    size_t n = columns_of(t, events, count, columns, sizeof columns / sizeof *columns);
+    buffer_clear(&t->svg);
+    diagram_svg(events, count, columns, n, DIAGRAM_NONE, &t->svg);
+    free(events);
+    handle_leave(&t->handle, QRT_OK);
+    return buffer_text(&t->svg);
+}
+
 QRT_API const char *qrt_trace_ballots(qrt_trace *t) {
     if (handle_enter(t ? &t->handle : NULL, HANDLE_TRACE)) return NULL;
     struct ballots b;

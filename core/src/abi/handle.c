@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { SLICE_NS = 20000000 };
+
 static _Thread_local struct error thread_error;
 static _Thread_local const void *refused; /* the handle that the thread's error is about; NULL: about none */
 static uint64_t generation = 1;           /* of this process: counts forks */
@@ -34,7 +36,7 @@ qrt_status last_error_format(qrt_status status, const char *format, ...) {
 
 void handle_init(struct handle *h, enum handle_kind kind) {
     pthread_once(&watched, watch_forks);
-    *h = (struct handle){.kind = kind, .process = generation};
+    *h = (struct handle){.kind = kind, .process = generation, .slice_ns = SLICE_NS};
 }
 
 static qrt_status refuse(const struct handle *h, qrt_status status, const char *text) {
@@ -59,7 +61,7 @@ static qrt_status admit(struct handle *h, enum handle_kind kind) {
 qrt_status handle_enter(struct handle *h, enum handle_kind kind) {
     qrt_status s = admit(h, kind);
     if (s) return s;
-    h->error = (struct error){0};
+    error_clear(&h->error);
     if (refused == h) refused = NULL;
     return QRT_OK;
 }
@@ -75,6 +77,15 @@ bool handle_close(struct handle *h, enum handle_kind kind) {
     if (admit(h, kind)) return false;
     h->kind = 0;
     return true;
+}
+
+/* A runtime takes a slice of 0 for one without end, so "at once" is the shortest there is. */
+QRT_API qrt_status qrt_slice(void *handle, int64_t ns) {
+    struct handle *h = handle;
+    qrt_status s = handle_enter(h, h ? (enum handle_kind)h->kind : HANDLE_CLUSTER);
+    if (s) return s;
+    h->slice_ns = ns < 0 ? SLICE_NS : ns ? ns : 1;
+    return handle_leave(h, QRT_OK);
 }
 
 QRT_API const char *qrt_last_error(const void *handle) {

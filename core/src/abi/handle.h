@@ -27,6 +27,7 @@ struct handle {
     uint32_t kind;
     int inside;       /* atomic */
     uint64_t process; /* the fork generation that made it */
+    int64_t slice_ns; /* a long call comes back after this much work */
     struct error error;
 };
 

@@ -96,6 +96,22 @@ static qrt_status run_raft(const struct bench_case *k, struct sample *s, struct 
     return QRT_OK;
 }
 
+/* The same as a cluster has it: event heap, links with delays, tickets. */
+static qrt_status run_paxos_sim(const struct bench_case *k, struct sample *s, struct error *e) {
+    struct cluster *c = bench_cluster("paxos", k->nodes, false, true, e);
+    if (!c) return e->status;
+    struct sim *sim = c->runtime;
+    drive(sim, 1, k->window, k->commits / 10);
+    s->baseline = per_second(SCHEDULE_EVENTS, bench_bare_loop(64, SCHEDULE_EVENTS));
+    uint64_t before = sim->counts.delivered;
+    int64_t begin = wall_ns();
+    drive(sim, 1, k->window, k->commits);
+    s->value = per_second(k->commits, wall_ns() - begin);
+    s->extra = (double)(sim->counts.delivered - before) / k->commits;
+    cluster_free(c);
+    return QRT_OK;
+}
+
 static qrt_status run_paxos(const struct bench_case *k, struct sample *s, struct error *e) {
     uint64_t messages;
     (void)e;
@@ -140,6 +156,7 @@ static const struct bench_case cases[] = {
     {"sim", "raft/n5-w64",         "messages/s", 0, 5, 64, false, RAFT_COMMITS, run_raft, "messages a commit"},
     {"sim", "raft/n3-w1-flat",     "messages/s", 0, 3, 1,  true,  FLAT_COMMITS, run_raft, "speed over the last 100,000 of 1,000,000 entries to that over the first 100,000"},
     {"paxos", "paxos/n3",          "decisions/s", 0, 3, 1, false, PAXOS_DECISIONS, run_paxos, "messages a decision, learning included"},
+    {"paxos", "paxos/n3-sim",      "decisions/s", 0, 3, 1, false, PAXOS_DECISIONS, run_paxos_sim, "messages a decision, learning included"},
     {"store", "store/group-1",     "records/s",  1,   0, 0, false, 0, run_store, ""},
     {"store", "store/group-16",    "records/s",  16,  0, 0, false, 0, run_store, ""},
     {"store", "store/group-64",    "records/s",  64,  0, 0, false, 0, run_store, ""},
@@ -148,9 +165,14 @@ static const struct bench_case cases[] = {
 /* clang-format on */
 #define CASES (sizeof cases / sizeof *cases)
 
-/* These, then those of processes. */
+static const char *const groups[] = {"sim", "paxos", "store", "live", "place", "detect"};
+#define GROUPS (sizeof groups / sizeof *groups)
+
+/* These, then those of processes, then those that need no cluster. */
 static const struct bench_case *case_at(size_t i) {
-    return i < CASES ? &cases[i] : i < CASES + bench_live_count ? &bench_live_cases[i - CASES] : NULL;
+    if (i < CASES) return &cases[i];
+    if ((i -= CASES) < bench_live_count) return &bench_live_cases[i];
+    return (i -= bench_live_count) < bench_data_count ? &bench_data_cases[i] : NULL;
 }
 
 /* What a round has freed serves the next one: the median is of a simulator at work, not of a kernel that clears pages
@@ -165,9 +187,10 @@ static void keep_memory(void) {
 struct bench *bench_new(const char *name, struct error *e) {
     keep_memory();
     struct bench *b = mem_zero(1, sizeof *b);
-    const char *known[BENCH_CASES_MAX] = {"sim", "paxos", "store", "live"};
-    size_t count = 4;
-    for (const struct bench_case *k; (k = case_at(count - 4)); count++) {
+    const char *known[BENCH_CASES_MAX];
+    size_t count = GROUPS;
+    memcpy(known, groups, sizeof groups);
+    for (const struct bench_case *k; (k = case_at(count - GROUPS)); count++) {
         CHECK(count < BENCH_CASES_MAX);
         known[count] = k->name;
         if (!strcmp(k->name, name) || !strcmp(k->group, name)) b->cases[b->count++] = k;
@@ -176,8 +199,8 @@ struct bench *bench_new(const char *name, struct error *e) {
     if (b->count) return b;
     const char *nearest = option_nearest(name, known, count);
     error_set(e, QRT_ENOTFOUND, "there is no benchmark '%s'%s%s%s", name,
-              nearest ? "; did you mean '" : "; there are sim, paxos, store and live", nearest ? nearest : "",
-              nearest ? "'?" : "");
+              nearest ? "; did you mean '" : "; there are sim, paxos, store, live, place and detect",
+              nearest ? nearest : "", nearest ? "'?" : "");
     bench_free(b);
     return NULL;
 }

@@ -23,11 +23,16 @@ struct bench_case {
     uint32_t commits;
     qrt_status (*run)(const struct bench_case *k, struct sample *s, struct error *e);
     const char *says;
+    uint32_t permille; /* live: which latency it is */
 };
 
 /* bench_live.c */
 extern const struct bench_case bench_live_cases[];
 extern const size_t bench_live_count;
+
+/* bench_data.c */
+extern const struct bench_case bench_data_cases[];
+extern const size_t bench_data_count;
 
 static inline int64_t wall_ns(void) {
     struct timespec t;

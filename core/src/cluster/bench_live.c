@@ -1,26 +1,33 @@
 /* Live clusters, measured from within: the proposer is in the leader's process (live_load.h). Each round is a fresh cluster;
  * it and its baseline take turns of a slice each, so that both see the same machine. Both are pinned alike: the leader and
  * everything of it to one processor, the first follower to the next, and so on. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cluster/bench_case.h"
 #ifdef QRT_HAVE_LIVE
 #include "runtime/live/live_bare.h"
+#include "runtime/live/live_share.h"
 #endif
 
 #ifdef QRT_HAVE_LIVE
 enum { NODES = 3, VALUE = 128, SLICES = 4, PATIENCE_S = 20 };
+enum { BLOCK = 4096, GROUP_MAX = 64 * BLOCK, FILE_SIZE = 16 << 20 }; /* of the bare group commits */
 
-enum { OVER_TCP = 0, OVER_CURVE = 1, OVER_INPROC = 2 }; /* a case's size */
+enum { OVER_TCP = 0, OVER_CURVE = 1, OVER_INPROC = 2, ON_DISK = 3 }; /* a case's size */
 
-static struct cluster *live_cluster(uint32_t over, struct error *e) {
+static struct cluster *live_cluster(uint32_t over, const char *folder, struct error *e) {
     const char *transport = over == OVER_INPROC ? "inproc" : "tcp", *curve = over == OVER_CURVE ? "true" : "false";
+    const char *disk = over == ON_DISK ? "folder" : "memory";
     struct setting settings[] = {{"runtime", "live"},     {"transport", transport}, {"nodes", "3"},
-                                 {"disk", "memory"},      {"record", "none"},       {"check", "false"},
-                                 {"machine", "register"}, {"curve", curve},         {"election_timeout", "2"}};
-    return cluster_new("raft", settings, sizeof settings / sizeof *settings, NULL, e);
+                                 {"disk", disk},          {"record", "none"},       {"check", "false"},
+                                 {"machine", "register"}, {"curve", curve},         {"election_timeout", "2"},
+                                 {"data", folder}};
+    return cluster_new("raft", settings, sizeof settings / sizeof *settings - (over != ON_DISK), NULL, e);
 }
 
 /* [0]: of the one that proposes. */
@@ -47,6 +54,9 @@ static qrt_status load(struct cluster *c, uint16_t leader, const struct load_spe
 struct pair {                     /* a cluster beside what it is measured against */
     struct cluster *live, *other; /* other: NULL, or a cluster too */
     struct bare *bare;
+    char folder[64]; /* of a cluster on disk; "": none */
+    int file;        /* there, of the bare group commits */
+    off_t at;
     uint16_t leader, other_leader;
     int cpus[NODES];
 };
@@ -60,16 +70,50 @@ static uint16_t start(struct cluster *c, const int *cpus, uint32_t window, struc
     return leader && !load(c, leader, &warm, &r, e) ? leader : 0;
 }
 
+/* The least that a group commit can be: one write into a file whose blocks are there already, one fdatasync. */
+static qrt_status bare_commits(struct pair *p, const struct load_spec *spec, struct load_report *r, struct error *e) {
+    static uint8_t group[GROUP_MAX];
+    size_t size = ((size_t)spec->window * VALUE + BLOCK - 1) / BLOCK * BLOCK;
+    int64_t begin = wall_ns();
+    for (r->committed = 0; r->committed < spec->count; r->committed += spec->window) {
+        if (p->at + (off_t)size > FILE_SIZE) p->at = 0;
+        memset(group, (int)(r->committed & 0xff) + 1, VALUE);
+        if (pwrite(p->file, group, size, p->at) != (ssize_t)size || fdatasync(p->file))
+            return error_set(e, QRT_EIO, "a bare group commit in %s failed: %s", p->folder, strerror(errno));
+        p->at += (off_t)size;
+    }
+    r->ns = (wall_ns() - begin) * (int64_t)spec->count / (int64_t)r->committed; /* the last group may be one of more */
+    return QRT_OK;
+}
+
+/* Not below /tmp, which may be memory. */
+static qrt_status open_folder(struct pair *p, struct error *e) {
+    static const uint8_t zeros[1 << 16];
+    char name[96];
+    snprintf(p->folder, sizeof p->folder, "quorate-bench-live-%d", (int)getpid());
+    snprintf(name, sizeof name, "%s/bare", p->folder);
+    if (mkdir(p->folder, 0700)) return error_set(e, QRT_EIO, "%s cannot be made: %s", p->folder, strerror(errno));
+    p->file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    for (off_t at = 0; at < FILE_SIZE && p->file >= 0; at += (off_t)sizeof zeros)
+        if (pwrite(p->file, zeros, sizeof zeros, at) != (ssize_t)sizeof zeros)
+            return error_set(e, QRT_EIO, "%s cannot be written: %s", name, strerror(errno));
+    if (p->file >= 0 && !fsync(p->file)) return QRT_OK;
+    return error_set(e, QRT_EIO, "%s cannot be made: %s", name, strerror(errno));
+}
+
 static qrt_status pair_open(struct pair *p, const struct bench_case *k, struct error *e) {
     struct load_spec warm = {.window = k->window, .count = 500 + 4 * k->window, .size = VALUE};
     struct load_report r;
+    char data[80];
     choose_cpus(p->cpus);
-    p->live = live_cluster(k->size, e);
+    if (k->size == ON_DISK && open_folder(p, e)) return e->status;
+    snprintf(data, sizeof data, "%s/data", p->folder);
+    p->live = live_cluster(k->size, data, e);
     if (p->live && !(p->leader = start(p->live, p->cpus, k->window, e))) return e->status;
     if (k->size == OVER_CURVE) {
-        if (!e->status) p->other = live_cluster(OVER_TCP, e);
+        if (!e->status) p->other = live_cluster(OVER_TCP, data, e);
         if (p->other) p->other_leader = start(p->other, p->cpus, k->window, e);
-    } else if (!e->status) {
+    } else if (!e->status && k->size != ON_DISK) {
         p->bare = bare_new(k->size == OVER_TCP, p->cpus, e);
         if (p->bare) bare_rounds(p->bare, &warm, &r, e);
     }
@@ -80,9 +124,12 @@ static void pair_close(struct pair *p) {
     if (p->live) cluster_free(p->live);
     if (p->other) cluster_free(p->other);
     bare_free(p->bare);
+    if (*p->folder && p->file >= 0) close(p->file);
+    if (*p->folder) place_remove(p->folder);
 }
 
 static qrt_status baseline(struct pair *p, const struct load_spec *spec, struct load_report *r, struct error *e) {
+    if (*p->folder) return bare_commits(p, spec, r, e);
     return p->other ? load(p->other, p->other_leader, spec, r, e) : bare_rounds(p->bare, spec, r, e);
 }
 
@@ -103,7 +150,42 @@ static qrt_status run_live(const struct bench_case *k, struct sample *s, struct 
     pair_close(&p);
     return status;
 }
+/* Open: one proposal is due each interval. Half of what the cluster commits with the window full, in proposals a second. */
+static qrt_status half_load(const struct bench_case *k, struct pair *p, struct load_spec *spec, struct error *e) {
+    struct load_report r;
+    struct load_spec full = {.window = k->window, .count = k->commits, .size = VALUE};
+    qrt_status status = load(p->live, p->leader, &full, &r, e);
+    *spec = (struct load_spec){.window = 4096, .count = k->commits / 2, .size = VALUE};
+    if (!status) spec->interval = 2 * r.ns / full.count;
+    return status;
+}
+
+static double latency_us(const struct bench_case *k, const struct load_report *r) {
+    return (double)(k->permille == 500 ? r->p50 : k->permille == 990 ? r->p99 : r->p999) / 1e3;
+}
+
+/* The baseline: bare rounds at the same times. */
+static qrt_status run_latency(const struct bench_case *k, struct sample *s, struct error *e) {
+    struct pair p = {0};
+    struct load_spec half;
+    struct load_report r = {0};
+    qrt_status status = pair_open(&p, k, e);
+    if (!status) status = half_load(k, &p, &half, e);
+    if (!status) status = baseline(&p, &half, &r, e);
+    s->baseline = latency_us(k, &r);
+    if (!status) status = load(p.live, p.leader, &half, &r, e);
+    s->value = latency_us(k, &r);
+    s->extra = status ? 0 : 1e6 / (double)half.interval; /* thousands a second */
+    pair_close(&p);
+    return status;
+}
 #else
+static qrt_status run_latency(const struct bench_case *k, struct sample *s, struct error *e) {
+    (void)k;
+    (void)s;
+    return error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
+}
+
 static qrt_status run_live(const struct bench_case *k, struct sample *s, struct error *e) {
     (void)k;
     (void)s;
@@ -112,9 +194,14 @@ static qrt_status run_live(const struct bench_case *k, struct sample *s, struct 
 #define OVER_TCP 0
 #define OVER_CURVE 1
 #define OVER_INPROC 2
+#define ON_DISK 3
 #endif
 
 #define BARE "; against quorum rounds of bare ZeroMQ"
+
+#define COMMITS "; against bare group commits of as many"
+
+#define LATENCY "thousand proposals a second over tcp, half of full load; against bare rounds at the same times"
 
 /* clang-format off */
 const struct bench_case bench_live_cases[] = {
@@ -122,6 +209,12 @@ const struct bench_case bench_live_cases[] = {
     {"live", "live/tcp-w64",    "commits/s", OVER_TCP,    3, 64, false, 200000, run_live, "processes over tcp without CURVE" BARE},
     {"live", "live/inproc-w1",  "commits/s", OVER_INPROC, 3, 1,  false, 20000,  run_live, "threads" BARE},
     {"live", "live/inproc-w64", "commits/s", OVER_INPROC, 3, 64, false, 200000, run_live, "threads" BARE},
+    {"live", "live/durable-w1",   "commits/s", ON_DISK,   3, 1,   false, 1000,  run_live, "processes over tcp, synced before it is acknowledged" COMMITS},
+    {"live", "live/durable-w64",  "commits/s", ON_DISK,   3, 64,  false, 40000, run_live, "processes over tcp, synced before it is acknowledged" COMMITS},
+    {"live", "live/durable-w256", "commits/s", ON_DISK,   3, 256, false, 80000, run_live, "processes over tcp, synced before it is acknowledged" COMMITS},
+    {"live", "live/latency-p50",  "us", OVER_TCP, 3, 64, false, 50000, run_latency, LATENCY, 500},
+    {"live", "live/latency-p99",  "us", OVER_TCP, 3, 64, false, 50000, run_latency, LATENCY, 990},
+    {"live", "live/latency-p999", "us", OVER_TCP, 3, 64, false, 50000, run_latency, LATENCY, 999},
     {"live", "live/curve-w1",   "commits/s", OVER_CURVE,  3, 1,  false, 8000,   run_live, "processes over tcp with CURVE; against the same without it"},
     {"live", "live/curve-w64",  "commits/s", OVER_CURVE,  3, 64, false, 100000, run_live, "processes over tcp with CURVE; against the same without it"},
 };

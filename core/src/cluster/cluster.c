@@ -92,6 +92,8 @@ static qrt_status set_options(struct cluster *c, const struct setting *settings,
         return error_set(e, QRT_EINVAL,
                          "transport=ipc and transport=tcp make the nodes of a live cluster processes: they need "
                          "runtime=live");
+    if ((*c->config.options.log || c->config.options.metrics >= 0) && c->config.options.runtime != RUNTIME_LIVE)
+        return error_set(e, QRT_EINVAL, "log= and metrics= are of live clusters: they need runtime=live");
     const struct protocol *p = c->config.protocol;
     if (p->fits && p->fits(c->protocol_options, (uint16_t)c->config.options.nodes, e)) return e->status;
     if (c->config.options.disk == DISK_FOLDER && !*c->config.options.data)
@@ -463,7 +465,7 @@ static void end_unanswered(struct cluster *c, const struct proposal *p, qrt_resu
 qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int64_t slice_ns, qrt_result *result,
                          struct error *e) {
     int64_t deadline = wall_ns() + slice_ns;
-    for (;;) {
+    for (bool ran = false;; ran = true) { /* once at least, however short the slice is */
         qrt_status s = cluster_result(c, ticket, result, e);
         if (s != QRT_MORE) return s;
         struct proposal *p = proposal_at(c, ticket);
@@ -474,7 +476,10 @@ qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int6
         if (target && !again && c->class->propose(c->runtime, target, bytes_of_proposal(c, p), &p->inner) == QRT_OK)
             continue;
         int64_t left = slice_ns ? deadline - wall_ns() : 0;
-        if (slice_ns && left <= 0) return QRT_MORE;
+        if (slice_ns && left <= 0) {
+            if (ran) return QRT_MORE;
+            left = 1;
+        }
         bool anyone = !p->inner && (again || c->config.protocol->leaderless); /* then something must happen first */
         struct condition condition = {p->inner ? CONDITION_TICKET : CONDITION_LEADER, 0, p->inner};
         if (anyone) condition = (struct condition){CONDITION_EVENTS, 0, c->class->trace(c->runtime)->count + 64};

@@ -176,6 +176,7 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
         json_object_set_new(o, "capture",
                             json_pack("{s:I, s:I, s:o}", "bytes", (json_int_t)v.captured, "lost",
                                       (json_int_t)v.uncaptured, "why", text_value(bytes_text(v.why_uncaptured))));
+    if (v.metrics_port) json_object_set_new(o, "metrics_port", json_integer(v.metrics_port));
     json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));
     return o;
 }

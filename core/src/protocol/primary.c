@@ -1,5 +1,5 @@
 /* Primary-backup replication (Alsberg and Day 1976), with its views agreed upon as in PacificA (Lin, Yang, Zhang and
- * Zhou 2008) and the monitors' part played by a majority of the members themselves.
+ * Zhou 2008) and the monitors' part played by a quorum of the members themselves.
  *
  * This file: life and death of an instance, its records, proposals, dispatch, the interface table. primary.h says
  * where the rest is, primary_epoch.c why nothing acknowledged is lost.
@@ -306,6 +306,7 @@ static void *primary_create(const struct protocol_config *c) {
     if (p->options.backup_timeout < 2 * p->options.heartbeat_interval)
         p->options.backup_timeout = 2 * p->options.heartbeat_interval;
     p->count = c->member_count;
+    p->quorum = quorum_rule_or_majority(c->quorum, c->member_count);
     memcpy(p->members, c->members, c->member_count * sizeof *c->members);
     int slot = primary_slot(p, c->node);
     CHECK(slot >= 0);
@@ -353,7 +354,7 @@ static const struct option_spec option_specs[] = {
     OPTION(backup_timeout, OPTION_DURATION, 0.001, 3600, "100ms",
            "a backup silent for this long leaves the view; at least two heartbeats are waited for"),
     OPTION(check_quorum, OPTION_BOOL, 0, 1, "true",
-           "a primary that hears no majority for an election timeout steps down"),
+           "a primary that hears no quorum for an election timeout steps down"),
     OPTION(max_append_bytes, OPTION_SIZE, 1, 524288, "64KiB",
            "entries in one message to a backup, in bytes (one entry always goes)"),
     OPTION(max_in_flight, OPTION_INTEGER, 1, 1e9, "1024",
@@ -418,6 +419,8 @@ const struct protocol protocol_primary_backup = {
                  "node-paused partition-dropped message-lost corrupt-rejected sent-to-dead leader-crashed "
                  "leader-deposed outcome-unknown operation-failed read-served",
     .summary = "a primary and its backups, their views granted by a majority (Alsberg and Day 1976; PacificA 2008)",
+    .votes = true,
+    .quorum_needs = QUORUM_READS_MEET, /* one promise an epoch, one primary an epoch */
     .options = {"primary-backup", option_specs},
     .options_size = sizeof(struct primary_options),
     .model = &model,

@@ -13,7 +13,7 @@
 #include "protocol/log.h"
 #include "protocol/members.h"
 #include "protocol/protocol.h"
-#include "protocol/quorum.h"
+#include "protocol/quorum_rules.h"
 
 #define PRIMARY_MEMBERS_MAX 128
 #define PRIMARY_DATA_MAX (512u * 1024u)        /* the largest proposal: one entry always fits into one frame */
@@ -50,7 +50,7 @@ struct primary_set { /* of members, by slot */
     uint64_t words[PRIMARY_MEMBERS_MAX / 64];
 };
 
-/* Who replicates: agreed by a majority of the monitors before it counts. Ordered by (epoch, version). */
+/* Who replicates: granted by a quorum of the monitors before it counts. Ordered by (epoch, version). */
 struct primary_view {
     uint64_t epoch, version;
     struct primary_set in_sync; /* the primary of that epoch is one of them */
@@ -101,7 +101,8 @@ struct primary {
     struct blob *genesis; /* the machine before the first entry, where applied entries may have to be taken back */
     bool restoring;       /* FX_RESTORE of it is under way */
 
-    int64_t timeout_ns; /* of this election period, uniform in [t, 2t) */
+    struct quorum_rule quorum; /* epochs read, views write (Howard and others 2016) */
+    int64_t timeout_ns;        /* of this election period, uniform in [t, 2t) */
     int64_t contact_mono, reset_mono;
 
     /* candidate and primary */
@@ -125,9 +126,6 @@ static inline bool primary_has_bug(const struct primary *p, enum primary_bug bug
 static inline int primary_slot(const struct primary *p, uint16_t node) { /* -1 for a stranger */
     return members_slot(p->members, p->count, node);
 }
-static inline size_t primary_majority(const struct primary *p) {
-    return quorum_majority(p->count);
-}
 static inline bool primary_leads(const struct primary *p) {
     return p->role == QRT_ROLE_LEADER;
 }
@@ -148,6 +146,10 @@ static inline void set_add(struct primary_set *s, size_t slot) {
 }
 static inline size_t set_count(const struct primary_set *s) {
     return (size_t)__builtin_popcountll(s->words[0]) + (size_t)__builtin_popcountll(s->words[1]);
+}
+/* Whether they are enough to grant a view, and so to be one. */
+static inline bool primary_is_quorum(const struct primary *p, const struct primary_set *s) {
+    return quorum_rule_met(&p->quorum, QUORUM_WRITE, s->words);
 }
 static inline bool set_equal(const struct primary_set *a, const struct primary_set *b) {
     return a->words[0] == b->words[0] && a->words[1] == b->words[1];

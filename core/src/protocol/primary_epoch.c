@@ -1,10 +1,10 @@
 /* Primary-backup: epochs, views and switch-over.
  *
- *   backup -- silence --> pre-candidate -- a majority would --> candidate -- promised --> reconciling -- view --> primary
+ *   backup -- silence --> pre-candidate -- a quorum would ---> candidate -- promised --> reconciling -- view --> primary
  *     ^   (on_election_timer)       (become_candidate)        (begin_reconciling)      (become_primary)   |
- *     +--------- a later epoch, another primary, no majority heard (become_backup) <--------------------+
+ *     +--------- a later epoch, another primary, no quorum heard (become_backup) <---------------------+
  *
- * Every member is a monitor too. A majority of them plays the configuration manager of PacificA (Lin et al. 2008,
+ * Every member is a monitor too. A quorum of them plays the configuration manager of PacificA (Lin et al. 2008,
  * 3.2), by two rounds in the manner of Paxos:
  *  - an epoch is promised to one candidate, and the monitor tells it the latest view that it has accepted;
  *  - a view (epoch, version, who is in sync) is accepted unless a later epoch was promised.
@@ -13,12 +13,12 @@
  * on disk, and while a change of view is under way every member of both. So
  *  1. whoever is in the latest accepted view holds all that was acknowledged: a backup enters a view only after it
  *     has acknowledged everything, and a new epoch's first view names only those whose logs equal its candidate's;
- *  2. a candidate hears of the latest view that may ever be in force: a majority has promised it the epoch, and one
- *     of these has accepted any view that a majority accepted; the others can be accepted no more;
+ *  2. a candidate hears of the latest view that may ever be in force: a quorum (to read) has promised it the epoch, and
+ *     one of these has accepted any view that a quorum (to write) accepted; the others can be accepted no more;
  *  3. it goes on only if it is in that view itself; and what its log holds beyond is unacknowledged, but may stay.
  * No step of this rests on a clock; the timeouts decide only when somebody asks.
  *
- * A view holds a majority of the members at least, so that among any majority somebody is in it.
+ * A view is itself a quorum to write, so that among any quorum to read somebody is in it.
  *
  * In the modes that answer early there are no views to wait for: a monitor promises an epoch only to a candidate
  * whose log reaches as far as its own, which keeps the loss small. */
@@ -121,12 +121,12 @@ static void begin_reconciling(struct primary *p) {
 }
 
 static void count_promises(struct primary *p) {
-    size_t granted = 0, refused = 0;
+    struct primary_set granted = {0}, refused = {0};
     for (uint16_t i = 0; i < p->count; i++) {
-        granted += p->peers[i].granted;
-        refused += p->peers[i].refused;
+        if (p->peers[i].granted) set_add(&granted, i);
+        if (p->peers[i].refused) set_add(&refused, i);
     }
-    enum quorum_result result = quorum_vote(granted, refused, p->count);
+    enum quorum_result result = quorum_rule_vote(&p->quorum, QUORUM_READ, granted.words, refused.words);
     if (result == QUORUM_PENDING) return;
     if (result == QUORUM_LOST || !is_in_sync(p))
         become_backup(p, p->epoch, 0);
@@ -320,8 +320,8 @@ void primary_review(struct primary *p) {
         return;
     }
     struct primary_set s = in_step(p, true);
-    if (set_count(&s) < primary_majority(p)) s = in_step(p, false); /* they cannot all be gone */
-    if (set_count(&s) < primary_majority(p) || !set_has(&s, p->slot)) return;
+    if (!primary_is_quorum(p, &s)) s = in_step(p, false); /* they cannot all be gone */
+    if (!primary_is_quorum(p, &s) || !set_has(&s, p->slot)) return;
     if (primary_leads(p) && set_equal(&s, &p->active.in_sync)) return;
     if (primary_leads(p) && primary_has_bug(p, PRIMARY_SHRINK_WITHOUT_GRANT)) {
         p->active.in_sync = s;
@@ -342,11 +342,12 @@ static void note_view(struct primary *p, const struct primary_set *before) {
     }
 }
 
-/* A majority has accepted the view: it is in force. */
+/* A quorum has accepted the view: it is in force. */
 static void count_accepts(struct primary *p) {
-    size_t accepted = 0;
-    for (uint16_t i = 0; i < p->count; i++) accepted += p->peers[i].accepted;
-    if (!p->proposing || accepted < primary_majority(p)) return;
+    struct primary_set accepted = {0};
+    for (uint16_t i = 0; i < p->count; i++)
+        if (p->peers[i].accepted) set_add(&accepted, i);
+    if (!p->proposing || !primary_is_quorum(p, &accepted)) return;
     struct primary_set before = p->active.in_sync;
     bool first = !primary_leads(p);
     p->active = p->proposed;

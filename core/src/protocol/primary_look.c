@@ -129,7 +129,7 @@ static bool replicating_invariants(const struct primary *p, struct error *e) {
     if (p->options.mode != PRIMARY_SYNC || !primary_leads(p)) return true;
     HOLDS(p->active.epoch == p->epoch);
     HOLDS(set_has(&p->active.in_sync, p->slot));
-    HOLDS(set_count(&p->active.in_sync) >= primary_majority(p));
+    HOLDS(primary_is_quorum(p, &p->active.in_sync));
     return true;
 }
 

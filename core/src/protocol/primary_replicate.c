@@ -13,7 +13,7 @@
  *
  * Fencing. A write is acknowledged by the backups' answers, which carry the epoch: one that has promised a later
  * epoch answers no more, and it is in our view. A read has no such answers; it waits for a round, a number that
- * every message carries and every answer echoes, until a majority has echoed one that began after the read came. */
+ * every message carries and every answer echoes, until a quorum has echoed one that began after the read came. */
 #include "protocol/primary.h"
 
 /* Entries next..to, or none when to is next - 1. */
@@ -73,17 +73,17 @@ void primary_begin_replication(struct primary *p) {
     primary_replicate_all(p);
 }
 
-/* A primary that no majority answers any more makes room, so that its clients look elsewhere. */
-static bool hears_majority(const struct primary *p) {
-    size_t heard = 0;
+/* A primary that no quorum answers any more makes room, so that its clients look elsewhere. */
+static bool hears_quorum(const struct primary *p) {
+    struct primary_set heard = {0};
     for (uint16_t i = 0; i < p->count; i++)
-        heard += i == p->slot || p->now - p->peers[i].heard_mono < p->options.election_timeout;
-    return heard >= primary_majority(p);
+        if (i == p->slot || p->now - p->peers[i].heard_mono < p->options.election_timeout) set_add(&heard, i);
+    return primary_is_quorum(p, &heard);
 }
 
 void primary_on_heartbeat_timer(struct primary *p) {
     bool fenced = p->options.check_quorum && !primary_has_bug(p, PRIMARY_STALE_PRIMARY_SERVES);
-    if (primary_leads(p) && fenced && !hears_majority(p)) {
+    if (primary_leads(p) && fenced && !hears_quorum(p)) {
         become_backup(p, p->epoch, 0);
         return;
     }
@@ -306,7 +306,7 @@ static void advance_round(struct primary *p) {
     if (!p->read_count) return;
     p->peers[p->slot].round = p->round;
     for (uint16_t i = 0; i < p->count; i++) echoed[i] = p->peers[i].round;
-    uint64_t confirmed = quorum_reached(echoed, p->count, primary_majority(p));
+    uint64_t confirmed = quorum_rule_reached(&p->quorum, QUORUM_WRITE, echoed);
     if (confirmed <= p->round_confirmed) return;
     p->round_confirmed = confirmed;
     primary_serve_reads(p);

@@ -175,9 +175,10 @@ struct protocol_config {
     uint16_t node, group;
     const uint16_t *members; /* ascending node ids of the initial configuration */
     uint16_t member_count;
-    uint64_t seed;                    /* the protocol derives its stream: random_stream(seed, node, RANDOM_PROTOCOL) */
-    const void *options;              /* the protocol's own options struct, validated */
-    uint64_t bugs;                    /* bit set of switched-on mistakes, by position in the protocol's list */
+    uint64_t seed;       /* the protocol derives its stream: random_stream(seed, node, RANDOM_PROTOCOL) */
+    const void *options; /* the protocol's own options struct, validated */
+    uint64_t bugs;       /* bit set of switched-on mistakes, by position in the protocol's list */
+    bool bursts; /* the runtime hands over all that has arrived before a timer that is due at once: gathering pays */
     const struct quorum_rule *quorum; /* of these members; copied; NULL: majority */
     const void *context;              /* the protocol's own: struct protocol.context */
 };

@@ -205,7 +205,7 @@ static void on_propose(struct raft *r, const struct event *e) {
         return;
     }
     raft_append(r, e->as.propose.kind, e->as.propose.session, e->as.propose.sequence, data, token);
-    raft_replicate_all(r);
+    raft_replicate_soon(r);
 }
 
 bool raft_is_full(const struct raft *r) {
@@ -244,6 +244,7 @@ static void on_timer(struct raft *r, uint32_t id) {
     case RAFT_TIMER_QUORUM: raft_on_quorum_timer(r); break;
     case RAFT_TIMER_RECOVER: raft_on_recover_timer(r); break;
     case RAFT_TIMER_SUSPECT: raft_on_suspect_timer(r); break;
+    case RAFT_TIMER_GATHER: raft_on_gather_timer(r); break;
     default: break;
     }
 }
@@ -295,6 +296,7 @@ static void *raft_create(const struct protocol_config *c) {
     r->node = c->node;
     r->group = c->group;
     r->bugs = c->bugs;
+    r->bursts = c->bursts;
     memcpy(&r->options, c->options, sizeof r->options);
     r->quorum = quorum_rule_or_majority(c->quorum, c->member_count);
     /* A follower must hear several heartbeats within one timeout, whatever the two options say. */

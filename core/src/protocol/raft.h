@@ -33,6 +33,7 @@ enum raft_timer {
     RAFT_TIMER_QUORUM = 3,
     RAFT_TIMER_RECOVER = 4,
     RAFT_TIMER_SUSPECT = 5, /* the leader was suspected: stand, unless it or another is heard until then */
+    RAFT_TIMER_GATHER = 6,  /* at once, but behind all that has arrived: what was proposed leaves together */
 };
 
 /* positions in the list of raft.c */
@@ -144,6 +145,7 @@ struct raft {
 
     struct raft_peer *peers;     /* by slot */
     struct raft_flight *flights; /* max_in_flight a peer */
+    bool bursts, gathering;      /* gathering: proposals wait for the end of their burst */
     uint64_t term_start;         /* leader: index of the first entry of its own term */
 
     uint64_t round, round_confirmed;
@@ -212,6 +214,8 @@ void raft_set_role(struct raft *r, uint8_t role);
 void raft_lead(struct raft *r); /* the first acts of a new leader */
 void raft_replicate(struct raft *r, uint16_t slot);
 void raft_replicate_all(struct raft *r);
+void raft_replicate_soon(struct raft *r); /* at the end of the burst, where the runtime has bursts */
+void raft_on_gather_timer(struct raft *r);
 void raft_heartbeat_all(struct raft *r);
 void raft_on_heartbeat_timer(struct raft *r);
 void raft_on_append_reply(struct raft *r, const struct message *m, int slot);

@@ -9,6 +9,9 @@
  * heartbeat is an append request without entries behind the last one sent, so that it finds out what was
  * lost.
  *
+ * Where inputs come in bursts (protocol_config.bursts) what one burst proposes leaves in one message to each follower,
+ * behind the burst: a timer that is due at once.
+ *
  * Two numbers say how far a follower is. `match` steers the flow and may fall, when a member turns out to
  * have lost its disk. `counted` decides commitment: acknowledgements of members that count, and it never
  * falls. */
@@ -100,6 +103,20 @@ void raft_replicate_all(struct raft *r) {
         if (i != r->slot) raft_replicate(r, i);
 }
 
+void raft_replicate_soon(struct raft *r) {
+    if (!r->bursts) {
+        raft_replicate_all(r);
+        return;
+    }
+    if (!r->gathering) outbox_timer(r->out, RAFT_TIMER_GATHER, 0);
+    r->gathering = true;
+}
+
+void raft_on_gather_timer(struct raft *r) {
+    r->gathering = false;
+    if (raft_leads(r)) raft_replicate_all(r);
+}
+
 static void send_heartbeat(struct raft *r, uint16_t slot) {
     struct raft_peer *p = &r->peers[slot];
     if (p->flow == RAFT_SNAPSHOT)
@@ -178,7 +195,7 @@ void raft_agrees(struct raft *r, uint16_t slot, uint64_t match, bool counts) {
         p->counted = match;
         if (match > r->commit) raft_advance_commit(r);
     }
-    raft_replicate(r, slot);
+    if (!r->gathering) raft_replicate(r, slot);
 }
 
 /* 3.5: the follower lacks what stands before our entries, or has something else there. Both sides skip a

@@ -117,7 +117,8 @@ uint64_t raft_fingerprint(const void *state) {
     const struct raft *r = state;
     uint64_t f = hash_fold(r->node, r->term);
     f = hash_fold(f, (uint64_t)r->vote | (uint64_t)r->leader << 16 | (uint64_t)r->role << 32 |
-                         (uint64_t)r->recovering << 40 | (uint64_t)r->snapshotting << 41);
+                         (uint64_t)r->recovering << 40 | (uint64_t)r->snapshotting << 41 |
+                         (uint64_t)r->gathering << 42);
     for (size_t i = 0; i < 4; i++) f = hash_fold(f, r->random.s[i]);
     f = fold_log(f, r);
     for (size_t i = 0; i < r->configuration.count; i++) f = fold_peer(f, r, i);

@@ -370,20 +370,21 @@ static void note_arming(struct host *h) {
 void capture_start(struct host *h, uint8_t how) {
     struct capture *c = h->capture;
     c->armed = HOST_NO_CRASH; /* as in the replay's new host */
-    uint8_t *at = record_begin(c, 64);
+    uint8_t *at = record_begin(c, 72);
     if (!at) {
         c->lost++;
         return;
     }
-    struct writer w = writer_of(at, 64);
+    struct writer w = writer_of(at, 72);
     put_times(&w, h);
     write_u64(&w, h->incarnation);
     write_u64(&w, h->sends);
     write_u64(&w, h->counts.proposals);
     write_u64(&w, h->crash_after);
     write_u64(&w, h->config.cluster_id);
+    write_u64(&w, h->config.bursts);
     c->armed = h->crash_after;
-    record_done(c, CAPTURE_START, (uint8_t)(how | (c->begun ? 0 : CAPTURE_NEW_HOST)), 64);
+    record_done(c, CAPTURE_START, (uint8_t)(how | (c->begun ? 0 : CAPTURE_NEW_HOST)), 72);
     c->begun = true;
     c->inside = true; /* what it emits while it recovers is the replay's as well */
 }

@@ -212,7 +212,9 @@ bool capture_read_start(const struct capture_record *r, struct capture_start *ou
     out->proposals = read_u64(&at);
     out->armed = read_u64(&at);
     out->cluster_id = read_u64(&at);
-    return !at.failed && !reader_left(&at) && incarnation < UINT32_MAX;
+    uint64_t bursts = read_u64(&at);
+    out->bursts = bursts == 1;
+    return !at.failed && !reader_left(&at) && incarnation < UINT32_MAX && bursts <= 1;
 }
 
 bool capture_read_checkpoint(const struct capture_record *r, struct store_checkpoint *out, struct bytes *blob) {

@@ -54,6 +54,7 @@ struct capture_start {
     int64_t time, mono, wall;
     uint32_t incarnation;
     uint64_t sends, proposals, armed, cluster_id;
+    bool bursts;
 };
 bool capture_read_input(const struct capture_record *r, struct capture_input *out);
 bool capture_read_start(const struct capture_record *r, struct capture_start *out);

@@ -219,6 +219,7 @@ void driver_init(struct host *h, struct instance *in) {
         .seed = h->config.seed + h->incarnation,
         .options = h->config.protocol_options,
         .bugs = h->config.bugs,
+        .bursts = h->config.bursts,
         .quorum = h->config.quorum,
         .context = h->config.protocol->context,
     };

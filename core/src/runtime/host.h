@@ -102,6 +102,7 @@ struct host_config {
     const struct machine_class *machine;
     uint32_t sessions_limit;
     bool inline_store;                /* the store completes inline (memory) */
+    bool bursts;                      /* see protocol_config */
     const struct watch_config *watch; /* NULL or off: no failure detector */
     const struct quorum_rule *quorum; /* NULL: majority */
 };

@@ -34,6 +34,8 @@ static const struct option_spec specs[] = {
     {"capture_size", OPTION_SIZE, AT(capture_size), 8388608, 1e12, "1GiB", NULL, "how much of it a node may write; then its capture stops, and the node goes on"},
     {"check",   OPTION_BOOL,    AT(check),   0, 0, "true", NULL, "check every property after every step"},
     {"bug",     OPTION_TEXT,    AT(bug),     0, 0, "", NULL, "switches on one published mistake; `quorate bugs` lists them"},
+    {"log", OPTION_TEXT, AT(log), 0, 0, "", NULL, "live: a level (off, error, warn, info, debug), with a place behind a colon: info:run.log, info:logs/; without: QUORATE_LOG, or warn, to standard error"},
+    {"metrics", OPTION_INTEGER, AT(metrics), -1, 65535, "-1", NULL, "live: Prometheus metrics on this port of 127.0.0.1 (processes: node i on port + i - 1); 0: the system chooses; -1: none"},
     {0},
 };
 /* clang-format on */

@@ -24,6 +24,8 @@ struct cluster_options {
     double detector_threshold;
     char capture[OPTION_TEXT_MAX]; /* "": none */
     int64_t capture_size;
+    char log[OPTION_TEXT_MAX];
+    int64_t metrics;
 };
 
 extern const struct option_table cluster_option_table;

@@ -206,11 +206,11 @@ static void give(void *replay, const struct store_visitor *visitor) {
     r->step_hash = 0; /* as the writer does when all is recovered */
 }
 
-static void node_init(struct replay *r, struct replay_node *n, uint64_t cluster_id) {
+static void node_init(struct replay *r, struct replay_node *n, const struct capture_start *start) {
     const struct runtime_config *c = &r->config;
     struct host_config config = {
         .node = n->reader.node,
-        .cluster_id = cluster_id,
+        .cluster_id = start->cluster_id,
         .seed = (uint64_t)c->options.seed,
         .members = r->members,
         .member_count = (uint16_t)c->options.nodes,
@@ -220,6 +220,7 @@ static void node_init(struct replay *r, struct replay_node *n, uint64_t cluster_
         .machine = c->machine,
         .sessions_limit = (uint32_t)c->options.sessions,
         .inline_store = c->options.disk == DISK_MEMORY,
+        .bursts = start->bursts,
         .watch = &r->config.watch,
         .quorum = &r->config.quorum,
     };
@@ -265,7 +266,7 @@ static void on_start(struct replay *r, struct replay_node *n) {
         return;
     }
     if (n->begun && new_host) host_free(&n->host);
-    if (!n->begun || new_host) node_init(r, n, start.cluster_id);
+    if (!n->begun || new_host) node_init(r, n, &start);
     struct host *h = &n->host;
     store_free(&h->store);
     if (!h->config.inline_store) h->store = store_given_new(give, r);

@@ -69,7 +69,8 @@ struct node_view { /* one node, as people see it */
     /* Live: connections that had no right to be there, that sent more than the node could take, that the system refused. */
     uint64_t refused, shut, unaccepted;
     uint64_t memory,
-        memory_budget; /* of its own process, in bytes: resident, and the most beside its data; 0: not known */
+        memory_budget;     /* of its own process, in bytes: resident, and the most beside its data; 0: not known */
+    uint16_t metrics_port; /* live: where its metrics are served; 0: nowhere */
     struct protocol_status status;
     struct host_counts counts;
     char why_down[ERROR_TEXT_MAX];

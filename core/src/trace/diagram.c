@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEFT = 100, COLUMN = 130, TOP = 44, ROW = 15, NO_COLUMN = -1 };
+#include "wire/wire.h"
+
+enum { LEFT = 100, COLUMN = 130, TOP = 44, ROW = 15, NO_COLUMN = -1, NAMED_MAX = 80 };
 
 struct diagram {
     const qrt_event *events;
@@ -19,6 +21,7 @@ struct diagram {
     int *column; /* of each event; NO_COLUMN: not drawn */
     int *y;
     int bottom;
+    bool named; /* arrows bear their message's name: there are few of them */
     struct buffer *out;
 };
 
@@ -52,7 +55,9 @@ static bool is_drawn(const qrt_event *e) {
     case QRT_KIND_PERSIST:
     case QRT_KIND_STORED:
     case QRT_KIND_TERM:
-    case QRT_KIND_APPLY: return false;
+    case QRT_KIND_APPLY:
+    case QRT_KIND_BALLOT: return false; /* its message is drawn */
+    case QRT_KIND_STATE: return e->index != 0;
     default: return true;
     }
 }
@@ -157,13 +162,15 @@ static void draw_frame(struct diagram *d) {
                   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
                   "font-family=\"ui-monospace,Menlo,Consolas,monospace\" font-size=\"10\">\n",
                   width, height, width, height);
-    buffer_printf(d->out, "<style>.qrt-life,.qrt-down,.qrt-lead{stroke:#8b949e;stroke-width:1.5}"
-                          ".qrt-down{stroke:#d1524f;stroke-dasharray:2 5}.qrt-lead{stroke:#d98a1f;stroke-width:5}"
-                          ".qrt-text{fill:#737c87}.qrt-head{fill:#737c87;font-size:13px;font-weight:bold}"
-                          ".qrt-send{stroke:#4f86d6;stroke-width:1;opacity:.75}.qrt-lost{stroke:#d1524f;stroke-width:1}"
-                          ".qrt-tip{fill:#4f86d6}.qrt-bad{fill:#d1524f}.qrt-good{fill:#3f9d63}.qrt-role{fill:#d98a1f}"
-                          ".qrt-dot{fill:#8b949e}.qrt-cross{stroke:#d1524f;stroke-width:2.5}"
-                          ".qrt-band{fill:#d1524f;opacity:.18}</style>\n");
+    buffer_printf(
+        d->out,
+        "<style>.qrt-name{fill:#4f86d6;font-size:9px}.qrt-life,.qrt-down,.qrt-lead{stroke:#8b949e;stroke-width:1.5}"
+        ".qrt-down{stroke:#d1524f;stroke-dasharray:2 5}.qrt-lead{stroke:#d98a1f;stroke-width:5}"
+        ".qrt-text{fill:#737c87}.qrt-head{fill:#737c87;font-size:13px;font-weight:bold}"
+        ".qrt-send{stroke:#4f86d6;stroke-width:1;opacity:.75}.qrt-lost{stroke:#d1524f;stroke-width:1}"
+        ".qrt-tip{fill:#4f86d6}.qrt-bad{fill:#d1524f}.qrt-good{fill:#3f9d63}.qrt-role{fill:#d98a1f}"
+        ".qrt-dot{fill:#8b949e}.qrt-cross{stroke:#d1524f;stroke-width:2.5}"
+        ".qrt-band{fill:#d1524f;opacity:.18}</style>\n");
     for (size_t i = 0; i < d->node_count; i++) {
         char name[16];
         name_print(name, sizeof name, d->nodes[i]);
@@ -193,6 +200,18 @@ static size_t send_of(const struct diagram *d, size_t i) {
     return SIZE_MAX;
 }
 
+/* Its name above the arrow, before the last column, where the arrows of a broadcast have parted. */
+static void draw_name(struct diagram *d, uint8_t kind, int x1, int y1, int x2, int y2) {
+    const char *name = wire_kind_name(kind), *system = strchr(name, '_');
+    bool owned = !strncmp(name, "paxos_", 6) || !strncmp(name, "commit_", 7);
+    int width = x2 > x1 ? x2 - x1 : x1 - x2, back = width > COLUMN ? COLUMN / 2 : width / 2;
+    if (!d->named || !width) return;
+    buffer_printf(d->out, "<text class=\"qrt-name\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">",
+                  x2 > x1 ? x2 - back : x2 + back, y2 - (y2 - y1) * back / width - 3);
+    for (const char *c = owned ? system + 1 : name; *c; c++) buffer_printf(d->out, "%c", *c == '_' ? ' ' : *c);
+    buffer_printf(d->out, "</text>");
+}
+
 /* An arrow from its send, or from the edge of the picture that the sender would be beyond, when it is not in
  * it. */
 static void draw_message(struct diagram *d, size_t i) {
@@ -217,6 +236,7 @@ static void draw_message(struct diagram *d, size_t i) {
         buffer_printf(d->out, "<path class=\"qrt-lost\" d=\"M%d %dl8 8m0 -8l-8 8\"/>", x2 - 4, y2 - 4);
     else
         buffer_printf(d->out, "<path class=\"qrt-tip\" d=\"M%d %dl%d -4v8z\"/>", x2, y2, x2 > x1 ? -8 : 8);
+    if (send != SIZE_MAX) draw_name(d, d->events[send].detail, x1, y1, x2, y2);
     buffer_printf(d->out, "</g>\n");
 }
 
@@ -255,12 +275,42 @@ static struct look append_look(const struct diagram *d, size_t i) {
     return k;
 }
 
+/* What a transaction's, an instance's or a view's event says of it. */
+static const char *matter_words(const qrt_event *e) {
+    static const char *const votes[] = {"votes", "votes yes", "votes no", "votes read-only"};
+    static const char *const outcomes[] = {"decides", "decides: commit", "decides: abort"};
+    static const char *const states[] = {"",        "begins",  "prepared",     "committed",
+                                         "aborted", "blocked", "precommitted", "terminating"};
+    static const char *const views[] = {"view granted", "removes", "adds"};
+    if (e->kind == QRT_KIND_VOTE) return votes[e->detail < 4 ? e->detail : 0];
+    if (e->kind == QRT_KIND_DECIDE) return outcomes[e->detail < 3 ? e->detail : 0];
+    if (e->detail >= QRT_VIEW_GRANTED && e->detail <= QRT_BACKUP_ADDED) return views[e->detail - QRT_VIEW_GRANTED];
+    return e->detail < 8 ? states[e->detail] : "state";
+}
+
+static struct look matter_look(const qrt_event *e) {
+    struct look k = {.class = e->kind == QRT_KIND_DECIDE ? "good" : "dot"};
+    bool of_peer = e->kind == QRT_KIND_STATE && e->detail > QRT_VIEW_GRANTED;
+    if (of_peer)
+        snprintf(k.label, sizeof k.label, "%s n%u", matter_words(e), e->peer);
+    else
+        snprintf(k.label, sizeof k.label, "%s", matter_words(e));
+    if (e->kind == QRT_KIND_STATE && e->detail == QRT_TRANSACTION_BLOCKED) k.class = "bad";
+    return k;
+}
+
 static struct look event_look(const qrt_event *e) {
     struct look k = {.class = "dot"};
     switch (e->kind) {
     case QRT_KIND_ROLE:
         return look_with(e->detail == QRT_ROLE_LEADER ? "role" : "dot", trace_role_name(e->detail), "t", e->term);
-    case QRT_KIND_VOTE: snprintf(k.label, sizeof k.label, "votes n%u t%" PRIu64, e->peer, e->term); return k;
+    case QRT_KIND_DECIDE:
+    case QRT_KIND_STATE: return matter_look(e);
+    case QRT_KIND_NOTE: snprintf(k.label, sizeof k.label, "note %u", e->detail); return k;
+    case QRT_KIND_VOTE:
+        if (e->index) return matter_look(e);
+        snprintf(k.label, sizeof k.label, "votes n%u t%" PRIu64, e->peer, e->term);
+        return k;
     case QRT_KIND_COMMIT: return look_with("good", "commit", "i", e->index);
     case QRT_KIND_APPLY: return look_with("good", "apply", "i", e->index);
     case QRT_KIND_TRUNCATE: return look_with("bad", "truncate", "i", e->index);
@@ -308,9 +358,12 @@ void diagram_svg(const qrt_event *events, size_t count, const uint16_t *nodes, s
                  struct buffer *out) {
     size_t skip = count > DIAGRAM_MAX ? count - DIAGRAM_MAX : 0;
     if (highlight != DIAGRAM_NONE) highlight = highlight >= skip ? highlight - skip : DIAGRAM_NONE;
-    struct diagram d = {events + skip, count - skip, nodes, node_count, highlight, NULL, NULL, TOP, out};
+    struct diagram d = {events + skip, count - skip, nodes, node_count, highlight, NULL, NULL, TOP, false, out};
     d.column = mem_alloc(d.count * sizeof *d.column);
     d.y = mem_zero(d.count, sizeof *d.y);
+    size_t arrows = 0;
+    for (size_t i = 0; i < d.count; i++) arrows += d.events[i].kind == QRT_KIND_RECEIVE;
+    d.named = arrows <= NAMED_MAX;
     place_events(&d);
     draw_frame(&d);
     if (highlight < d.count && d.column[highlight] != NO_COLUMN)

@@ -2,6 +2,7 @@
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_log.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -144,8 +145,10 @@ void *live_new(const struct runtime_config *config, struct trace_sink sink, stru
     if (check_config(config, e)) return NULL;
     if (config->hand) return config->hand->self ? hand_new(config, sink, e) : remote_new(config, sink, e);
     struct live *l = live_empty(config, sink);
-    qrt_status status = live_apart(l) ? keeper_start(l, e) : start_nodes(l, e);
+    qrt_status status = log_open_named(l, 0, e);
+    if (!status) status = live_apart(l) ? keeper_start(l, e) : start_nodes(l, e);
     if (!status) status = start_threads(l, e);
+    if (!status && !l->keeper) status = metrics_start(l, 1, live_node_count(l), config->options.metrics, e);
     if (!status) return l;
     live_free(l);
     return NULL;
@@ -175,6 +178,7 @@ static void stop_threads(struct live *l) {
 
 void live_free(void *runtime) {
     struct live *l = runtime;
+    metrics_stop(l);
     stop_threads(l);
     clients_free(&l->clients);
     if (l->hand) hand_leave(l);
@@ -201,6 +205,7 @@ void live_free(void *runtime) {
     buffer_free(&l->answer);
     trace_free(&l->trace);
     history_free(&l->history);
+    log_close(l);
     free(l->nodes);
     free(l);
 }

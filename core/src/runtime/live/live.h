@@ -178,6 +178,7 @@ struct actor {
     uint16_t id;        /* node; 0: the clients */
     void *inbox, **out; /* sockets; out[0]: to the clients, out[i]: to node i */
     int bell;           /* eventfd: there are orders */
+    int inbox_signal;   /* readable when something may have come */
     pthread_t thread;
     bool running, quit;
     struct orders orders;
@@ -193,6 +194,7 @@ struct actor {
     struct live_link *links;
     size_t link_count, link_capacity;
     struct runtime_counts counts;
+    uint64_t drops[8]; /* by qrt_drop */
 };
 
 struct node_timer {
@@ -200,11 +202,27 @@ struct node_timer {
     uint32_t id;
 };
 
+/* What the metrics tell of a node beyond its view. */
+struct meters {
+    uint64_t drops[8]; /* by qrt_drop */
+    uint64_t slow_flushes;
+    uint16_t port;                        /* where its metrics are served; 0: nowhere */
+    int64_t leaderless, leaderless_since; /* ns that it knew no leader; since: 0, or when that began */
+};
+
+/* What the log has said of a node. */
+struct look {
+    int64_t at;
+    uint64_t refused, rejected, full;
+    bool down[FAULT_NODES_MAX + 1];
+};
+
 /* What others see of a node. */
 struct shown {
     pthread_mutex_t mutex;
     struct node_view view;
     struct runtime_counts counts;
+    struct meters meters;
     bool lagging; /* wiped, and not yet caught up */
 };
 
@@ -229,6 +247,8 @@ struct live_node {
     bool crash_guarded; /* of an armed crash: a wipe, judged when it dies */
     qrt_status death;
     char death_text[ERROR_TEXT_MAX];
+    uint64_t slow_flushes;
+    struct look look;
     struct shown *shown, own_shown;
 };
 
@@ -274,11 +294,13 @@ struct live {
     struct buffer fault_log; /* what the engine was told, for its copies in the nodes' processes */
     atomic_bool calm;
 
-    struct keeper *keeper; /* of the nodes' processes; NULL: nodes are threads */
-    struct agent *agent;   /* in a node's process: what ties it to its owner; else NULL */
-    struct hand *hand;     /* in the process of a node by hand, of which this is the only one here; else NULL */
-    struct remote *remote; /* a client of nodes by hand, of which none is here; else NULL */
-    struct gates gates;    /* ipc, tcp: addresses and keys */
+    struct keeper *keeper;   /* of the nodes' processes; NULL: nodes are threads */
+    struct agent *agent;     /* in a node's process: what ties it to its owner; else NULL */
+    struct hand *hand;       /* in the process of a node by hand, of which this is the only one here; else NULL */
+    struct remote *remote;   /* a client of nodes by hand, of which none is here; else NULL */
+    struct gates gates;      /* ipc, tcp: addresses and keys */
+    struct log *log;         /* live_log.h */
+    struct metrics *metrics; /* live_metrics.c; NULL: none are wanted */
     struct doorman *doorman;
     atomic_uint_fast64_t refused;    /* connections of strangers */
     atomic_uint_fast64_t shut;       /* connections that made the node hold too much */
@@ -371,8 +393,8 @@ struct arrival {
 /* Calls `each` with up to LIVE_BURST arrivals; returns how many there were. An arrival that its sender had no right to
  * send is rejected and traced. */
 size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self);
-/* Until an order, an alarm, a departure, or an arrival where `inputs`. */
-void actor_sleep(struct actor *a, bool inputs);
+/* Until then (0: only a look), an order, an alarm, a departure, or an arrival where `inputs`. */
+void actor_sleep(struct actor *a, bool inputs, int64_t until);
 bool live_cut(struct live *l, uint16_t from, uint16_t to);
 /* Counts and traces what came from a key that had no right to send it. sender 0: nobody knows. */
 void actor_reject(struct actor *a, uint16_t sender);

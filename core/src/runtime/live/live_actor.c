@@ -7,6 +7,7 @@
 #include "runtime/live/live_hand.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate 
     trace_init(&a->trace, 0);
     a->trace.sink = journal_sink(&a->journal);
     pthread_mutex_init(&a->orders.mutex, NULL);
+    atomic_store(&a->orders.pending, l->agent != NULL); /* letters may have come with the first ones */
     pthread_cond_init(&a->orders.done, NULL);
     a->out = mem_zero((size_t)live_node_count(l) + 1, sizeof *a->out);
     a->bell = bell >= 0 ? bell : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -85,8 +87,12 @@ void order_wait(struct actor *a, struct order *o) {
 
 struct order *order_take(struct actor *a) {
     struct orders *q = &a->orders;
-    if (a->live->agent) return agent_order(a->live, a);
     if (!atomic_load(&q->pending)) return NULL;
+    if (a->live->agent) {
+        struct order *letter = agent_order(a->live, a);
+        if (!letter) atomic_store(&q->pending, false); /* until the socket has more */
+        return letter;
+    }
     pthread_mutex_lock(&q->mutex);
     struct order *o = q->first;
     if (o) q->first = o->next;
@@ -152,6 +158,7 @@ int64_t alarm_take(struct alarms *t, int64_t now) {
 
 void actor_drop(struct actor *a, uint16_t from, uint16_t to, uint8_t why, uint64_t id) {
     a->counts.dropped++;
+    a->drops[why & 7]++;
     qrt_event e = {a->time, to, 0, QRT_KIND_DROP, why, from, 0, 0, id, 0};
     trace_emit(&a->trace, &e);
 }
@@ -333,20 +340,26 @@ bool live_cut(struct live *l, uint16_t from, uint16_t to) {
     return cut;
 }
 
-void actor_sleep(struct actor *a, bool inputs) {
+/* The inbox's descriptor tells of what has come since actor_arrivals last found nothing; it stays silent about what was there
+ * before, so a burst that may have left something must not sleep. */
+void actor_sleep(struct actor *a, bool inputs, int64_t until) {
     if (a->live->remote) {
         remote_sleep(a);
         return;
     }
-    zmq_pollitem_t items[] = {{NULL, a->bell, ZMQ_POLLIN, 0}, {a->inbox, 0, ZMQ_POLLIN, 0}};
-    int64_t next = NEVER, rings;
-    if (a->departures.count) next = a->departures.keys[0].time;
+    struct pollfd items[] = {{a->bell, POLLIN, 0}, {a->inbox_signal, POLLIN, 0}};
+    int64_t next = until, rings;
+    if (a->departures.count && a->departures.keys[0].time < next) next = a->departures.keys[0].time;
     if (inputs && a->alarms.heap.count && a->alarms.heap.keys[0].time < next) next = a->alarms.heap.keys[0].time;
-    int64_t left = next == NEVER ? -1 : next - live_now(a->live);
-    long wait_ms = next == NEVER ? -1 : left <= 0 ? 0 : (long)(left / 1000000 + 1);
     if (atomic_load(&a->orders.pending)) return;
-    zmq_poll(items, inputs || a->live->hand ? 2 : 1, wait_ms);
-    if (!(items[0].revents & ZMQ_POLLIN) || a->live->agent) return; /* an agent's bell is its owner's socket */
+    int64_t left = next == NEVER || next == 0 ? 0 : next - live_now(a->live);
+    struct timespec wait = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
+    ppoll(items, inputs || a->live->hand ? 2 : 1, next == NEVER ? NULL : &wait, NULL);
+    if (!items[0].revents) return;
+    if (a->live->agent) { /* its bell is its owner's socket */
+        atomic_store(&a->orders.pending, true);
+        return;
+    }
     ssize_t n = read(a->bell, &rings, sizeof rings);
     (void)n;
 }

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/live/live_log.h"
 #include "runtime/live/live_share.h"
 
 enum { LETTERS = 3, MEMORY = 4, LISTENER = 5, PIPE = 6, CARGO = 7 };
@@ -135,6 +136,7 @@ static void count_sends(void *context, const qrt_event *e, uint64_t number) {
     struct trace_sink journal = journal_sink(&node_of(l)->actor.journal);
     if (e->kind == QRT_KIND_SEND)
         atomic_store_explicit(&l->agent->share->sends, e->link & ((UINT64_C(1) << 40) - 1), memory_order_relaxed);
+    log_see(l, e);
     journal.event(journal.context, e, number);
 }
 
@@ -145,6 +147,8 @@ void agent_begin(struct live_node *n) {
     n->host.counts = s->shown.view.counts;
     n->actor.counts = s->shown.counts;
     n->actor.counts.restarts += s->incarnation > 1;
+    n->slow_flushes = s->shown.meters.slow_flushes;
+    memcpy(n->actor.drops, s->shown.meters.drops, sizeof n->actor.drops);
     s->shown.view.pid = getpid();
     atomic_store(&s->begun, true);
 }
@@ -155,7 +159,7 @@ static struct share *share_map(void) {
     struct stat about;
     if (mapped) return mapped;
     if (fstat(MEMORY, &about) || about.st_size != sizeof(struct share)) return NULL;
-    struct share *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, MEMORY, 0);
+    struct share *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, MEMORY, 0);
     bool sound = s != MAP_FAILED && s->magic == SHARE_MAGIC && s->size == sizeof *s &&
                  !strncmp(s->version, qrt_version(), sizeof s->version);
     return mapped = sound ? s : NULL;
@@ -193,7 +197,7 @@ static qrt_status plug_in(struct live *l, struct error *e) {
     qrt_status status = live_context(l, live_node_count(l) + 16, e);
     if (!status) status = actor_init(&n->actor, l, s->node, &s->gate, &s->ring, LETTERS, e);
     node_init(n);
-    n->actor.trace.sink = (struct trace_sink){UINT32_MAX, count_sends, l};
+    n->actor.trace.sink = (struct trace_sink){UINT64_MAX, count_sends, l};
     n->actor.journal.crowded = on_crowded;
     n->actor.journal.context = l;
     if (!status) status = actor_bind(&n->actor, LISTENER, e);
@@ -205,6 +209,8 @@ static qrt_status start(struct live_node *n, struct error *e) {
     struct share *s = n->actor.live->agent->share;
     bool wiped = false;
     if (!node_open(n, &wiped)) return error_set(e, n->death, "%s", n->death_text);
+    int64_t port = n->actor.live->config.options.metrics; /* of node 1; the others' follow */
+    if (metrics_start(n->actor.live, s->node, s->node, port > 0 ? port + s->node - 1 : port, e)) return e->status;
     bool first = s->incarnation == 1;
     n->start = first ? s->start : wiped ? QRT_START_WIPED : QRT_START_RECOVERED;
     n->wiped = n->start == QRT_START_WIPED;
@@ -259,12 +265,14 @@ static int refuse(void) {
 
 int agent_main(const struct protocol *own) {
     struct agent agent = {.mail = {.fd = LETTERS}};
+    struct log_place log;
     struct error e = {0};
     agent.share = share_map();
     struct live *l = agent.share ? live_of(&agent, own) : NULL;
     if (!l) return refuse();
     if (!tie(agent.share)) return 0;
     if (!own) close_from(PIPE + 1);
+    if (!log_parse(l->config.options.log, &log, &e)) log_open(l, "", log.level, &e); /* its owner has placed it */
     plug_in(l, &e);
     if (begin(l, &e)) node_main(node_of(l));
     return 0;

@@ -1,28 +1,35 @@
-/* Bare quorum rounds; see live_bare.h. A party has a thread, and over tcp a context with a thread for its input and output,
- * a ROUTER to receive and a DEALER to each peer to send, as a live node's process has; else a PULL and PUSHes, as threads have. */
+/* Bare quorum rounds; see live_bare.h. Over tcp a party has a ROUTER to receive and a DEALER to each peer to send, as a live
+ * node's process has, and those that answer are processes: quorate-node echo. Else a PULL and PUSHes, as threads have. */
 #include "runtime/live/live_bare.h"
 
 #include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
 
 #include "base/memory.h"
-#include "runtime/live/live.h"
+#include "runtime/live/live_share.h"
 
-enum { PARTIES = 3, MESSAGE = 128, ENDPOINT = 64 };
+enum { PARTIES = 3, MESSAGE = 128, HELLO = 64, PATIENCE_MS = 20000 };
+
+extern char **environ;
 
 struct party {
     struct bare *bare;
     void *context, *inbox, *out[PARTIES];
-    char endpoint[ENDPOINT];
+    char endpoint[HELLO];
     pthread_t thread;
     bool running;
+    pid_t pid;
 };
 
 struct bare {
@@ -71,16 +78,17 @@ void live_pin(void *runtime, uint16_t node, int cpu) {
 /* ---- parties ---- */
 
 static void *party_socket(struct party *p, int type) {
-    int none = 0;
+    int none = 0, patience = PATIENCE_MS;
     void *s = zmq_socket(p->context, type);
     if (s) zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none);
+    if (s && p == p->bare->parties) zmq_setsockopt(s, ZMQ_RCVTIMEO, &patience, sizeof patience);
     return s;
 }
 
 static bool party_open(struct bare *b, int i) {
     struct party *p = &b->parties[i];
     size_t size = sizeof p->endpoint;
-    char address[ENDPOINT] = "tcp://127.0.0.1:*";
+    char address[HELLO] = "tcp://127.0.0.1:*";
     if (!b->tcp) snprintf(address, sizeof address, "inproc://party-%d", i);
     p->bare = b;
     p->context = b->tcp || i == 0 ? zmq_ctx_new() : b->parties[0].context;
@@ -99,10 +107,14 @@ static bool party_connect(struct bare *b, int from, int to) {
 static void party_close(struct bare *b, int i) {
     struct party *p = &b->parties[i];
     if (p->running) pthread_join(p->thread, NULL);
+    if (p->pid) {
+        kill(p->pid, SIGKILL);
+        waitpid(p->pid, NULL, 0);
+    }
     for (int k = 0; k < PARTIES; k++)
         if (p->out[k]) zmq_close(p->out[k]);
     if (p->inbox) zmq_close(p->inbox);
-    if (p->context && (b->tcp || i == 0)) zmq_ctx_term(p->context);
+    if (p->context && (i == 0 || p->context != b->parties[0].context)) zmq_ctx_term(p->context);
 }
 
 static int64_t now_ns(void) {
@@ -131,11 +143,40 @@ static int receive(struct party *p, uint8_t *message, int64_t until) {
 }
 
 /* Sends back what comes, until something shorter comes. */
-static void *echo_main(void *party) {
+static void *echo(void *party) {
     struct party *p = party;
     uint8_t message[MESSAGE];
     while (receive(p, message, NEVER) == MESSAGE) zmq_send(p->out[0], message, MESSAGE, 0);
     return NULL;
+}
+
+int bare_main(const char *endpoint) {
+    struct bare b = {.tcp = true};
+    struct party *p = &b.parties[1];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == 1) return 0; /* who wanted it has gone already */
+    snprintf(b.parties[0].endpoint, HELLO, "%s", endpoint);
+    bool sound = party_open(&b, 1) && party_connect(&b, 1, 0);
+    if (sound) zmq_send(p->out[0], p->endpoint, HELLO, 0);
+    if (sound) echo(p);
+    party_close(&b, 1);
+    return !sound;
+}
+
+static bool echo_start(struct bare *b, int i) {
+    struct party *p = &b->parties[i];
+    char program[OPTION_TEXT_MAX];
+    char *argv[] = {NODE_PROGRAM, "echo", b->parties[0].endpoint, NULL};
+    p->bare = b;
+    if (!b->tcp)
+        return party_open(b, i) && party_connect(b, 0, i) && party_connect(b, i, 0) &&
+               (p->running = pthread_create(&p->thread, NULL, echo, p) == 0);
+    if (place_program(program, sizeof program, NULL) || posix_spawn(&p->pid, program, NULL, NULL, argv, environ)) {
+        p->pid = 0;
+        return false;
+    }
+    p->context = b->parties[0].context;
+    return receive(&b->parties[0], (uint8_t *)p->endpoint, NEVER) == HELLO && party_connect(b, 0, i);
 }
 
 static void send_round(struct party *p, uint64_t number) {
@@ -204,13 +245,9 @@ struct bare *bare_new(bool tcp, const int *cpus, struct error *e) {
     b->tcp = tcp;
     b->cpus = cpus;
     for (int i = 0; i < PARTIES && sound; i++) {
-        if (cpus) live_pin_here(cpus[i]); /* a context's thread starts with its first socket */
-        sound = party_open(b, i);
-    }
-    for (int i = 1; i < PARTIES; i++) sound = sound && party_connect(b, 0, i) && party_connect(b, i, 0);
-    for (int i = 1; i < PARTIES && sound; i++) {
-        if (cpus) live_pin_here(cpus[i]);
-        sound = b->parties[i].running = pthread_create(&b->parties[i].thread, NULL, echo_main, &b->parties[i]) == 0;
+        if (cpus)
+            live_pin_here(cpus[i]); /* threads and processes inherit it; a context's thread starts with a socket */
+        sound = i ? echo_start(b, i) : party_open(b, 0);
     }
     if (cpus) live_pin_here(-1);
     if (sound) return b;

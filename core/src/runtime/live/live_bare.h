@@ -6,7 +6,7 @@
 
 #include "runtime/live/live_load.h"
 
-/* Three parties, with the sockets that live nodes have (over tcp a context each; else threads in one): one sends 128 bytes to
+/* Three parties, with the sockets that live nodes have, and over tcp in processes of their own as they are: one sends 128 bytes to
  * the two others, which send them back; a round is over with the first answer, which makes a majority with the sender. */
 struct bare;
 

@@ -30,6 +30,7 @@ static void view(void *runtime, uint16_t node, struct node_view *v) {
     struct live_node *n = &((struct live *)runtime)->nodes[node];
     robust_lock(&n->shown->mutex);
     *v = n->shown->view;
+    v->metrics_port = n->shown->meters.port;
     pthread_mutex_unlock(&n->shown->mutex);
     if (!live_apart(runtime)) return;
     v->memory = memory_of(v->pid);

@@ -192,7 +192,7 @@ void *clients_main(void *clients) {
         actor_depart(a);
         bool busy = actor_arrivals(a, on_arrival, clients_of(a)) > 0;
         busy |= ring_timers(all);
-        if (!busy) actor_sleep(a, true);
+        if (!busy) actor_sleep(a, true, NEVER);
     }
     return NULL;
 }

@@ -18,6 +18,7 @@
  * Keys. A reload takes over keys and roles. When a key has gone, the node's socket is closed and bound anew: every
  * connection ends, and who still has a known key is back within RECONNECT_MAX_MS (live_socket.c). */
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_log.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -146,7 +147,8 @@ static void begin_time(struct live *l) {
 static qrt_status begin(struct live *l, struct error *e) {
     uint16_t self = l->hand->config->self;
     struct live_node *n = &l->nodes[self];
-    qrt_status status = live_context(l, live_node_count(l) + 16, e);
+    qrt_status status = log_open_named(l, self, e);
+    if (!status) status = live_context(l, live_node_count(l) + 16, e);
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         if (i != self) journal_init(&l->nodes[i].actor.journal, NULL, NULL);
         l->nodes[i].actor.id = i;
@@ -161,6 +163,7 @@ static qrt_status begin(struct live *l, struct error *e) {
                            zmq_strerror(zmq_errno()));
     if (!status) status = actor_connect(&n->actor, e);
     if (!status) status = node_start(n, e);
+    if (!status) status = metrics_start(l, self, self, l->config.options.metrics, e);
     if (status) return status;
     n->shown->view.pid = getpid();
     node_publish(n);

@@ -1,7 +1,8 @@
 /* Journals: each actor's events, and their merging into one trace. A process writes its events into a ring that its owner
  * has mapped too, each as it happens: whatever kills it, what it did is there.
  *
- * An input opens its actor's journal, which fixes the time of all its events, and closes it, which hands them over. The
+ * An input opens its actor's journal, which fixes the time of all its events, and closes it, which hands them over. Inputs
+ * of one burst may share an opening, and so a time. The
  * merging thread asks each journal, under its mutex, up to which time nothing more can come: before the open input, or
  * before now. The least of these is the horizon; everything up to it is merged by (time, actor, order of emission). A
  * journal then gives no time at or below the horizon any more. A frame carries the time of its send, and its receiver
@@ -68,12 +69,27 @@ void journal_free(struct journal *j) {
 }
 
 struct trace_sink journal_sink(struct journal *j) {
-    return (struct trace_sink){UINT32_MAX, journal_event, j};
+    return (struct trace_sink){UINT64_MAX, journal_event, j};
+}
+
+static void add_ready(struct journal *j, const qrt_event *events, size_t count) {
+    j->ready = mem_grow(j->ready, &j->ready_capacity, j->ready_count + count, sizeof *j->ready);
+    memcpy(j->ready + j->ready_count, events, count * sizeof *j->ready);
+    j->ready_count += count;
+}
+
+/* With the gate's mutex. */
+static void hand_over(struct journal *j) {
+    if (!j->fresh_count) return;
+    add_ready(j, j->fresh, j->fresh_count);
+    atomic_fetch_add_explicit(&j->total, j->fresh_count, memory_order_relaxed);
+    j->fresh_count = 0;
 }
 
 int64_t journal_open(struct journal *j, const struct live *l, int64_t after) {
     struct gate *g = j->gate;
     robust_lock(&g->mutex);
+    hand_over(j); /* what the open input has emitted ends with it */
     int64_t time = live_now(l);
     if (time <= after) time = after + 1;
     if (time <= g->floor) time = g->floor + 1;
@@ -83,20 +99,10 @@ int64_t journal_open(struct journal *j, const struct live *l, int64_t after) {
     return time;
 }
 
-static void add_ready(struct journal *j, const qrt_event *events, size_t count) {
-    j->ready = mem_grow(j->ready, &j->ready_capacity, j->ready_count + count, sizeof *j->ready);
-    memcpy(j->ready + j->ready_count, events, count * sizeof *j->ready);
-    j->ready_count += count;
-}
-
 void journal_close(struct journal *j) {
     robust_lock(&j->gate->mutex);
     j->gate->open = NEVER;
-    if (j->fresh_count) {
-        add_ready(j, j->fresh, j->fresh_count);
-        atomic_fetch_add_explicit(&j->total, j->fresh_count, memory_order_relaxed);
-        j->fresh_count = 0;
-    }
+    hand_over(j);
     pthread_mutex_unlock(&j->gate->mutex);
 }
 

@@ -3,6 +3,7 @@
  * and syncs in one, and a process holds its writes until the sync (disk_held.c), so a folder loses exactly what was still
  * in the node's buffers. */
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_log.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -131,6 +132,7 @@ qrt_status node_start(struct live_node *n, struct error *e) {
         .machine = l->config.machine,
         .sessions_limit = (uint32_t)l->config.options.sessions,
         .inline_store = l->config.options.disk == DISK_MEMORY,
+        .bursts = true,
         .watch = &l->config.watch,
         .quorum = &l->config.quorum,
     };
@@ -174,6 +176,17 @@ static uint8_t node_fate_guarded(struct live_node *n, uint8_t fate) {
 
 void node_crash_guarded(struct live_node *n, uint8_t fate) {
     node_crash(n, node_fate_guarded(n, fate));
+}
+
+static void meter(struct live_node *n, const struct node_view *v) {
+    struct meters *m = &n->shown->meters;
+    bool leaderless = v->up && !v->status.leader;
+    memcpy(m->drops, n->actor.drops, sizeof m->drops);
+    m->slow_flushes = n->slow_flushes;
+    if (leaderless == (m->leaderless_since != 0)) return;
+    int64_t now = live_now(n->actor.live);
+    if (!leaderless) m->leaderless += now - m->leaderless_since;
+    m->leaderless_since = leaderless ? now : 0;
 }
 
 static void drop_arrival(void *self, const struct arrival *arrival) {
@@ -272,6 +285,8 @@ void node_publish(struct live_node *n) {
     n->shown->view = v;
     n->shown->counts = n->actor.counts;
     n->shown->lagging = n->wiped;
+    meter(n, &v);
     pthread_mutex_unlock(&n->shown->mutex);
+    log_look(n, &v);
     if (news) live_ring(n->actor.live);
 }

@@ -1,6 +1,7 @@
 /* A live node's thread: it drains what came, steps its host, flushes once for the whole burst, tells what it is now, and
  * sleeps. The host is the simulator's; what differs is that time passes by itself. */
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,7 @@ static void port_died(void *runtime, struct host *h, qrt_status why, const char 
     struct live_node *n = node_of(h);
     (void)runtime;
     if (why == QRT_OK) return; /* an armed crash: node_after sees it */
+    log_line(n->actor.live->log, LOG_ERROR, n->actor.id, "stops: %s", text);
     n->death = why;
     snprintf(n->death_text, sizeof n->death_text, "%s", text);
     driver_die(h);
@@ -73,14 +75,19 @@ const struct host_port live_port = {port_send, port_timer, port_persist, port_an
 
 /* ---- inputs ---- */
 
+/* The inputs of a burst share one opening of the journal, and so a time, unless one has to be later. */
 void node_input(struct live_node *n, int64_t after) {
+    if (n->actor.journal.gate->open == n->actor.time && n->actor.time > after) return;
     n->actor.time = journal_open(&n->actor.journal, n->actor.live, after);
     node_clock(n);
 }
 
 void node_input_end(struct live_node *n) {
     node_after(n);
-    journal_close(&n->actor.journal);
+}
+
+static void burst_end(struct live_node *n) {
+    if (n->actor.journal.gate->open != NEVER) journal_close(&n->actor.journal);
 }
 
 static void on_arrival(void *self, const struct arrival *arrival) {
@@ -100,6 +107,7 @@ static void on_arrival(void *self, const struct arrival *arrival) {
 static bool ring_timers(struct live_node *n) {
     bool any = false;
     int64_t now = live_now(n->actor.live);
+    if (now < n->actor.time) now = n->actor.time; /* drawn forward: what is due at once is due */
     for (int64_t slot; n->host.up && (slot = alarm_take(&n->actor.alarms, now)) >= 0; any = true) {
         node_input(n, 0);
         host_timer(&n->host, n->timers[slot].group, n->timers[slot].id);
@@ -113,9 +121,11 @@ static void flush(struct live_node *n) {
     struct error e = {0};
     while (n->flush_wanted && n->host.up) {
         n->flush_wanted = false;
+        burst_end(n);
         node_input(n, 0);
         if (host_flush_begin(&n->host, &e) && host_flush_end(&n->host, &e))
             port_died(n->actor.live, &n->host, e.status, e.text);
+        log_flush(n, n->actor.time);
         node_input_end(n);
     }
     n->flush_wanted = false;
@@ -213,9 +223,8 @@ static void carry_out(struct live_node *n, struct order *o) {
     }
 }
 
-static bool take_orders(struct live_node *n) {
-    bool any = false;
-    for (struct order *o; (o = order_take(&n->actor)); any = true) {
+static void take_orders(struct live_node *n) {
+    for (struct order *o; (o = order_take(&n->actor));) {
         if (o->kind == ORDER_PROPOSE) {
             postpone(n, o);
             propose_waiting(n);
@@ -226,32 +235,43 @@ static bool take_orders(struct live_node *n) {
         carry_out(n, o);
         node_input_end(n);
         flush(n);
+        burst_end(n);
         node_publish(n); /* who waits for the order sees what became of it */
         order_end(&n->actor, o);
     }
     propose_waiting(n);
     if (n->paused && n->actor.live->agent && !n->actor.quit) agent_stop(n);
-    return any;
+}
+
+/* All that has arrived, what is proposed here, what is due: one burst. True: there may be more at once. */
+static bool burst(struct live_node *n) {
+    size_t arrived = 0;
+    bool busy = false, hand = n->actor.live->hand;
+    actor_depart(&n->actor);
+    if (n->paused && hand) busy = hand_park(n);
+    if (!n->paused) {
+        arrived = actor_arrivals(&n->actor, on_arrival, n);
+        busy = load_propose(n) || arrived;
+        busy |= ring_timers(n);
+        flush(n);
+    }
+    burst_end(n);
+    if (busy) node_publish(n);
+    return arrived == LIVE_BURST || (hand && busy); /* an answer by the inbox may have taken its signal */
 }
 
 void *node_main(void *node) {
     struct live_node *n = node;
+    struct actor *a = &n->actor;
     flush(n);
+    burst_end(n);
     node_publish(n);
     for (;;) {
-        bool busy = take_orders(n);
-        if (n->actor.quit) break;
-        actor_depart(&n->actor);
-        if (n->paused && n->actor.live->hand) busy |= hand_park(n);
-        if (!n->paused) {
-            busy |= actor_arrivals(&n->actor, on_arrival, n) > 0;
-            busy |= ring_timers(n);
-            busy |= load_propose(n);
-            flush(n);
-        }
-        if (busy) node_publish(n);
-        if (n->actor.live->agent) agent_flush(n->actor.live);
-        if (!busy) actor_sleep(&n->actor, !n->paused);
+        take_orders(n);
+        if (a->quit) break;
+        bool more = burst(n);
+        if (a->live->agent) agent_flush(a->live);
+        actor_sleep(a, !n->paused, more ? 0 : n->paused ? NEVER : load_due(n));
     }
     return NULL;
 }
@@ -261,6 +281,7 @@ void node_init(struct live_node *n) {
         mutex_init(&n->own_shown.mutex, false);
         n->shown = &n->own_shown;
         n->clock = &n->own_clock;
+        log_tap(n);
     }
     n->shown->view.node = n->actor.id;
 }

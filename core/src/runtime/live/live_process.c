@@ -28,6 +28,7 @@
 
 #include "base/check.h"
 #include "runtime/live/live_doorman.h"
+#include "runtime/live/live_log.h"
 #include "runtime/live/live_share.h"
 
 #define WAKE_NS 1000000 /* a paused process may stop just after it was woken: again */
@@ -93,7 +94,9 @@ static void tell_down(struct live *l, uint16_t node, bool down) {
 
 #define GIVEN 5 /* descriptors, from 3 on; -1: none */
 
-static int start_program(const struct keeper *k, pid_t *pid, char *const argv[], const int give[GIVEN]) {
+/* log: where its standard error goes; "": where its owner's does. */
+static int start_program(const struct keeper *k, pid_t *pid, char *const argv[], const int give[GIVEN],
+                         const char *log) {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     sigset_t signals;
@@ -101,6 +104,8 @@ static int start_program(const struct keeper *k, pid_t *pid, char *const argv[],
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     if (give[GIVEN - 1] < 0) posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+    if (*log) posix_spawn_file_actions_addopen(&files, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0640);
+    if (*log && give[GIVEN - 1] >= 0) posix_spawn_file_actions_adddup2(&files, 2, 1);
     for (int i = 0; i < GIVEN; i++)
         if (give[i] >= 0) posix_spawn_file_actions_adddup2(&files, give[i], 3 + i);
     sigemptyset(&signals);
@@ -127,7 +132,7 @@ static void start_janitor(struct keeper *k, struct error *e) {
     k->sweep = place_high(ends[1]);
     snprintf(owner, sizeof owner, "%d", (int)getpid());
     char *argv[] = {NODE_PROGRAM, "janitor", k->live->folder, owner, NULL};
-    int number = start_program(k, &k->janitor, argv, (int[GIVEN]){ends[0], -1, -1, -1, -1});
+    int number = start_program(k, &k->janitor, argv, (int[GIVEN]){ends[0], -1, -1, -1, -1}, "");
     close(ends[0]);
     if (!number) return;
     k->janitor = 0;
@@ -151,8 +156,10 @@ static void start_process(struct keeper *k, uint16_t node, struct error *e) {
     struct process *p = &k->processes[node];
     struct share *s = p->share;
     int ends[2];
-    char number[8];
+    char number[8], log[OPTION_TEXT_MAX + 16];
+    struct log_place place;
     pid_t pid;
+    if (log_parse(k->live->config.options.log, &place, e) || log_file(&place, node, log, sizeof log, e)) return;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
         error_set(e, QRT_EIO, "node %u gets no socket: %s", node, strerror(errno));
         return;
@@ -168,7 +175,7 @@ static void start_process(struct keeper *k, uint16_t node, struct error *e) {
     s->death_text[0] = s->traceback[0] = 0;
     snprintf(number, sizeof number, "%u", node);
     char **argv = node_command(k, number);
-    int failure = start_program(k, &pid, argv, (int[GIVEN]){ends[1], p->memory, p->listener, k->sweep, k->cargo});
+    int failure = start_program(k, &pid, argv, (int[GIVEN]){ends[1], p->memory, p->listener, k->sweep, k->cargo}, log);
     free(argv);
     close(ends[1]);
     if (failure) {
@@ -215,6 +222,7 @@ static void write_crash(struct live *l, uint16_t node, uint8_t fate) {
     pthread_mutex_lock(&l->ticket_mutex);
     tickets_orphan(&l->tickets, node, time);
     pthread_mutex_unlock(&l->ticket_mutex);
+    log_see(l, &e);
 }
 
 static void keep_traceback(struct keeper *k, const struct share *s) {
@@ -258,6 +266,7 @@ static void show_down(struct live *l, uint16_t node, bool crashed, uint8_t fate,
     v->pid = 0;
     v->status = (struct protocol_status){0};
     if (crashed || !v->why_down[0]) say_why(p, status, v->why_down, sizeof v->why_down);
+    if (v->why_down[0] && !p->share->death) log_line(l->log, LOG_WARN, node, "is down: %s", v->why_down);
     shown->counts.crashes += crashed;
     shown->counts.raised += crashed && p->share->death;
     shown->counts.wipes += crashed && fate == QRT_DISK_WIPED;

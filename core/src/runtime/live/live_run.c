@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-#define LOOK_NS 1000000   /* how often a condition is looked at */
+#define LOOK_NS 1000000   /* how often a condition that rings no bell is looked at */
 #define MERGE_NS 10000000 /* how often the journals are merged */
 
 uint16_t live_leader(struct live *l) {
@@ -64,6 +64,10 @@ static bool holds(struct live *l, const struct condition *c) {
     return true;
 }
 
+static int64_t look_after(const struct condition *c) {
+    return c->kind == CONDITION_IDLE || c->kind == CONDITION_TICKET ? MERGE_NS : LOOK_NS;
+}
+
 /* Returns the rings heard so far. */
 static uint64_t wait_for_ring(struct live *l, uint64_t heard, int64_t until) {
     int64_t at = l->epoch + until;
@@ -81,7 +85,7 @@ qrt_status live_run(void *runtime, int64_t until, const struct condition *condit
     int64_t slice_end = slice_ns ? live_now(l) + slice_ns : NEVER;
     for (uint64_t heard = 0;;) {
         if (conditional && holds(l, condition)) return QRT_OK;
-        int64_t now = live_now(l), next = now + (conditional ? LOOK_NS : MERGE_NS);
+        int64_t now = live_now(l), next = now + (conditional ? look_after(condition) : MERGE_NS);
         if (now >= l->merged + MERGE_NS) live_merge(l, false);
         if (now >= until) return conditional ? QRT_ETIMEOUT : QRT_OK;
         if (now >= slice_end) return QRT_MORE;

@@ -93,6 +93,7 @@ int place_high(int fd); /* the same file, out of the way of 0..9; closes fd */
 void place_remove(const char *folder);
 /* Main functions of the node program; they return its exit code. */
 int janitor_main(const char *folder, int owner);
+int bare_main(const char *endpoint);        /* live_bare.c: sends back what comes, for quorate bench */
 int agent_main(const struct protocol *own); /* own: a script; NULL: the built-in one that the owner names */
 int agent_launch(char *const argv[]);       /* becomes the interpreter of a script's node */
 /* For an interpreter: why it cannot be a node; what its node raises. */

@@ -108,11 +108,12 @@ static void address_of(const struct live *l, uint16_t id, char *out, size_t size
 
 qrt_status actor_bind(struct actor *a, int listener, struct error *e) {
     char address[ENDPOINT_MAX];
+    size_t size = sizeof a->inbox_signal;
     bool apart = live_apart(a->live);
     address_of(a->live, a->id, address, sizeof address);
     a->inbox = zmq_socket(a->live->context, apart ? ZMQ_ROUTER : ZMQ_PULL);
     if (!a->inbox || !set_number(a->inbox, ZMQ_RCVHWM, LIVE_HIGH_WATER) || !set_number(a->inbox, ZMQ_LINGER, 0) ||
-        !set_inbox(a, a->inbox, listener))
+        !set_inbox(a, a->inbox, listener) || zmq_getsockopt(a->inbox, ZMQ_FD, &a->inbox_signal, &size))
         return socket_fail(a, "the making", e);
     if (apart && doorman_start(a->live, a->inbox, e)) return e->status;
     return zmq_bind(a->inbox, address) ? socket_fail(a, "the binding", e) : QRT_OK;
@@ -175,7 +176,8 @@ static bool entitled(const struct actor *a, const struct envelope *head, struct 
     if (*sender > live_node_count(a->live) || *sender == a->id) return false;
     if (client ? *sender != 0 : *sender != head->from || head->from == 0) return false;
     if (a->id ? head->to != a->id : head->to <= QRT_CLIENT) return false;
-    if (head->sent < 0 || head->sent > live_now(a->live) + AHEAD_NS) return false;
+    if (head->sent < 0) return false;
+    if (head->sent > a->time + AHEAD_NS && head->sent > live_now(a->live) + AHEAD_NS) return false;
     memcpy(&inside, frame.data + WIRE_FROM, sizeof inside);
     return inside == head->from || !wire_is_sealed(frame, a->live->cluster_id);
 }
