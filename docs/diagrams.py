@@ -89,7 +89,7 @@ def three_phase_commit() -> str:
 
 def blocked() -> str:
     with q.Cluster("2pc", nodes=3, seed=1, **QUIET) as c:
-        c.crash(1, effect=4)
+        c.crash(1, effect=6)
         return _drawn(c, lambda: c.transaction({2: "debit 5", 3: "credit 5"}, coordinator=1, timeout=0.4), 0)
 
 

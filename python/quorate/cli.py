@@ -85,6 +85,7 @@ def _add_runs(add: Add) -> None:
     soak.add_argument("--nodes", metavar="N", type=int, default=5, help="processes (default: 5)")
     soak.add_argument("--clients", metavar="C", type=int, default=8, help="that load it (default: 8)")
     soak.add_argument("--seed", metavar="S", type=int, default=1, help="of who is killed (default: 1)")
+    soak.add_argument("--capture", metavar="DIR", help="capture what the nodes do there, and replay it")
     soak.add_argument(
         "--faults",
         metavar="LIST",

@@ -142,13 +142,17 @@ def soak(arguments: argparse.Namespace) -> int:
         show(arguments, {"rounds": grown.rounds, "grown": grown.grown, "parts": grown.to_data()}, grown)
         return 0 if grown.ok else EXIT["violated"]
     faults = choose_faults(arguments.faults)
-    given = (arguments.transport, arguments.nodes, arguments.clients, arguments.seed)
-    transport, nodes, clients, seed = given
-    done = run_soak(
-        arguments.rounds, faults=faults, transport=transport, nodes=nodes, clients=clients, seed=seed
-    )
+    os.environ.setdefault("QUORATE_LOG", "error")  # that nodes are killed is no news here
+    names = ("transport", "nodes", "clients", "seed", "capture")
+    done = run_soak(arguments.rounds, faults=faults, **{name: getattr(arguments, name) for name in names})
     data = {**check_data(done.result), "rounds": done.rounds, "kills": done.kills, "lost": done.lost}
     data.update(seconds=done.seconds, outages=done.outages, operations=done.load.operations)
     data.update(faults=done.faults, memory=done.memory, memory_budget=done.memory_budget)
+    if done.replay:
+        data["replay"] = dict(done.replay.report)
     show(arguments, data, done)
-    return EXIT[done.result.verdict] if not done.lost else EXIT["violated"]
+    if done.lost:
+        return EXIT["violated"]
+    if done.replay and not done.replay.ok and done.result.verdict == "ok":
+        return EXIT.get(done.replay.verdict, 4)
+    return EXIT[done.result.verdict]

@@ -12,8 +12,10 @@ import os
 import random
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from quorate.captures import CaptureReplay, replay_capture
 from quorate.client import Client
 from quorate.cluster import Cluster
 from quorate.errors import NodeDownError, RangeError
@@ -26,6 +28,7 @@ FAULTS = ("kill", "pause", "cut", "loss", "corrupt")
 CALM = 0.1  # seconds of load in a round after its write
 TROUBLE = 0.25  # seconds that a round's pause, cut, loss and corruption last
 SHARE = 0.1  # of the messages that are lost or corrupted
+CAPTURE = "16GiB"  # of a node, at most
 PATIENCE = 60.0  # seconds that an operation may take
 
 
@@ -43,11 +46,12 @@ class Soak:
     lost: tuple[str, ...]  # keys of acknowledged writes that could not be read back
     memory: int = 0  # bytes: the most that a node was seen to take
     memory_budget: int = 0  # bytes that it may take
+    replay: CaptureReplay | None = None  # of what the nodes did, where it was captured
 
     @property
     def ok(self) -> bool:
-        """Nothing is lost and nothing violated."""
-        return not self.lost and self.result.verdict == "ok"
+        """Nothing is lost and nothing violated; where it was captured, every step is replayed the same."""
+        return not self.lost and self.result.verdict == "ok" and (self.replay is None or self.replay.ok)
 
     def __str__(self) -> str:
         ordered = sorted(self.outages) or [0.0]
@@ -55,12 +59,13 @@ class Soak:
         lost = f"LOST: {', '.join(self.lost)}" if self.lost else "every acknowledged write is there"
         counts = self.result.counts
         done = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("pauses", "dropped", "corrupted"))
+        replayed = f"\n{self.replay.last_line}" if self.replay else ""
         return (
             f"{self.result}\n{self.load}\n{self.rounds} rounds of {', '.join(self.faults)}: {self.kills} "
             f"processes killed, {done}, in {self.seconds:.1f} s\n"
             f"from a kill to the next acknowledged write {middle:.3f} s in the median, {worst:.3f} at most\n"
             f"a node took {self.memory / 2**20:.1f} MiB at most; its budget is "
-            f"{self.memory_budget / 2**20:.0f} MiB\n{lost}"
+            f"{self.memory_budget / 2**20:.0f} MiB\n{lost}{replayed}"
         )
 
 
@@ -123,18 +128,20 @@ def soak(
     nodes: int = 5,
     clients: int = 8,
     seed: int = 1,
+    capture: str | None = None,
 ) -> Soak:
     """Kills and disturbs the processes of a live cluster for that many rounds, under the load of `clients`.
 
     `faults`: of "kill", "pause", "cut" (one way), "loss", "corrupt". They follow from the seed; what comes
-    between them is real time. Raises UnsupportedError where this build has no live runtime.
+    between them is real time. With `capture`, a folder, what the nodes do is captured there and replayed when
+    all is over. Raises UnsupportedError where this build has no live runtime.
     """
     choose, chosen = random.Random(seed), choose_faults(",".join(faults))
     outages: list[float] = []
     kills = memory = budget = 0
-    with Cluster(
-        nodes=nodes, seed=seed, runtime="live", transport=transport, record="last", timeout=PATIENCE
-    ) as c:
+    options: dict[str, Any] = {"capture": capture, "capture_size": CAPTURE} if capture else {}
+    options.update(nodes=nodes, seed=seed, runtime="live", transport=transport, record="last")
+    with Cluster(timeout=PATIENCE, **options) as c:
         c.wait_leader()
         kv = c.client()
         c.load(Workload(clients=clients, operations=0, keys=64), wait=False)
@@ -154,4 +161,5 @@ def soak(
         keys = [f"round {number}" for number in range(rounds)]
         lost = tuple(key for key in keys if kv.get(key) != key)
         result, load = c.check(), c.load_report()
-        return Soak(result, load, rounds, chosen, kills, c.now, tuple(outages), lost, memory, budget)
+        done = Soak(result, load, rounds, chosen, kills, c.now, tuple(outages), lost, memory, budget)
+    return replace(done, replay=replay_capture(capture)) if capture else done

@@ -122,7 +122,7 @@ static void fault(struct cluster *c, const char *json) {
     struct error e = {0};
     assert_int_equal(directive_parse(&d, bytes_text(json), 3, &e), QRT_OK);
     plan_add(&plan, &d);
-    c->class->fault(c->runtime, &plan, NULL);
+    assert_int_equal(c->class->fault(c->runtime, &plan, &e), QRT_OK);
     plan_free(&plan);
 }
 

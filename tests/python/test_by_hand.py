@@ -40,10 +40,10 @@ def ports(count: int) -> list[int]:
 class ByHand:
     """Three nodes of a cluster file, started as a person would."""
 
-    def __init__(self, folder: Path, nodes: int = 3) -> None:
+    def __init__(self, folder: Path, nodes: int = 3, more: tuple[str, ...] = ()) -> None:
         self.folder, self.file = folder, folder / "cluster.toml"
         self.running: dict[int, subprocess.Popen[bytes]] = {}
-        lines = ["[cluster]", 'name = "orders"', 'client_retry = "50ms"']
+        lines = ["[cluster]", 'name = "orders"', 'client_retry = "50ms"', *more]
         for i, port in enumerate(ports(nodes), 1):
             lines += [f"[node.{i}]", f'endpoint = "tcp://127.0.0.1:{port}"']
         for name, role in (("alice", "admin"), ("bob", "write"), ("carol", "read")):

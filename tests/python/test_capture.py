@@ -155,3 +155,12 @@ def test_other_protocols_replay_live(tmp_path: Path, protocol: str) -> None:
                 c.restart(2)
         c.run(0.1)
     whole(tmp_path / "it", 4)
+
+
+def test_a_captured_soak_replays(tmp_path: Path) -> None:
+    """Kills of one and of a majority, pauses, cuts, loss and corrupt frames, by the users' command."""
+    sized = ("--rounds", "4", "--nodes", "3", "--clients", "4")
+    done = quorate("soak", *sized, "--capture", tmp_path / "it", "--json")
+    assert done.returncode == 0, done.stdout
+    replayed = json.loads(done.stdout)["replay"]
+    assert replayed["verdict"] == "ok" and replayed["matched"] > 500

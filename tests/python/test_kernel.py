@@ -1,6 +1,7 @@
 """A live cluster in a notebook: the kernel stays with its user, and its end leaves nothing behind."""
 
 import os
+import queue
 import time
 from pathlib import Path
 
@@ -113,3 +114,33 @@ def test_the_end_of_a_kernel_leaves_nothing_behind(end, tmp_path):
         client.stop_channels()
         if manager.has_kernel:
             manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.parametrize("wait", ["await c.aio.run(1e6)", "c.run(1e6)"])
+def test_an_interrupt_ends_the_wait_alone(wait, tmp_path):
+    """The kernel's interrupt goes to its whole process group; the nodes are not in it, and live on."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    manager, client = jupyter_client.manager.start_new_kernel(kernel_name="python3", env=environment)
+    try:
+        run(client, "import quorate as q; c = await q.aio.cluster('raft', runtime='live', transport='tcp')")
+        run(client, "await c.aio.wait_leader()")
+        ours = processes(tmp_path)
+        asked = client.execute(f"print('waits', flush=True)\n{wait}")
+        while client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
+            pass
+        while True:  # an interrupt that comes before the wait has begun is an interrupt as well
+            manager.interrupt_kernel()
+            try:
+                reply = client.get_shell_msg(timeout=1)
+            except queue.Empty:
+                continue
+            if reply["parent_header"]["msg_id"] == asked:
+                break
+        assert reply["content"]["status"] == "error"
+        assert "committed" in run(client, "print(await c.aio.propose('x'))")
+        assert processes(tmp_path) == ours
+        run(client, "await c.aio.close()")
+        assert not processes(tmp_path)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

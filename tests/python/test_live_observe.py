@@ -15,6 +15,7 @@ import pytest
 import quorate as q
 from live_protocols import Notebook
 from prometheus_client.parser import text_string_to_metric_families
+from test_by_hand import ByHand, ports
 
 try:
     q.Cluster("raft", runtime="live").close()
@@ -164,6 +165,22 @@ def test_metrics(transport: str):
         c.run_until(lambda c: samples(ports[leader])["quorate_known_leader", name] == 0)
         first = samples(ports[leader])["quorate_leaderless_seconds_total", name]
         c.run_until(lambda c: samples(ports[leader])["quorate_leaderless_seconds_total", name] > first)
+
+
+def test_a_node_by_hand_has_both(tmp_path: Path):
+    """By two lines of its file: a log in the words of every live node, and a page on the port named."""
+    (port,) = ports(1)
+    node = ByHand(tmp_path, 1, (f"metrics = {port}", f'log = "info:{tmp_path}/logs/"'))
+    try:
+        with node.connect() as r:
+            assert r.wait_leader(10) == 1
+            r.put("x", "1")
+        seen = samples(port)
+        assert seen["quorate_leader", "1"] == 1 and seen["quorate_applied_index", "1"] > 0
+    finally:
+        node.close()
+    said = lines((tmp_path / "logs/n1.log").read_text())
+    assert said[0].startswith("info n1 started") and "info n1 is leader of term 1" in said
 
 
 def ask(port: int, request: bytes) -> bytes:

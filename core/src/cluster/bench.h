@@ -7,8 +7,7 @@
 
 struct bench;
 
-struct bench *bench_new(const char *name,
-                        struct error *e); /* a group ("sim", "place", ...) or one result's name */
+struct bench *bench_new(const char *name, struct error *e); /* a group ("sim", "place", ...) or one result's name */
 void bench_free(struct bench *b);
 qrt_status bench_run(struct bench *b, struct error *e); /* one measurement; QRT_MORE until all are made */
 const char *bench_report(struct bench *b);

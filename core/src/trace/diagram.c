@@ -306,6 +306,9 @@ static struct look event_look(const qrt_event *e) {
         return look_with(e->detail == QRT_ROLE_LEADER ? "role" : "dot", trace_role_name(e->detail), "t", e->term);
     case QRT_KIND_DECIDE:
     case QRT_KIND_STATE: return matter_look(e);
+    case QRT_KIND_OPINION:
+        snprintf(k.label, sizeof k.label, "%s n%u", e->detail ? "suspects" : "trusts", e->peer);
+        return k;
     case QRT_KIND_NOTE: snprintf(k.label, sizeof k.label, "note %u", e->detail); return k;
     case QRT_KIND_VOTE:
         if (e->index) return matter_look(e);

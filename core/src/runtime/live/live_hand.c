@@ -145,7 +145,7 @@ static void begin_time(struct live *l) {
 }
 
 static qrt_status begin(struct live *l, struct error *e) {
-    uint16_t self = l->hand->config->self;
+    uint16_t self = l->hand->self;
     struct live_node *n = &l->nodes[self];
     qrt_status status = log_open_named(l, self, e);
     if (!status) status = live_context(l, live_node_count(l) + 16, e);
@@ -157,6 +157,7 @@ static qrt_status begin(struct live *l, struct error *e) {
     journal_init(&l->clients.actor.journal, NULL, NULL);
     if (!status) status = actor_init(&n->actor, l, self, NULL, NULL, -1, e);
     n->clock->mono_at = live_now(l);
+    log_tap(n);
     if (!status) status = open_store(l, n, e);
     if (!status && actor_bind(&n->actor, LISTEN_BY_NAME, e))
         status = error_set(e, QRT_EIO, "node %u cannot listen on %s: %s", self, l->gates.endpoints[self],
@@ -176,6 +177,7 @@ void *hand_new(const struct runtime_config *config, struct trace_sink sink, stru
     struct live *l = live_empty(config, sink);
     struct hand *h = l->hand = mem_zero(1, sizeof *h);
     h->config = mem_copy(config->hand, sizeof *config->hand);
+    h->self = h->config->self;
     h->routes = routes_new();
     h->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&h->mutex, NULL);
@@ -212,7 +214,7 @@ void hand_free(struct live *l) {
     for (struct request *r; (r = next_request(h));) request_free(r);
     hand_unpark(h);
     for (uint16_t i = 1; i <= live_node_count(l); i++)
-        if (i != h->config->self) journal_free(&l->nodes[i].actor.journal);
+        if (i != h->self) journal_free(&l->nodes[i].actor.journal);
     journal_free(&l->clients.actor.journal);
     if (h->bell >= 0) close(h->bell);
     pthread_mutex_destroy(&h->mutex);
@@ -223,7 +225,7 @@ void hand_free(struct live *l) {
 }
 
 void hand_leave(struct live *l) {
-    struct actor *a = &l->nodes[l->hand->config->self].actor;
+    struct actor *a = &l->nodes[l->hand->self].actor;
     if (a->inbox) doorman_leave(l, a->inbox);
 }
 
@@ -234,7 +236,7 @@ int hand_bell(void *runtime) {
 }
 
 uint16_t hand_leader(struct live *l) {
-    struct live_node *n = &l->nodes[l->hand->config->self];
+    struct live_node *n = &l->nodes[l->hand->self];
     robust_lock(&n->shown->mutex);
     uint16_t leader = n->shown->view.up ? n->shown->view.status.leader : 0;
     pthread_mutex_unlock(&n->shown->mutex);
@@ -244,7 +246,7 @@ uint16_t hand_leader(struct live *l) {
 enum hand_state hand_tick(void *runtime, struct error *e) {
     struct live *l = runtime;
     struct hand *h = l->hand;
-    struct live_node *n = &l->nodes[h->config->self];
+    struct live_node *n = &l->nodes[h->self];
     struct node_view v;
     uint64_t rings;
     ssize_t ignored = read(h->bell, &rings, sizeof rings);

@@ -43,7 +43,8 @@ struct request { /* of a client to the process: from the node's thread to the ma
 };
 
 struct hand {
-    struct hand_config *config; /* with `mutex`: the doorman reads it, and the node's thread */
+    uint16_t self;
+    struct hand_config *config; /* another one after a reload: with `mutex`, but for the main thread, which reloads */
     pthread_mutex_t mutex;
     int bell;
     struct request *requests, *last;

@@ -54,7 +54,7 @@ static void add_counts(json_t *o, const struct host_counts *c) {
 }
 
 static void ask_status(struct question *q) {
-    struct live_node *n = &q->live->nodes[q->live->hand->config->self];
+    struct live_node *n = &q->live->nodes[q->live->hand->self];
     json_t *o = json_object();
     robust_lock(&n->shown->mutex);
     struct node_view v = n->shown->view;
@@ -78,7 +78,7 @@ static void ask_status(struct question *q) {
 static void ask_inspect(struct question *q) {
     struct order o = {.kind = ORDER_INSPECT};
     json_t *fields = json_object();
-    live_order(q->live, q->live->hand->config->self, &o);
+    live_order(q->live, q->live->hand->self, &o);
     for (size_t at = 0; at < o.data.size;) {
         const char *name = (char *)o.data.data + at, *value = name + strlen(name) + 1;
         json_object_set_new(fields, name, text_value(value));
@@ -195,5 +195,5 @@ void hand_serve(struct live *l, struct request *r) {
     free(text);
     json_decref(q.answer);
     json_decref(q.asked);
-    order_give(&l->nodes[l->hand->config->self].actor, o);
+    order_give(&l->nodes[l->hand->self].actor, o);
 }

@@ -231,7 +231,7 @@ static void tap(void *node, const qrt_event *e, uint64_t number) {
 }
 
 void log_tap(struct live_node *n) {
-    const struct log *g = n->actor.live->log;
+    const struct log *g = n->actor.live ? n->actor.live->log : NULL; /* NULL: a node of another process */
     if (g && g->kinds) n->actor.trace.sink = (struct trace_sink){UINT64_MAX, tap, n};
 }
 
