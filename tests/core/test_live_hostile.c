@@ -540,7 +540,7 @@ static void fault(struct siege *s, const char *verb) {
     snprintf(json, sizeof json, "{\"do\":\"%s\",\"node\":%u}", verb, s->target);
     assert_int_equal(directive_parse(&d, bytes_text(json), NODES, &e), QRT_OK);
     plan_add(&plan, &d);
-    s->c->class->fault(s->c->runtime, &plan, NULL);
+    assert_int_equal(s->c->class->fault(s->c->runtime, &plan, &e), QRT_OK);
     plan_free(&plan);
 }
 

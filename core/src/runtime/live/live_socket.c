@@ -6,10 +6,10 @@
  *
  * With CURVE a node is who its key says: the doorman (live_doorman.c) runs before the bind and names the sender of every
  * message by its key. A frame that claims another sender is rejected (actor_arrivals). Options follow what was measured on
- * libzmq 4.3.4: without a limit of the handshake's time silent connections hold their descriptors. A ROUTER never sends here, so it needs no
- * ROUTER_MANDATORY, and nobody's routing id means anything. ZeroMQ's heartbeats are not used: in 4.3.4 one that is read from
- * a full queue whose peer has gone aborts the process (upstream 3937, 4767, 4841; our soak of kills and pauses met it). TCP's
- * keepalive finds dead hosts instead. */
+ * libzmq 4.3.4: without a limit of the handshake's time silent connections hold their descriptors. Only a node by hand sends
+ * by its ROUTER, and then with ROUTER_MANDATORY. ZeroMQ's heartbeats are not used: in 4.3.4 one that is read from a full queue
+ * whose peer has gone aborts the process (upstream 3937, 4767, 4841; our soak of kills and pauses met it). TCP's keepalive
+ * finds dead hosts instead. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +26,7 @@
 #define LAST_WORD_MS 2000
 #define KEEPALIVE_S 2 /* idle, and between two probes */
 #define KEEPALIVE_COUNT 3
+#define HOST_GONE_MS 5000      /* without an answer to what was sent; by hand a pause stops no process */
 #ifndef ZMQ_ZAP_ENFORCE_DOMAIN /* in every libzmq since 4.3.0, in its header only among the drafts */
 #define ZMQ_ZAP_ENFORCE_DOMAIN 93
 #endif
@@ -66,7 +67,8 @@ static bool set_apart(const struct actor *a, void *s) {
 }
 
 /* The kernel finds out whether the other host is there. A node that is paused is: its kernel answers. */
-static bool set_keepalive(void *s) {
+static bool set_keepalive(const struct actor *a, void *s) {
+    if (between_hosts(a) && !set_number(s, ZMQ_TCP_MAXRT, HOST_GONE_MS)) return false;
     return set_number(s, ZMQ_TCP_KEEPALIVE, 1) && set_number(s, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S) &&
            set_number(s, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_S) && set_number(s, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
 }
@@ -76,7 +78,8 @@ static bool set_inbox(struct actor *a, void *s, int listener) {
     char domain[24];
     if (listener == -1) return true;
     snprintf(domain, sizeof domain, "%016llx", (unsigned long long)a->live->cluster_id);
-    if (!set_apart(a, s) || (listener >= 0 && !set_number(s, ZMQ_USE_FD, listener))) return false;
+    if (!set_apart(a, s) || !set_keepalive(a, s) || (listener >= 0 && !set_number(s, ZMQ_USE_FD, listener)))
+        return false;
     /* By hand clients are answered by their routes, also with a last word. */
     if (a->live->hand && (!set_number(s, ZMQ_ROUTER_MANDATORY, 1) || !set_number(s, ZMQ_LINGER, LAST_WORD_MS)))
         return false;
@@ -89,7 +92,7 @@ static bool set_outbox(struct actor *a, void *s, uint16_t peer) {
     if (!live_apart(a->live)) return true;
     if (!set_apart(a, s) || !set_number(s, ZMQ_IMMEDIATE, 1) || !set_number(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
         !set_number(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) ||
-        !set_number(s, ZMQ_RCVHWM, a->live->remote ? LIVE_HIGH_WATER : 1) || !set_keepalive(s))
+        !set_number(s, ZMQ_RCVHWM, a->live->remote ? LIVE_HIGH_WATER : 1) || !set_keepalive(a, s))
         return false;
     return !g->curve ||
            (set_text(s, ZMQ_CURVE_SERVERKEY, g->public_keys[peer]) &&
