@@ -75,7 +75,7 @@ def test_a_node_that_takes_no_proposals_says_so():
 
 
 def test_bench():
-    """Single decrees take ten messages each among three, learning included; simulated ones a retry at times."""
+    """Single decrees take ten messages each among three, learning included; simulated ones retry at times."""
     bare, simulated = q.bench("paxos")
     assert bare["unit"] == simulated["unit"] == "decisions/s" and bare["value"] > 0
     assert bare["note"] == "10.00 messages a decision, learning included"
