@@ -104,16 +104,25 @@ static void on_arrival(void *self, const struct arrival *arrival) {
     node_input_end(n);
 }
 
-static bool ring_timers(struct live_node *n) {
+static bool ring_due(struct live_node *n, int64_t time) {
     bool any = false;
-    int64_t now = live_now(n->actor.live);
-    if (now < n->actor.time) now = n->actor.time; /* drawn forward: what is due at once is due */
-    for (int64_t slot; n->host.up && (slot = alarm_take(&n->actor.alarms, now)) >= 0; any = true) {
+    for (int64_t slot; n->host.up && (slot = alarm_take(&n->actor.alarms, time)) >= 0; any = true) {
         node_input(n, 0);
         host_timer(&n->host, n->timers[slot].group, n->timers[slot].id);
         node_input_end(n);
     }
     return any;
+}
+
+/* What is due by the time of the burst; then, at a time of its own, what has become due since. No timer rings at a time before
+ * it is due: one that is set again from there would be due at once, for ever. */
+static bool ring_timers(struct live_node *n) {
+    const struct heap *queued = &n->actor.alarms.heap;
+    bool any = ring_due(n, n->actor.time);
+    if (!n->host.up || !queued->count || queued->keys[0].time > live_now(n->actor.live)) return any;
+    burst_end(n);
+    node_input(n, 0);
+    return ring_due(n, n->actor.time) || any;
 }
 
 /* One group commit of all that the burst has written. What follows from it may want the next. */
