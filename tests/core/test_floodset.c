@@ -233,6 +233,28 @@ static void test_floodset_rejects_and_notes(void **unused) {
     steps_free(s);
 }
 
+/* Nodes that came back may begin a third instance while two are under way here. Whoever has missed the beginning of one
+ * stays out of it for good: begun late, it would decide without the others' values (seed 7606 of the default campaign). */
+static void test_floodset_stays_out_of_a_third_instance(void **unused) {
+    (void)unused;
+    struct steps *s = steps_new("floodset", 1, 3, "faults=1 bound=1ms", 0);
+    flood(s, 2, 1, 1, "a");
+    flood(s, 2, 2, 1, "b");
+    flood(s, 3, 3, 1, "c");
+    assert_int_equal(steps_count_sent(s, WIRE_FLOOD), 0);
+    assert_int_equal(steps_count_noted(s, QRT_KIND_NOTE), 1);
+    for (int round = 1; round <= 2; round++) {
+        s->mono = round * rounds_length(MS);
+        steps_timer(s, 1);
+        steps_timer(s, 0);
+    }
+    steps_propose(s, 1, "d");
+    assert_int_equal(steps_sent(s, WIRE_FLOOD, 0).as.flood.instance, 4);
+    flood(s, 3, 3, 2, "c");
+    assert_int_equal(steps_count_noted(s, QRT_KIND_NOTE), 1);
+    steps_free(s);
+}
+
 /* Default seeds crash up to f nodes in the middle of broadcasts, and never disagree. */
 static void test_floodset_campaign_is_clean(void **unused) {
     (void)unused;
@@ -259,6 +281,7 @@ int main(void) {
         cmocka_unit_test(test_floodset_a_returning_node_abstains),
         cmocka_unit_test(test_floodset_disagrees_outside_of_its_model),
         cmocka_unit_test(test_floodset_rejects_and_notes),
+        cmocka_unit_test(test_floodset_stays_out_of_a_third_instance),
         cmocka_unit_test(test_floodset_campaign_is_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

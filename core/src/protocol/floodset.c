@@ -11,7 +11,7 @@
  *  2. Nothing is written: a node that comes back has forgotten everything. It listens first, asks all others
  *     how far they are, and stays out of every instance that it may have missed the beginning of.
  *  3. At most two instances are under way at a node: whoever has ended the first may begin the next while others
- *     are up to one bound behind.
+ *     are up to one bound behind. Nodes that have come back may begin a third, which this node then stays out of.
  *
  * Outside of the model (messages lost or late, clocks that drift, nodes that pause) nodes may decide differently. */
 #include <inttypes.h>
@@ -173,8 +173,11 @@ static void on_flood(struct floodset *s, const struct message *m) {
     struct run *run = &s->runs[f->instance % RUNS];
     if (run->instance != f->instance) {
         bool late = f->instance <= s->highest || run->instance;
-        if (late) outbox_note(s->out, QRT_KIND_NOTE, NOTE_LATE, m->from, f->round, f->instance, 0, 0);
-        if (late) return;
+        if (late) {
+            outbox_note(s->out, QRT_KIND_NOTE, NOTE_LATE, m->from, f->round, f->instance, 0, 0);
+            if (f->instance > s->highest) s->highest = f->instance; /* no room: not at all, then (invariant 1) */
+            return;
+        }
         begin(s, f->instance, NULL);
     }
     if (rounds_late(&run->rounds, f->round))
