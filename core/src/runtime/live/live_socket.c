@@ -7,9 +7,9 @@
  * With CURVE a node is who its key says: the doorman (live_doorman.c) runs before the bind and names the sender of every
  * message by its key. A frame that claims another sender is rejected (actor_arrivals). Options follow what was measured on
  * libzmq 4.3.4: without a limit of the handshake's time silent connections hold their descriptors. Only a node by hand sends
- * by its ROUTER, and then with ROUTER_MANDATORY. ZeroMQ's heartbeats are not used: in 4.3.4 one that is read from a full queue
- * whose peer has gone aborts the process (upstream 3937, 4767, 4841; our soak of kills and pauses met it). TCP's keepalive
- * finds dead hosts instead. */
+ * by its ROUTER, and then with ROUTER_MANDATORY. ZeroMQ's heartbeats are not used: with them a soak of kills and pauses saw 4.3.4
+ * abort in its stream engine, once, it seems on one that was read from a full queue whose peer had gone (upstream 3937, 4767,
+ * 4841 look related). TCP's keepalive finds dead hosts instead. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
