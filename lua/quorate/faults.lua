@@ -126,6 +126,13 @@ function Faults:corrupt(probability, named)
    return link_fault(self, "corrupt", { probability = probability }, arguments.named(named, "corrupt", LINK))
 end
 
+--- Lets a link carry `rate` bytes a second: messages leave one after the other, and wait for each other.
+---@param rate integer
+---@param named { link: table?, both: boolean? }?
+function Faults:bandwidth(rate, named)
+   return link_fault(self, "bandwidth", { rate = rate }, arguments.named(named, "bandwidth", LINK))
+end
+
 --- Makes what a node tells its peers (or only `to`) false with that probability: one field of the message, drawn anew
 --- for each, under a sound seal. Clients hear the truth.
 ---@param node integer

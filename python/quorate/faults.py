@@ -98,6 +98,10 @@ class Faults(ClusterBase):
         """Flips one bit of each frame with that probability."""
         self._link("corrupt", link, both, probability=probability)
 
+    def bandwidth(self, rate: int, link: Link | None = None, *, both: bool = False) -> None:
+        """Lets a link carry `rate` bytes a second; messages leave one after the other, and wait."""
+        self._link("bandwidth", link, both, rate=rate)
+
     def lie(self, node: int, probability: float, *, to: int | str = "any") -> None:
         """Makes what a node tells its peers (or only `to`) false with that probability: one field of the
         message, drawn anew for each, under a sound seal. Clients hear the truth.

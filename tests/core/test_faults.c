@@ -608,6 +608,23 @@ static void test_a_liar_lies_to_its_peers(void **state) {
     faults_free(f);
 }
 
+/* A message takes a link for as long as its bytes take; of two limits the lower holds. */
+static void test_bandwidth_takes_the_link(void **state) {
+    (void)state;
+    struct faults *f = engine("[{\"at\": 0, \"do\": \"bandwidth\", \"from\": 1, \"rate\": 1000},"
+                              " {\"at\": 0, \"do\": \"bandwidth\", \"from\": 1, \"to\": 3, \"rate\": 500}]",
+                              1, 3);
+    struct fault_fate fate;
+    take_all(f, 0, 3, 0);
+    faults_message(f, 1, 2, 1, 100, &fate);
+    assert_int_equal(fate.wire_ns, 100000000);
+    faults_message(f, 1, 3, 1, 100, &fate);
+    assert_int_equal(fate.wire_ns, 200000000);
+    faults_message(f, 2, 1, 1, 100, &fate);
+    assert_int_equal(fate.wire_ns, 0);
+    faults_free(f);
+}
+
 /* An empty frame has no bit to flip. */
 static void test_corrupt_needs_a_frame(void **state) {
     (void)state;
@@ -797,6 +814,7 @@ int main(void) {
         cmocka_unit_test(test_verdict_rates),
         cmocka_unit_test(test_corrupt_needs_a_frame),
         cmocka_unit_test(test_a_liar_lies_to_its_peers),
+        cmocka_unit_test(test_bandwidth_takes_the_link),
         cmocka_unit_test(test_distribution_moments),
         cmocka_unit_test(test_distribution_golden),
         cmocka_unit_test(test_faults_clone_and_fingerprint),

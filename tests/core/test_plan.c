@@ -43,7 +43,7 @@ static bool same_directive(const struct directive *a, const struct directive *b)
            memcmp(a->group_of, b->group_of, sizeof a->group_of) == 0 && a->group_count == b->group_count &&
            a->at == b->at && a->until == b->until && a->period == b->period && a->hold == b->hold &&
            a->probability == b->probability && same_delay(&a->delay, &b->delay) && a->offset_ns == b->offset_ns &&
-           a->drift_ppm == b->drift_ppm;
+           a->drift_ppm == b->drift_ppm && a->rate == b->rate;
 }
 
 /* Written, read, and written again: the same directives, the same text. */
@@ -87,9 +87,10 @@ static void test_plan_reads_every_verb(void **state) {
                "{\"at\": 6, \"do\": \"corrupt\", \"probability\": 1},"
                "{\"at\": 6, \"do\": \"skew\", \"node\": 2, \"offset\": \"-80ms\", \"drift\": 200},"
                "{\"at\": 6, \"do\": \"slow\", \"node\": \"random\", \"delay\": \"2ms\"},"
-               "{\"at\": 6, \"do\": \"lie\", \"from\": 2, \"to\": 3, \"probability\": 0.2}]}");
+               "{\"at\": 6, \"do\": \"lie\", \"from\": 2, \"to\": 3, \"probability\": 0.2},"
+               "{\"at\": 6, \"do\": \"bandwidth\", \"from\": 1, \"both\": true, \"rate\": 125000}]}");
     const struct directive *d = p.directives;
-    assert_int_equal(p.count, 16);
+    assert_int_equal(p.count, 17);
     assert_true(d[0].at == 1500 * MS && d[0].node == 3 && d[0].disk == QRT_DISK_WIPED && d[0].guarded && d[0].id == 1);
     assert_true(d[1].timing == FAULT_AFTER && d[1].at == 250 * MS && d[1].target == FAULT_LEADER && d[1].effect == 2);
     assert_true(d[1].disk == QRT_DISK_UNSYNCED_LOST && d[0].effect == -1);
@@ -103,6 +104,7 @@ static void test_plan_reads_every_verb(void **state) {
     assert_true(d[10].delay.kind == DIST_UNIFORM && d[10].delay.b == 20 * MS && d[11].delay.b == 10 * MS);
     assert_true(d[13].offset_ns == -80 * MS && d[13].drift_ppm == 200 && d[14].delay.a == 2 * MS);
     assert_true(d[15].verb == FAULT_LIE && d[15].from == 2 && d[15].to == 3 && d[15].probability == 0.2);
+    assert_true(d[16].verb == FAULT_BANDWIDTH && d[16].from == 1 && d[16].both && d[16].rate == 125000);
     round_trip(&p, 5, 0);
     plan_free(&p);
 }
@@ -250,7 +252,7 @@ static struct plan_profile profile_drawn(struct random *r) {
     f.faults_min = 5;
     f.faults_max = (uint32_t)random_between(r, 3, 20);
     f.verbs = (uint32_t)random_u64(r);
-    if (random_chance(r, 0.3)) f.verbs = 1u << random_between(r, FAULT_LOSS, FAULT_LIE);
+    if (random_chance(r, 0.3)) f.verbs = 1u << random_between(r, FAULT_LOSS, FAULT_BANDWIDTH);
     if (random_chance(r, 0.3)) f.verbs = UINT32_MAX;
     f.wipes = random_chance(r, 0.5);
     f.loses_unsynced = random_chance(r, 0.5);
@@ -296,7 +298,7 @@ static void test_plan_draw_keeps_its_promises(void **state) {
             faults++;
             check_drawn_directive(d, &f, seed);
         }
-        uint32_t usable = f.verbs & 0x7faau & ~(f.nodes < 2 ? 1u << FAULT_PARTITION : 0u);
+        uint32_t usable = f.verbs & 0xffaau & ~(f.nodes < 2 ? 1u << FAULT_PARTITION : 0u);
         if (usable && (faults < 5 || faults > most)) fail_msg("seed %llu: %u faults", (unsigned long long)seed, faults);
         round_trip(&p, f.nodes, seed);
         plan_free(&p);

@@ -156,6 +156,7 @@ def test_every_fault_verb():
         c.skew(2, offset=-0.08, drift=200)
         c.slow(3, "1ms")
         c.lie(3, 0.1, to=4)
+        c.bandwidth(1_000_000, (1, 2), both=True)
         client.put("k", "v")
         c.heal()
         c.apply(q.Plan().at(0.1, "crash", node="leader").after(0.2, "restart", node="all"))
@@ -225,3 +226,19 @@ def test_bug_is_caught():
         again = c.check()
     assert again.verdict == "violated" and again.violations[0].name in first.properties
     assert "violated" in again._repr_html_()
+
+
+def test_a_narrow_link_holds_messages_up():
+    """Over 10,000 bytes a second a message of 2,000 takes 0.2 s, and the next one waits for it."""
+    with q.Cluster("raft", nodes=3, seed=2, election_timeout=5) as c:
+        leader = c.wait_leader(timeout=60)
+        assert c.propose("x" * 2000).latency < 0.01
+        c.bandwidth(10_000, (leader, "any"))
+        first = [c.propose_later("x" * 2000, node=leader) for _ in range(2)]
+        one, two = (pending.result(10) for pending in first)
+        assert 0.2 < one.latency < 0.3
+        assert 0.4 < two.latency < 0.6
+        c.heal()
+        c.run(1)
+        assert c.propose("x" * 2000).latency < 0.01
+        assert c.check().ok

@@ -20,6 +20,7 @@ static const char *directive_breaks(const struct directive *d, const struct faul
     case FAULT_PARTITION: return m->tolerates_partition ? NULL : "every node reaches every other";
     case FAULT_LOSS: return m->tolerates_loss ? NULL : "no message is lost";
     case FAULT_DELAY:
+    case FAULT_BANDWIDTH:
     case FAULT_SLOW: return m->synchrony ? bounded : NULL;
     case FAULT_REORDER: return m->tolerates_reorder ? NULL : "links are first-in first-out";
     case FAULT_DUPLICATE: return m->tolerates_duplicates ? NULL : "no message comes twice";

@@ -52,6 +52,7 @@ struct link {     /* a link condition as a message asks it */
     uint64_t key; /* directive id in the upper half */
     struct distribution delay;
     double probability;
+    int64_t rate;
     uint16_t from, to;
     uint8_t verb;
     bool both;
@@ -158,7 +159,7 @@ static bool is_node_verb(uint8_t verb) {
 }
 
 static bool is_link_verb(uint8_t verb) {
-    return (verb >= FAULT_LOSS && verb <= FAULT_CORRUPT) || verb == FAULT_LIE;
+    return (verb >= FAULT_LOSS && verb <= FAULT_CORRUPT) || verb == FAULT_LIE || verb == FAULT_BANDWIDTH;
 }
 
 /* Fisher and Yates, from keyed bits. */
@@ -277,13 +278,18 @@ static void cut_partition(struct faults *f, const struct directive *d, const str
 
 /* What stands, and the tables made from it. */
 
+/* Every message of the link meets it. */
+static bool is_certain(uint8_t verb) {
+    return verb == FAULT_DELAY || verb == FAULT_BANDWIDTH;
+}
+
 static void link_insert(struct faults *f, const struct directive *d) {
-    if (d->verb != FAULT_DELAY && !(d->probability > 0)) return;
+    if (!is_certain(d->verb) && !(d->probability > 0)) return;
     f->links = mem_grow(f->links, &f->link_capacity, f->link_count + 1, sizeof *f->links);
     uint64_t key = (uint64_t)d->id << 32;
     size_t i = f->link_count++;
     for (; i > 0 && f->links[i - 1].key > key; i--) f->links[i] = f->links[i - 1];
-    f->links[i] = (struct link){key, d->delay, d->probability, d->from, d->to, d->verb, d->both};
+    f->links[i] = (struct link){key, d->delay, d->probability, d->rate, d->from, d->to, d->verb, d->both};
 }
 
 static void clock_set(struct faults *f, const struct directive *d, uint64_t random) {
@@ -536,15 +542,25 @@ static bool link_matches(const struct link *l, uint16_t from, uint16_t to) {
 }
 
 /* The key is (seed, directive, link), the position the message's sequence number: see 1. above. */
+static int64_t wire_time(uint32_t bytes, int64_t rate) {
+    __int128 ns = (__int128)bytes * 1000000000 / rate;
+    return ns > FAULT_TIME_MAX_NS ? FAULT_TIME_MAX_NS : (int64_t)ns;
+}
+
+static int64_t longer(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
 static int64_t link_lateness(const struct link *l, uint64_t bits) {
-    bool never = l->verb == FAULT_LOSS || l->verb == FAULT_CORRUPT || l->verb == FAULT_LIE;
+    bool never =
+        l->verb == FAULT_LOSS || l->verb == FAULT_CORRUPT || l->verb == FAULT_LIE || l->verb == FAULT_BANDWIDTH;
     return never ? 0 : distribution_draw(&l->delay, draw_bits(bits, DRAW_DELAY, 0));
 }
 
 static void link_judge(const struct faults *f, const struct link *l, uint64_t way, uint64_t sequence,
                        uint32_t frame_size, struct fault_fate *fate) {
     uint64_t bits = random_keyed(f->seed, l->key | way, sequence);
-    if (l->verb != FAULT_DELAY && random_unit_of(bits) >= l->probability) return;
+    if (!is_certain(l->verb) && random_unit_of(bits) >= l->probability) return;
     int64_t late = link_lateness(l, bits);
     switch (l->verb) {
     case FAULT_LOSS: fate->drop = QRT_DROP_LOSS; break;
@@ -557,6 +573,7 @@ static void link_judge(const struct faults *f, const struct link *l, uint64_t wa
         fate->duplicate = true;
         fate->duplicate_ns = time_add(fate->duplicate_ns, late);
         break;
+    case FAULT_BANDWIDTH: fate->wire_ns = longer(fate->wire_ns, wire_time(frame_size, l->rate)); break;
     case FAULT_LIE:
         if ((way & UINT16_MAX) < QRT_CLIENT) fate->lie = draw_bits(bits, DRAW_LIE, 0) | 1;
         break;
@@ -616,7 +633,8 @@ static uint64_t directive_hash(const struct directive *d) {
                                bits_of(d->delay.shape),
                                (uint64_t)d->offset_ns,
                                bits_of(d->drift_ppm),
-                               d->group_count};
+                               d->group_count,
+                               (uint64_t)d->rate};
     return hash_bytes(d->group_of, sizeof d->group_of, hash_bytes(fields, sizeof fields, 0));
 }
 

@@ -41,6 +41,7 @@ struct fault_fate { /* of one message, from (seed, link, sequence) alone and wha
     uint32_t corrupt_bit; /* of the frame, already below its size */
     uint64_t lie;         /* what wire_lie draws from; 0: the message is true */
     int64_t extra_ns;     /* added delay */
+    int64_t wire_ns;      /* how long the link is taken by it alone; 0: no time */
     int64_t duplicate_ns; /* the copy's own extra delay */
 };
 

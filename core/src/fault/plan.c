@@ -12,7 +12,7 @@
 
 const char *const fault_verb_words[FAULT_VERB_MAX] = {"crash",   "restart", "pause", "resume",  "partition",
                                                       "heal",    "loss",    "delay", "reorder", "duplicate",
-                                                      "corrupt", "skew",    "slow",  "lie"};
+                                                      "corrupt", "skew",    "slow",  "lie",     "bandwidth"};
 const char *const fault_target_words[FAULT_TARGET_MAX] = {"node", "leader",   "follower", "random",
                                                           "all",  "majority", "minority"};
 const char *const fault_shape_words[FAULT_SHAPE_MAX + 1] = {"groups", "halves", "one",      "leader",
@@ -177,6 +177,10 @@ static void line_link(struct line *l, const struct directive *d) {
         line_end(l, d->from);
         line_add(l, d->both ? " and " : " to ");
         line_end(l, d->to);
+    }
+    if (d->verb == FAULT_BANDWIDTH) {
+        line_add(l, " of %lld bytes/s", (long long)d->rate);
+        return;
     }
     if (d->verb != FAULT_DELAY) line_add(l, " of %g%%", d->probability * 100);
     if (d->verb == FAULT_REORDER || d->verb == FAULT_DUPLICATE) line_add(l, ", late by");

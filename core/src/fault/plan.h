@@ -27,6 +27,7 @@
  *   {"do": "duplicate", "probability": 0.05, "spread": "20ms"}
  *   {"do": "corrupt", "probability": 0.01}
  *   {"do": "lie", "from": 2, "to": 3, "probability": 0.2}         what a node tells another, or any, is false
+ *   {"do": "bandwidth", "from": 1, "both": true, "rate": 125000}    bytes a second, a message at a time
  *   {"do": "skew", "node": 2, "offset": "-80ms", "drift": 200}     drift in parts per million
  *   {"do": "slow", "node": "random", "delay": "2ms"} */
 #ifndef FAULT_PLAN_H
@@ -62,8 +63,9 @@ enum fault_verb {
     FAULT_SKEW = 12,      /* node, offset_ns of its wall clock, drift_ppm of both clocks */
     FAULT_SLOW = 13,      /* node: every step of it is delayed by delay.a */
     FAULT_LIE = 14,       /* from, to, probability: one field of the message is false, under a sound seal; nodes only */
+    FAULT_BANDWIDTH = 15, /* from, to, rate: messages leave one after the other, each as long as its bytes take */
 };
-#define FAULT_VERB_MAX 14
+#define FAULT_VERB_MAX 15
 
 enum fault_timing { FAULT_AT = 1, FAULT_AFTER = 2, FAULT_EVERY = 3, FAULT_DURING = 4 };
 
@@ -117,6 +119,7 @@ struct directive {
     struct distribution delay;
     int64_t offset_ns;
     double drift_ppm;
+    int64_t rate; /* bytes a second */
 };
 
 struct plan {

@@ -361,6 +361,13 @@ static void draw_corrupt(struct drawing *w) {
     put(w, d);
 }
 
+/* A message of a hundred bytes takes up to a twentieth of the time scale. */
+static void draw_bandwidth(struct drawing *w) {
+    struct directive d = link_of(w, FAULT_BANDWIDTH);
+    d.rate = random_between(w->random, 20, 400) * 100000000000 / w->profile->scale_ns;
+    put(w, d);
+}
+
 /* A node that tells all others, or one of them, what is false. */
 static void draw_lie(struct drawing *w) {
     struct directive d = directive_drawn(w, FAULT_LIE, 20, 150);
@@ -475,6 +482,7 @@ static const struct motif motifs[] = {
     {VERB(FAULT_SKEW), 4, draw_skew},
     {VERB(FAULT_SLOW), 3, draw_slow},
     {VERB(FAULT_LIE), 8, draw_lie},
+    {VERB(FAULT_BANDWIDTH), 5, draw_bandwidth},
     {VERB(FAULT_CRASH), 6, draw_blink},
     {VERB(FAULT_CRASH), 8, draw_crash_voters},
     {VERB(FAULT_DELAY) | VERB(FAULT_CRASH), 8, draw_contest},

@@ -22,6 +22,7 @@
 #define ID_MAX 0x7fffffff                   /* above are the ids that the engine gives */
 #define EFFECT_MAX 65536
 #define DRIFT_MAX 500000.0
+#define RATE_MAX 1000000000000 /* bytes a second */
 
 struct reading {
     struct error *e;
@@ -306,6 +307,10 @@ static qrt_status read_drift(const struct reading *r, const json_t *value, struc
     return read_real(r, "drift", value, -DRIFT_MAX, DRIFT_MAX, &d->drift_ppm);
 }
 
+static qrt_status read_rate(const struct reading *r, const json_t *value, struct directive *d) {
+    return read_integer(r, "rate", value, 1, RATE_MAX, &d->rate);
+}
+
 static qrt_status read_ident(const struct reading *r, const json_t *value, struct directive *d) {
     int64_t id = 0;
     qrt_status status = read_integer(r, "id", value, 1, ID_MAX, &id);
@@ -360,7 +365,7 @@ static qrt_status read_for(const struct reading *r, const json_t *value, struct 
 #define NODES (VERB(FAULT_CRASH) | VERB(FAULT_RESTART) | VERB(FAULT_PAUSE) | VERB(FAULT_RESUME))
 #define CLOCKS (VERB(FAULT_SKEW) | VERB(FAULT_SLOW))
 #define CHANCES (VERB(FAULT_LOSS) | VERB(FAULT_REORDER) | VERB(FAULT_DUPLICATE) | VERB(FAULT_CORRUPT) | VERB(FAULT_LIE))
-#define LINKS (CHANCES | VERB(FAULT_DELAY))
+#define LINKS (CHANCES | VERB(FAULT_DELAY) | VERB(FAULT_BANDWIDTH))
 #define UNDOES (VERB(FAULT_RESTART) | VERB(FAULT_RESUME) | VERB(FAULT_HEAL))
 
 struct field {
@@ -394,6 +399,7 @@ static const struct field fields[] = {
     {"probability", CHANCES, CHANCES, read_probability},
     {"delay", VERB(FAULT_DELAY) | VERB(FAULT_SLOW), VERB(FAULT_DELAY) | VERB(FAULT_SLOW), read_delay},
     {"spread", VERB(FAULT_REORDER) | VERB(FAULT_DUPLICATE), 0, read_spread},
+    {"rate", VERB(FAULT_BANDWIDTH), VERB(FAULT_BANDWIDTH), read_rate},
     {"offset", VERB(FAULT_SKEW), 0, read_offset},
     {"drift", VERB(FAULT_SKEW), 0, read_drift},
 };
@@ -666,6 +672,10 @@ static void print_link(struct buffer *out, const struct directive *d) {
     print_end(out, "from", d->from);
     print_end(out, "to", d->to);
     print_flag(out, "both", d->both);
+    if (d->verb == FAULT_BANDWIDTH) {
+        buffer_printf(out, ", \"rate\": %lld", (long long)d->rate);
+        return;
+    }
     if (d->verb != FAULT_DELAY) {
         buffer_printf(out, ", \"probability\": ");
         print_real(out, d->probability);

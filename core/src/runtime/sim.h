@@ -91,6 +91,7 @@ struct link {
     uint64_t key;      /* of its random draws */
     uint64_t sequence; /* messages so far */
     int64_t last;      /* delivery time of the last: first-in first-out */
+    int64_t free;      /* until then the last one leaves, where bandwidth is short */
 };
 
 struct sim {

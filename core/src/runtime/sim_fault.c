@@ -49,7 +49,8 @@ static void apply_to_node(struct sim *s, uint16_t node, const struct fault_actio
     case FAULT_CORRUPT:
     case FAULT_SKEW:
     case FAULT_SLOW:
-    case FAULT_LIE: CHECK(false && "the engine carries out link and clock verbs itself");
+    case FAULT_LIE:
+    case FAULT_BANDWIDTH: CHECK(false && "the engine carries out link and clock verbs itself");
     }
 }
 

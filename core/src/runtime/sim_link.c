@@ -88,6 +88,10 @@ static void send_troubled(struct sim *s, uint16_t from, uint16_t to, const uint8
         return;
     }
     time += fate.extra_ns;
+    if (fate.wire_ns) {
+        l->free = (l->free > s->now ? l->free : s->now) + fate.wire_ns;
+        time += l->free - s->now;
+    }
     if (to < QRT_CLIENT) time += faults_slowness(s->faults, to);
     if (fate.reorder)
         s->counts.reordered++;

@@ -165,6 +165,7 @@ struct alarms {
 struct live_link {
     uint64_t sequence; /* messages so far: the key of the fault engine's verdicts */
     int64_t last;      /* when the last one leaves, where something delayed it */
+    int64_t free;      /* until then the last one is leaving, where bandwidth is short */
 };
 
 struct delayed {

@@ -281,6 +281,10 @@ static void send_troubled(struct actor *a, struct live_link *k, const struct env
         return;
     }
     time += fate.extra_ns;
+    if (fate.wire_ns) {
+        k->free = (k->free > a->time ? k->free : a->time) + fate.wire_ns;
+        time += k->free - a->time;
+    }
     if (fate.reorder)
         a->counts.reordered++;
     else if (time < k->last)
