@@ -75,6 +75,32 @@ class ByHand:
             self.kill(node)
 
 
+def test_what_nodes_by_hand_did_is_captured_and_replays(tmp_path: Path) -> None:
+    """A folder for each would do, and so does one for all: after kill -9, a restart and a stop every step repeats."""
+    try:
+        node_command("run", "x", 1)
+    except q.QuorateError as error:
+        pytest.skip(str(error))
+    captured = tmp_path / "captured"
+    hand = ByHand(tmp_path, more=(f'capture = "{captured}"', 'capture_size = "64MiB"'))
+    try:
+        with hand.connect() as r:
+            first = r.wait_leader(PATIENCE)
+            r.put("x", "1")
+            hand.kill(first)
+            r.put("x", "2", timeout=PATIENCE)
+            hand.start(first)
+            assert eventually(lambda: all(n.pid == hand.running[n.node].pid for n in r.status().nodes))
+            r.put("x", "3", timeout=PATIENCE)
+        for node in (1, 2, 3):
+            assert hand.kill(node, signal.SIGTERM) == 0, hand.said(node)
+    finally:
+        hand.close()
+    replayed = q.replay(captured)
+    assert replayed.ok, str(replayed)
+    assert not (tmp_path / "cluster.toml").parent.joinpath("capture.json").exists()
+
+
 @pytest.fixture
 def hand(tmp_path: Path) -> Iterator[ByHand]:
     try:

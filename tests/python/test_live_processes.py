@@ -216,6 +216,25 @@ def test_a_killed_owner_leaves_nothing(transport: str, tmp_path: Path):
     assert eventually(lambda: not list(tmp_path.iterdir()))
 
 
+def test_processes_that_the_system_holds_up_go_on():
+    """Stopped from outside in the middle of their work, again and again, for longer than a heartbeat: no
+    timer rings without end afterwards, and the cluster works on.
+    """
+    with cluster("tcp", nodes=3, seed=4, election_timeout=0.06, heartbeat_interval=0.01, log="error") as c:
+        c.wait_leader()
+        everybody = pids(c)
+        for i in range(60):
+            for _ in range(200):
+                c.propose_later(f"x = {i}")
+            held = everybody[i % 3]
+            os.kill(held, signal.SIGSTOP)
+            time.sleep(0.025)
+            os.kill(held, signal.SIGCONT)
+        assert c.propose("the end", timeout=PATIENCE).index > 0
+        assert c.metrics["dropped"] < 100_000
+        assert c.check().ok
+
+
 def test_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """A simulated cluster has no transport; a node program that is not there, or not one, is named."""
     with pytest.raises(q.ArgumentError, match="need runtime=live"):

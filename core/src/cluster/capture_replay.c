@@ -28,6 +28,7 @@ static void add_options(json_t *out, const struct option_table *table, const voi
         if (!of_nodes(s->name)) continue;
         buffer_clear(&text);
         option_print(s, values, &text);
+        if (!strcmp(s->name, "disk") && strcmp(buffer_text(&text), "memory")) continue; /* a folder is as good as none */
         json_object_set_new(out, s->name, json_stringn((const char *)text.data, text.size));
     }
     buffer_free(&text);
@@ -44,7 +45,7 @@ static qrt_status make_absolute(char *path, size_t size, struct error *e) {
     return QRT_OK;
 }
 
-qrt_status cluster_capture(struct cluster *c, bool own, struct error *e) {
+qrt_status cluster_capture(struct cluster *c, bool own, bool shared, struct error *e) {
     struct cluster_options *o = &c->config.options;
     if (own)
         return error_set(
@@ -57,7 +58,7 @@ qrt_status cluster_capture(struct cluster *c, bool own, struct error *e) {
     json_t *root = json_pack("{s:s, s:i, s:s, s:s, s:o}", "quorate", qrt_version(), "capture", CAPTURE_FORMAT,
                              "protocol", c->config.protocol->name, "runtime", c->class->name, "options", options);
     char *text = json_dumps(root, JSON_INDENT(1));
-    qrt_status status = capture_begin(o->capture, bytes_text(text), e);
+    qrt_status status = capture_begin(o->capture, bytes_text(text), shared, e);
     free(text);
     json_decref(root);
     return status;

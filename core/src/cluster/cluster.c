@@ -159,13 +159,15 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
     }
     if (extras->protocol && c->config.options.runtime == RUNTIME_LIVE && check_live_script(c, extras->launch, e))
         goto fail;
-    if (*c->config.options.capture && cluster_capture(c, extras->protocol || machine, e)) goto fail;
+    bool afar = extras->hand && !extras->hand->self;
+    if (afar) *c->config.options.capture = 0; /* its nodes' affair */
+    if (*c->config.options.capture && cluster_capture(c, extras->protocol || machine, extras->hand, e)) goto fail;
     c->config.launch = extras->launch;
     struct trace_sink sink = sink_of(c);
     if (extras->wrap) sink = extras->wrap(extras->context, sink);
     c->config.plan = extras->plan;
     c->config.hand = extras->hand;
-    c->afar = extras->hand && !extras->hand->self;
+    c->afar = afar;
     c->runtime = c->class->create(&c->config, sink, e);
     c->config.plan = NULL;
     c->config.hand = NULL;

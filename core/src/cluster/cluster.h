@@ -84,8 +84,9 @@ void cluster_check_reset(struct cluster *c);
 /* Whether its protocol, with the options it has, promises that client histories are linearizable. */
 bool cluster_promises_linearizability(const struct cluster *c);
 
-/* capture_replay.c: begins the capture that the options want. own: it has code that only its user has. */
-qrt_status cluster_capture(struct cluster *c, bool own, struct error *e);
+/* capture_replay.c: begins the capture that the options want. own: it has code that only its user has.
+ * shared: others of this cluster may have begun it, or this node when it ran before. */
+qrt_status cluster_capture(struct cluster *c, bool own, bool shared, struct error *e);
 
 /* report.c: JSON into c->text (or c->report) */
 void report_check(struct cluster *c, const struct linear_result *linear);

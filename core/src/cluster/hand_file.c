@@ -30,12 +30,8 @@
 
 /* The options of clusters that a file may set; the others are of the simulator, or follow from the file. */
 static const char *const file_options[] = {
-    "machine",          "quorum",
-    "detector",         "detector_interval",
-    "detector_timeout", "detector_threshold",
-    "sessions",         "timeout",
-    "client_retry",     "log",
-    "metrics",          NULL,
+    "machine", "quorum",       "detector", "detector_interval", "detector_timeout", "detector_threshold", "sessions",
+    "timeout", "client_retry", "log",      "metrics",           "capture",          "capture_size",       NULL,
 };
 static const char *const cluster_keys[] = {"name", "protocol", "data", "insecure", NULL};
 static const char *const node_keys[] = {"endpoint", "bind", "key", NULL};

@@ -103,14 +103,26 @@ static bool write_all(int fd, struct bytes data) {
     return true;
 }
 
-qrt_status capture_begin(const char *folder, struct bytes about, struct error *e) {
+static bool file_holds(const char *path, struct bytes expected) {
+    uint8_t *found = mem_alloc(expected.size + 1);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, found, expected.size + 1);
+    bool same = size == (ssize_t)expected.size && !memcmp(found, expected.data, expected.size);
+    if (fd >= 0) close(fd);
+    free(found);
+    return same;
+}
+
+qrt_status capture_begin(const char *folder, struct bytes about, bool shared, struct error *e) {
     char path[PATH_SIZE];
     if (mkdir(folder, 0700) && errno != EEXIST)
         return error_set(e, QRT_EIO, "the folder %s for the capture cannot be made: %s", folder, strerror(errno));
     path_of(path, folder, CAPTURE_FILE);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EEXIST && shared && file_holds(path, about)) return QRT_OK;
     if (fd < 0 && errno == EEXIST)
-        return error_set(e, QRT_EINVAL, "%s holds a capture already: name another folder, or remove it", folder);
+        return error_set(e, QRT_EINVAL, "%s holds %s already: name another folder, or remove it", folder,
+                         shared ? "another capture, or one with other options," : "a capture");
     if (fd < 0) return error_set(e, QRT_EIO, "the capture %s cannot be made: %s", path, strerror(errno));
     bool whole = write_all(fd, about);
     int number = errno;

@@ -75,8 +75,8 @@ struct capture_record_head {
 
 struct capture;
 
-/* What a cluster is, into a folder that is made, or that holds no capture yet. */
-qrt_status capture_begin(const char *folder, struct bytes about, struct error *e);
+/* What a cluster is, into a folder that is made, or that holds no capture yet; shared: or one of the same cluster. */
+qrt_status capture_begin(const char *folder, struct bytes about, bool shared, struct error *e);
 
 /* Never NULL: what goes wrong stops it at once. limit: bytes of the node's segments, those of earlier incarnations too. */
 struct capture *capture_open(const char *folder, uint16_t node, int64_t limit);

@@ -163,6 +163,7 @@ static qrt_status begin(struct live *l, struct error *e) {
         status = error_set(e, QRT_EIO, "node %u cannot listen on %s: %s", self, l->gates.endpoints[self],
                            zmq_strerror(zmq_errno()));
     if (!status) status = actor_connect(&n->actor, e);
+    if (*l->config.options.capture) capture_bury(l->config.options.capture, self, NULL); /* of a run that was killed */
     if (!status) status = node_start(n, e);
     if (!status) status = metrics_start(l, self, self, l->config.options.metrics, e);
     if (status) return status;
