@@ -76,7 +76,7 @@ class ByHand:
 
 
 def test_what_nodes_by_hand_did_is_captured_and_replays(tmp_path: Path) -> None:
-    """A folder for each would do, and so does one for all: after kill -9, a restart and a stop every step repeats."""
+    """After kill -9, a restart and a stop every step repeats, here from one folder for all."""
     try:
         node_command("run", "x", 1)
     except q.QuorateError as error:

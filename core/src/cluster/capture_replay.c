@@ -28,7 +28,7 @@ static void add_options(json_t *out, const struct option_table *table, const voi
         if (!of_nodes(s->name)) continue;
         buffer_clear(&text);
         option_print(s, values, &text);
-        if (!strcmp(s->name, "disk") && strcmp(buffer_text(&text), "memory")) continue; /* a folder is as good as none */
+        if (!strcmp(s->name, "disk") && strcmp(buffer_text(&text), "memory")) continue; /* whatever it is */
         json_object_set_new(out, s->name, json_stringn((const char *)text.data, text.size));
     }
     buffer_free(&text);
