@@ -57,6 +57,7 @@ static void fixture_begin(struct fixture *f, int32_t transport, bool curve) {
 }
 
 static void fixture_end(struct fixture *f) {
+    doorman_leave(&f->live, f->actor.inbox);
     actor_unplug(&f->actor);
     f->actor.inbox = NULL;
     memset(f->actor.out, 0, (NODES + 1) * sizeof *f->actor.out);

@@ -180,6 +180,7 @@ void live_free(void *runtime) {
     struct live *l = runtime;
     metrics_stop(l);
     stop_threads(l);
+    if (!l->hand && l->clients.actor.inbox) doorman_leave(l, l->clients.actor.inbox);
     clients_free(&l->clients);
     if (l->hand) hand_leave(l);
     doorman_stop(l);
