@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "cluster/cluster.h"
+#include "cluster/values.h"
 #include "machine/command.h"
 
 #define SECOND INT64_C(1000000000)

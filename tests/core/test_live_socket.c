@@ -61,7 +61,6 @@ static void fixture_end(struct fixture *f) {
     actor_unplug(&f->actor);
     f->actor.inbox = NULL;
     memset(f->actor.out, 0, (NODES + 1) * sizeof *f->actor.out);
-    doorman_stop(&f->live);
     actor_free(&f->actor);
     zmq_ctx_term(f->live.context);
     if (*f->live.folder) place_remove(f->live.folder);

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "cluster/bench_case.h"
+#include "cluster/values.h"
 #include "runtime/sim.h"
 #include "store/store_bench.h"
 
@@ -48,9 +49,9 @@ static qrt_status run_schedule(const struct bench_case *k, struct sample *s, str
         c->class->propose(c->runtime, (uint16_t)(i % k->nodes + 1), bytes_of(&hops, sizeof hops), &ticket);
     c->class->step(c->runtime, 2 * k->size); /* the pool, the heap and the caches warm up */
     s->baseline = per_second(SCHEDULE_EVENTS, bench_bare_loop(k->size, SCHEDULE_EVENTS));
-    int64_t begin = wall_ns();
+    int64_t begin = stopwatch_ns();
     uint64_t done = c->class->step(c->runtime, SCHEDULE_EVENTS);
-    s->value = per_second(done, wall_ns() - begin);
+    s->value = per_second(done, stopwatch_ns() - begin);
     cluster_free(c);
     return QRT_OK;
 }
@@ -81,13 +82,13 @@ static qrt_status run_raft(const struct bench_case *k, struct sample *s, struct 
     s->baseline = per_second(SCHEDULE_EVENTS, bench_bare_loop(64, SCHEDULE_EVENTS));
     uint64_t before = sim->counts.delivered;
     uint32_t first = k->commits / 10, rest = k->commits - 2 * first;
-    int64_t t0 = wall_ns();
+    int64_t t0 = stopwatch_ns();
     drive(sim, leader, k->window, first);
-    int64_t t1 = wall_ns();
+    int64_t t1 = stopwatch_ns();
     drive(sim, leader, k->window, rest);
-    int64_t t2 = wall_ns();
+    int64_t t2 = stopwatch_ns();
     drive(sim, leader, k->window, first);
-    int64_t t3 = wall_ns();
+    int64_t t3 = stopwatch_ns();
     s->value = per_second(sim->counts.delivered - before, t3 - t0);
     s->extra = (double)(sim->counts.delivered - before) / k->commits;
     if (k->commits == FLAT_COMMITS)
@@ -104,9 +105,9 @@ static qrt_status run_paxos_sim(const struct bench_case *k, struct sample *s, st
     drive(sim, 1, k->window, k->commits / 10);
     s->baseline = per_second(SCHEDULE_EVENTS, bench_bare_loop(64, SCHEDULE_EVENTS));
     uint64_t before = sim->counts.delivered;
-    int64_t begin = wall_ns();
+    int64_t begin = stopwatch_ns();
     drive(sim, 1, k->window, k->commits);
-    s->value = per_second(k->commits, wall_ns() - begin);
+    s->value = per_second(k->commits, stopwatch_ns() - begin);
     s->extra = (double)(sim->counts.delivered - before) / k->commits;
     cluster_free(c);
     return QRT_OK;
@@ -247,10 +248,5 @@ qrt_status bench_run(struct bench *b, struct error *e) {
 
 const char *bench_report(struct bench *b) {
     json_t *root = json_pack("{s:O}", "results", b->results);
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
-    buffer_clear(&b->report);
-    buffer_append(&b->report, text, strlen(text));
-    free(text);
-    json_decref(root);
-    return buffer_text(&b->report);
+    return dump_value(root, &b->report, 6);
 }

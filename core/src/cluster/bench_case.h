@@ -2,8 +2,7 @@
 #ifndef CLUSTER_BENCH_CASE_H
 #define CLUSTER_BENCH_CASE_H
 
-#include <time.h>
-
+#include "base/stopwatch.h"
 #include "cluster/bench.h"
 
 #define BENCH_ROUNDS 5 /* pairs of baseline and subject; medians of these */
@@ -33,12 +32,6 @@ extern const size_t bench_live_count;
 /* bench_data.c */
 extern const struct bench_case bench_data_cases[];
 extern const size_t bench_data_count;
-
-static inline int64_t wall_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static inline double per_second(uint64_t count, int64_t ns) {
     return (double)count * 1e9 / (double)(ns > 0 ? ns : 1);

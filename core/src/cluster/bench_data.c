@@ -45,14 +45,14 @@ static qrt_status fill_ring(struct ring *r, uint32_t nodes, struct error *e) {
 static int64_t bare_lookups(const struct ring *r, const uint64_t *keys, uint32_t *slots) {
     const uint64_t *bounds = r->bounds;
     const uint32_t *index = r->index, *owners = r->owners, shift = r->shift;
-    int64_t begin = wall_ns();
+    int64_t begin = stopwatch_ns();
     for (uint32_t k = 0; k < KEYS; k++) {
         uint64_t position = hash_bytes(&keys[k], sizeof keys[k], 0);
         uint32_t i = index[position >> shift];
         while (bounds[i] < position) i++;
         slots[k] = owners[i];
     }
-    return wall_ns() - begin;
+    return stopwatch_ns() - begin;
 }
 
 static qrt_status run_ring(const struct bench_case *k, struct sample *s, struct error *e) {
@@ -62,9 +62,9 @@ static qrt_status run_ring(const struct bench_case *k, struct sample *s, struct 
     uint64_t *keys = keys_new();
     uint32_t *bare = mem_zero(KEYS, sizeof *bare), *slots = mem_zero(KEYS, sizeof *slots);
     s->baseline = per_second(KEYS, bare_lookups(&r, keys, bare));
-    int64_t begin = wall_ns();
+    int64_t begin = stopwatch_ns();
     status = ring_lookup_numbers(&r, keys, KEYS, slots, e);
-    s->value = per_second(KEYS, wall_ns() - begin);
+    s->value = per_second(KEYS, stopwatch_ns() - begin);
     for (uint32_t i = 0; i < KEYS; i++) CHECK(bare[i] == slots[i]); /* the same method, the same answers */
     free(keys);
     free(bare);
@@ -77,12 +77,12 @@ static qrt_status run_jump(const struct bench_case *k, struct sample *s, struct 
     uint64_t *keys = keys_new();
     uint32_t *bare = mem_zero(KEYS, sizeof *bare), *buckets = mem_zero(KEYS, sizeof *buckets);
     (void)e;
-    int64_t begin = wall_ns();
+    int64_t begin = stopwatch_ns();
     for (uint32_t i = 0; i < KEYS; i++) bare[i] = jump_bucket(keys[i], k->size);
-    s->baseline = per_second(KEYS, wall_ns() - begin);
-    begin = wall_ns();
+    s->baseline = per_second(KEYS, stopwatch_ns() - begin);
+    begin = stopwatch_ns();
     jump_buckets(keys, KEYS, k->size, buckets);
-    s->value = per_second(KEYS, wall_ns() - begin);
+    s->value = per_second(KEYS, stopwatch_ns() - begin);
     for (uint32_t i = 0; i < KEYS; i++) CHECK(bare[i] == buckets[i]);
     free(keys);
     free(bare);
@@ -105,7 +105,7 @@ static int64_t *arrivals_new(void) {
 /* A window's mean and deviation kept up from one arrival to the next, and the suspicion that each arrival found. */
 static int64_t bare_phi(const int64_t *times, double *suspicions) {
     double window[WINDOW] = {0}, sum = 0, squares = 0;
-    int64_t begin = wall_ns();
+    int64_t begin = stopwatch_ns();
     for (uint32_t i = 1; i < ARRIVALS; i++) {
         double elapsed = (double)(times[i] - times[i - 1]), *place = &window[i % WINDOW];
         double filled = i < WINDOW ? i : WINDOW, mean = sum / filled, variance = squares / filled - mean * mean;
@@ -114,7 +114,7 @@ static int64_t bare_phi(const int64_t *times, double *suspicions) {
         squares += elapsed * elapsed - *place * *place;
         *place = elapsed;
     }
-    return wall_ns() - begin;
+    return stopwatch_ns() - begin;
 }
 
 static qrt_status run_phi(const struct bench_case *k, struct sample *s, struct error *e) {
@@ -129,9 +129,9 @@ static qrt_status run_phi(const struct bench_case *k, struct sample *s, struct e
     int64_t *times = arrivals_new();
     double *suspicions = mem_zero(ARRIVALS, sizeof *suspicions);
     s->baseline = per_second(ARRIVALS, bare_phi(times, suspicions));
-    int64_t begin = wall_ns();
+    int64_t begin = stopwatch_ns();
     status = detector_observe_many(d, times, NULL, ARRIVALS, suspicions, NULL, &done, e);
-    s->value = per_second(done, wall_ns() - begin);
+    s->value = per_second(done, stopwatch_ns() - begin);
     free(times);
     free(suspicions);
     detector_free(&d);

@@ -74,7 +74,7 @@ static uint16_t start(struct cluster *c, const int *cpus, uint32_t window, struc
 static qrt_status bare_commits(struct pair *p, const struct load_spec *spec, struct load_report *r, struct error *e) {
     static uint8_t group[GROUP_MAX];
     size_t size = ((size_t)spec->window * VALUE + BLOCK - 1) / BLOCK * BLOCK;
-    int64_t begin = wall_ns();
+    int64_t begin = stopwatch_ns();
     for (r->committed = 0; r->committed < spec->count; r->committed += spec->window) {
         if (p->at + (off_t)size > FILE_SIZE) p->at = 0;
         memset(group, (int)(r->committed & 0xff) + 1, VALUE);
@@ -82,7 +82,8 @@ static qrt_status bare_commits(struct pair *p, const struct load_spec *spec, str
             return error_set(e, QRT_EIO, "a bare group commit in %s failed: %s", p->folder, strerror(errno));
         p->at += (off_t)size;
     }
-    r->ns = (wall_ns() - begin) * (int64_t)spec->count / (int64_t)r->committed; /* the last group may be one of more */
+    r->ns =
+        (stopwatch_ns() - begin) * (int64_t)spec->count / (int64_t)r->committed; /* the last group may be one of more */
     return QRT_OK;
 }
 

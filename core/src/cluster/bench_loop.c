@@ -1,20 +1,14 @@
 /* The bare loop that the simulator is measured against: what an event queue costs with nothing around it. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/heap.h"
+#include "base/stopwatch.h"
 #include "cluster/bench.h"
 
 struct loop_message { /* 64 bytes */
     uint64_t kind, from, to, term, hops, a, b, c;
 };
-
-static int64_t wall_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 int64_t bench_bare_loop(uint32_t pending, uint64_t events) {
     struct heap h;
@@ -23,7 +17,7 @@ int64_t bench_bare_loop(uint32_t pending, uint64_t events) {
     heap_init(&h);
     for (uint32_t i = 0; i < pending; i++)
         heap_push(&h, 250000 + (int64_t)random_scale(random_mix(key + draws++ * 0x9e3779b97f4a7c15u), 100001), i);
-    int64_t begin = wall_ns();
+    int64_t begin = stopwatch_ns();
     for (uint64_t n = 0; n < events; n++) {
         struct heap_key k = heap_pop(&h);
         uint32_t slot = heap_slot(k);
@@ -37,7 +31,7 @@ int64_t bench_bare_loop(uint32_t pending, uint64_t events) {
         int64_t delay = 250000 + (int64_t)random_scale(random_mix(key + draws++ * 0x9e3779b97f4a7c15u), 100001);
         heap_push(&h, k.time + delay, slot);
     }
-    int64_t spent = wall_ns() - begin;
+    int64_t spent = stopwatch_ns() - begin;
     heap_free(&h);
     free(frames);
     return spent;

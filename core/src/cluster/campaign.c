@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/stopwatch.h"
+#include "cluster/values.h"
 
 #define TWICE_EVERY 100      /* one seed in so many runs twice and must hash alike */
 #define FAILURES_LISTED 1000 /* with their run files, in the report */
@@ -28,7 +30,7 @@ struct campaign {
     uint64_t seeds, first;
     uint32_t jobs;
     qrt_campaign_row *rows;
-    struct timespec started, ended;
+    int64_t started, ended; /* stopwatch_ns */
 
     pthread_mutex_t lock; /* guards everything below */
     pthread_cond_t progress;
@@ -217,10 +219,6 @@ static void book(struct campaign *c, uint64_t i, const struct run_result *r, boo
     pthread_cond_signal(&c->progress);
 }
 
-static double seconds_between(const struct timespec *a, const struct timespec *b) {
-    return (double)(b->tv_sec - a->tv_sec) + (double)(b->tv_nsec - a->tv_nsec) / 1e9;
-}
-
 static void *work(void *context) {
     struct campaign *c = context;
     for (;;) {
@@ -232,24 +230,23 @@ static void *work(void *context) {
         if (over) return NULL;
         struct run_result result = {0}, second = {0};
         struct error e = {0};
-        struct timespec begin, end;
-        clock_gettime(CLOCK_MONOTONIC, &begin);
+        int64_t begin = stopwatch_ns();
         uint64_t seed = c->first + i, hash = run_once(c, seed, &result, &e);
         bool differed = seed % TWICE_EVERY == 0 && run_once(c, seed, &second, &e) != hash;
-        clock_gettime(CLOCK_MONOTONIC, &end);
+        double seconds = (double)(stopwatch_ns() - begin) / 1e9;
         pthread_mutex_lock(&c->lock);
         if (e.status) { /* a seed that cannot even be set up is a fault of ours, and no success */
             snprintf(c->error, sizeof c->error, "%s", e.text);
             text_format(result.text, sizeof result.text, "%s", e.text);
             result.verdict = RUN_VIOLATED;
         }
-        book(c, i, &result, differed, seconds_between(&begin, &end));
+        book(c, i, &result, differed, seconds);
         pthread_mutex_unlock(&c->lock);
     }
 }
 
 static void start(struct campaign *c) {
-    clock_gettime(CLOCK_MONOTONIC, &c->started);
+    c->started = stopwatch_ns();
     c->running = true;
     for (uint32_t i = 0; i < c->jobs; i++)
         if (pthread_create(&c->workers[i], NULL, work, c)) c->jobs = i;
@@ -259,7 +256,7 @@ static void start(struct campaign *c) {
 static void join(struct campaign *c) {
     if (!c->running) return;
     for (uint32_t i = 0; i < c->jobs; i++) pthread_join(c->workers[i], NULL);
-    clock_gettime(CLOCK_MONOTONIC, &c->ended);
+    c->ended = stopwatch_ns();
     c->running = false;
 }
 
@@ -337,15 +334,13 @@ static void add_counts(const struct campaign *c, json_t *root) {
         if (r->events < events_least) events_least = r->events;
         hash = hash_bytes(&r->hash, sizeof r->hash, hash);
     }
-    char hex[20];
-    snprintf(hex, sizeof hex, "%016llx", (unsigned long long)hash);
     json_object_set_new(root, "properties", properties);
     json_object_set_new(root, "sometimes", sometimes);
     json_object_set_new(root, "events", json_integer((json_int_t)events));
     json_object_set_new(root, "events_least", json_integer((json_int_t)events_least));
     json_object_set_new(root, "faults_least", json_integer((json_int_t)faults_least));
     json_object_set_new(root, "unknown", json_integer((json_int_t)unknown));
-    json_object_set_new(root, "hash", json_string(hex));
+    json_object_set_new(root, "hash", hash_value(hash));
 }
 
 const char *campaign_report(struct campaign *c) {
@@ -355,15 +350,10 @@ const char *campaign_report(struct campaign *c) {
                               failure_value(&c->failures[i]));
     json_t *root = json_pack("{s:I, s:I, s:s, s:s, s:o, s:o, s:f, s:I, s:s}", "seeds", (json_int_t)c->done, "first",
                              (json_int_t)c->first, "protocol", c->request.protocol->name, "bug", c->bug, "violations",
-                             violations, "stuck", stuck, "seconds", seconds_between(&c->started, &c->ended), "jobs",
+                             violations, "stuck", stuck, "seconds", (double)(c->ended - c->started) / 1e9, "jobs",
                              (json_int_t)c->jobs, "error", c->error);
     add_counts(c, root);
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
-    buffer_clear(&c->report);
-    buffer_append(&c->report, text, strlen(text));
-    free(text);
-    json_decref(root);
-    return buffer_text(&c->report);
+    return dump_value(root, &c->report, 12);
 }
 
 const qrt_campaign_row *campaign_rows(const struct campaign *c, size_t *count) {

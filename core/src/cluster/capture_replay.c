@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cluster/values.h"
+
 #define SETTINGS_MAX 256
 
 /* ---- capture.json ---- */
@@ -22,39 +24,17 @@ static bool of_nodes(const char *name) {
     return true;
 }
 
-static void add_options(json_t *out, const struct option_table *table, const void *values) {
-    struct buffer text = {0};
-    for (const struct option_spec *s = table->specs; s && s->name; s++) {
-        if (!of_nodes(s->name)) continue;
-        buffer_clear(&text);
-        option_print(s, values, &text);
-        if (!strcmp(s->name, "disk") && strcmp(buffer_text(&text), "memory")) continue; /* whatever it is */
-        json_object_set_new(out, s->name, json_stringn((const char *)text.data, text.size));
-    }
-    buffer_free(&text);
-}
-
-static qrt_status make_absolute(char *path, size_t size, struct error *e) {
-    char here[OPTION_TEXT_MAX], whole[2 * OPTION_TEXT_MAX];
-    if (*path == '/') return QRT_OK;
-    if (!getcwd(here, sizeof here))
-        return error_set(e, QRT_EIO, "the current folder is not known: %s", strerror(errno));
-    snprintf(whole, sizeof whole, "%s/%s", here, path);
-    if (strlen(whole) >= size) return error_set(e, QRT_ERANGE, "the path %s is too long", whole);
-    memcpy(path, whole, strlen(whole) + 1);
-    return QRT_OK;
-}
-
 qrt_status cluster_capture(struct cluster *c, bool own, bool shared, struct error *e) {
     struct cluster_options *o = &c->config.options;
     if (own)
         return error_set(
             e, QRT_EUNSUPPORTED,
             "a protocol or state machine of your own cannot be captured: a replay would not have its code");
-    if (make_absolute(o->capture, sizeof o->capture, e)) return e->status;
+    if (options_absolute(o->capture, sizeof o->capture, e)) return e->status;
     json_t *options = json_object();
-    add_options(options, &cluster_option_table, o);
-    add_options(options, &c->config.protocol->options, c->protocol_options);
+    add_options(options, &cluster_option_table, o, of_nodes);
+    add_options(options, &c->config.protocol->options, c->protocol_options, of_nodes);
+    if (o->disk != DISK_MEMORY) json_object_del(options, "disk"); /* whichever it is */
     json_t *root = json_pack("{s:s, s:i, s:s, s:s, s:o}", "quorate", qrt_version(), "capture", CAPTURE_FORMAT,
                              "protocol", c->config.protocol->name, "runtime", c->class->name, "options", options);
     char *text = json_dumps(root, JSON_INDENT(1));
@@ -139,21 +119,6 @@ bool capture_replay_run(struct capture_replay *r, int64_t slice_ns) {
 
 /* ---- the report ---- */
 
-static json_t *seconds_value(int64_t ns) {
-    return json_real((double)ns / 1e9);
-}
-
-static json_t *hash_value(uint64_t hash) {
-    char text[20];
-    snprintf(text, sizeof text, "%016" PRIx64, hash);
-    return json_string(text);
-}
-
-static json_t *text_value(const char *text) {
-    json_t *v = json_string(text);
-    return v ? v : json_string("(bytes that are no text)");
-}
-
 static json_t *side_value(uint64_t state, uint64_t events, bool dying) {
     return json_pack("{s:o, s:o, s:b}", "state", hash_value(state), "events", hash_value(events), "died", dying);
 }
@@ -194,14 +159,9 @@ static json_t *nodes_value(const struct replay *r, uint64_t *steps, uint64_t *ma
 static json_t *notes_value(const struct replay *r) {
     json_t *notes = json_array();
     for (size_t i = 0; i < r->note_count; i++)
-        json_array_append_new(notes,
-                              json_pack("{s:i, s:o}", "node", r->notes[i].node, "text", text_value(r->notes[i].text)));
+        json_array_append_new(
+            notes, json_pack("{s:i, s:o}", "node", r->notes[i].node, "text", text_value(bytes_text(r->notes[i].text))));
     return notes;
-}
-
-static enum verdict worse(enum verdict a, enum verdict b) {
-    if (a == VERDICT_VIOLATED || b == VERDICT_VIOLATED) return VERDICT_VIOLATED;
-    return a == VERDICT_OK ? b : a;
 }
 
 /* Adds the checkers' verdicts; the worst. */
@@ -211,10 +171,10 @@ static enum verdict add_properties(const struct capture_replay *r, json_t *list)
     const struct checkers *k = r->cluster->checkers;
     const struct property *p = k ? checkers_properties(k, &count) : NULL;
     for (size_t i = 0; i < count; i++) {
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:s, s:o, s:i}", "name", p[i].name, "says", p[i].says, "verdict",
-                                        verdict_name(p[i].verdict), "text", text_value(p[i].text), "node", p[i].node));
-        worst = worse(worst, p[i].verdict);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:i}", "name", p[i].name, "says", p[i].says,
+                                              "verdict", verdict_name(p[i].verdict), "text",
+                                              text_value(bytes_text(p[i].text)), "node", p[i].node));
+        worsen(&worst, p[i].verdict);
     }
     return worst;
 }
@@ -272,7 +232,7 @@ static json_t *words_value(const struct capture_replay *r, uint64_t steps, uint6
     buffer_printf(&out, "%" PRIu64 " steps of %d nodes, %" PRIu64 " matched", steps, (int)p->config.options.nodes,
                   matched);
     if (p->gaps) buffer_printf(&out, "; %zu gaps in the capture", p->gaps);
-    json_t *value = text_value(buffer_text(&out));
+    json_t *value = text_value(bytes_text(buffer_text(&out)));
     buffer_free(&out);
     return value;
 }
@@ -290,10 +250,5 @@ const char *capture_replay_report(struct capture_replay *r) {
                   "differs", difference_value(&p->first), "nodes", nodes, "notes", notes_value(p), "events",
                   (json_int_t)p->events, "hash", hash_value(p->hash), "judged_until", until, "properties", properties);
     json_object_set_new(root, "text", words_value(r, steps, matched));
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
-    buffer_clear(&r->report);
-    buffer_append(&r->report, text, strlen(text));
-    free(text);
-    json_decref(root);
-    return buffer_text(&r->report);
+    return dump_value(root, &r->report, 15);
 }

@@ -3,13 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-static int64_t wall_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
+#include "base/stopwatch.h"
 
 static struct trace_sink sink_of(struct cluster *c) {
     return c->checkers ? checkers_sink(c->checkers) : (struct trace_sink){0};
@@ -466,7 +461,7 @@ static void end_unanswered(struct cluster *c, const struct proposal *p, qrt_resu
 
 qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int64_t slice_ns, qrt_result *result,
                          struct error *e) {
-    int64_t deadline = wall_ns() + slice_ns;
+    int64_t deadline = stopwatch_ns() + slice_ns;
     for (bool ran = false;; ran = true) { /* once at least, however short the slice is */
         qrt_status s = cluster_result(c, ticket, result, e);
         if (s != QRT_MORE) return s;
@@ -477,7 +472,7 @@ qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int6
         p->tried = target ? now : p->tried;
         if (target && !again && c->class->propose(c->runtime, target, bytes_of_proposal(c, p), &p->inner) == QRT_OK)
             continue;
-        int64_t left = slice_ns ? deadline - wall_ns() : 0;
+        int64_t left = slice_ns ? deadline - stopwatch_ns() : 0;
         if (slice_ns && left <= 0) {
             if (ran) return QRT_MORE;
             left = 1;

@@ -94,6 +94,5 @@ const char *report_status(struct cluster *c);
 const char *report_inspect(struct cluster *c, uint16_t node, struct error *e);
 const char *report_tracebacks(struct cluster *c);
 const char *report_load(struct cluster *c);
-const char *verdict_name(enum verdict v);
 
 #endif

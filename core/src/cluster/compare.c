@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cluster/cluster.h"
+#include "cluster/values.h"
 
 #define SECOND INT64_C(1000000000)
 #define UNIT INT64_C(1000000)   /* what a message takes in the probe */
@@ -209,9 +210,7 @@ static qrt_status measure_run(struct wanted *w, json_t *root, struct error *e) {
         add_traffic(root, c, &tally);
         add_ratios(root, &tally);
         json_object_set_new(root, "verdict", json_string(verdict_name(c->verdict)));
-        char hex[20];
-        snprintf(hex, sizeof hex, "%016llx", (unsigned long long)trace_hash(c->class->trace(c->runtime)));
-        json_object_set_new(root, "hash", json_string(hex));
+        json_object_set_new(root, "hash", hash_value(trace_hash(c->class->trace(c->runtime))));
     }
     cluster_free(c);
     return s;

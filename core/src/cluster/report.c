@@ -1,6 +1,7 @@
 /* What users read, as JSON: the verdicts of a check, the table of nodes, one node's fields, a workload's figures. */
 #include "cluster/cluster.h"
 #include "cluster/transaction.h"
+#include "cluster/values.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -8,60 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *verdict_name(enum verdict v) {
-    switch (v) {
-    case VERDICT_OK: return "ok";
-    case VERDICT_VIOLATED: return "violated";
-    case VERDICT_UNKNOWN: return "unknown";
-    }
-    return "unknown";
-}
-
-/* Bytes of users may be anything; JSON strings are UTF-8: what is not is shown as escapes of Latin-1. */
-static json_t *text_value(struct bytes b) {
-    json_t *plain = json_stringn((const char *)b.data, b.size);
-    if (plain) return plain;
-    struct buffer out = {0};
-    for (uint32_t i = 0; i < b.size; i++) {
-        if (b.data[i] < 0x80)
-            buffer_append(&out, &b.data[i], 1);
-        else
-            buffer_printf(&out, "\\x%02x", b.data[i]);
-    }
-    plain = json_stringn((const char *)out.data, out.size);
-    buffer_free(&out);
-    return plain;
-}
-
-static json_t *seconds_value(int64_t ns) {
-    return json_real((double)ns / 1e9);
-}
-
-static void dump(json_t *root, struct buffer *out) {
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
-    buffer_clear(out);
-    buffer_append(out, text, strlen(text));
-    buffer_text(out);
-    free(text);
-    json_decref(root);
-}
-
-static json_t *hash_value(uint64_t hash) {
-    char text[20];
-    snprintf(text, sizeof text, "%016" PRIx64, hash);
-    return json_string(text);
-}
-
 /* ---- check ---- */
 
 static json_t *property_value(const char *name, const char *says, enum verdict v, const char *text, json_t *event,
                               json_t *time, uint16_t node) {
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:i}", "name", name, "says", says, "verdict", verdict_name(v),
                      "text", text_value(bytes_text(text)), "event", event, "time", time, "node", node);
-}
-
-static void worsen(enum verdict *whole, enum verdict one) {
-    if (one == VERDICT_VIOLATED || *whole == VERDICT_OK) *whole = *whole == VERDICT_VIOLATED ? *whole : one;
 }
 
 static void add_step_properties(struct cluster *c, json_t *list) {
@@ -142,7 +95,7 @@ void report_check(struct cluster *c, const struct linear_result *linear) {
     add_measures(c, root);
     json_t *transactions = report_transactions(c);
     if (transactions) json_object_set_new(root, "transactions", transactions);
-    dump(root, &c->report);
+    dump_value(root, &c->report, 15);
 }
 
 /* ---- status ---- */
@@ -181,30 +134,19 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
     return o;
 }
 
-static void add_options(json_t *options, const struct option_table *table, const void *values) {
-    if (!table->specs) return;
-    struct buffer text = {0};
-    for (const struct option_spec *s = table->specs; s->name; s++) {
-        buffer_clear(&text);
-        option_print(s, values, &text);
-        json_object_set_new(options, s->name, text_value(bytes_of(text.data, text.size)));
-    }
-    buffer_free(&text);
-}
-
 const char *report_status(struct cluster *c) {
     char why[ERROR_TEXT_MAX] = "";
     uint16_t leader = c->class->leader(c->runtime);
     if (!leader) cluster_no_leader(c, why, sizeof why);
     json_t *nodes = json_array(), *options = json_object();
     for (uint16_t i = 1; i <= c->config.options.nodes; i++) json_array_append_new(nodes, node_value(c, i));
-    add_options(options, &cluster_option_table, &c->config.options);
-    add_options(options, &c->config.protocol->options, c->protocol_options);
+    add_options(options, &cluster_option_table, &c->config.options, NULL);
+    add_options(options, &c->config.protocol->options, c->protocol_options, NULL);
     json_t *root = json_pack("{s:s, s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o}", "protocol", c->config.protocol->name,
                              "runtime", c->class->name, "machine", text_value(bytes_text(c->config.machine->name)),
                              "now", seconds_value(c->class->now(c->runtime)), "leader", leader, "reason", why, "nodes",
                              nodes, "counts", counts_value(c), "options", options);
-    dump(root, &c->text);
+    dump_value(root, &c->text, 15);
     return (const char *)c->text.data;
 }
 
@@ -224,7 +166,7 @@ const char *report_inspect(struct cluster *c, uint16_t node, struct error *e) {
         error_set(e, QRT_EDOWN, "n%u is down: a crashed node has no state to show; restart it first", node);
         return NULL;
     }
-    dump(root, &c->text);
+    dump_value(root, &c->text, 15);
     return (const char *)c->text.data;
 }
 
@@ -236,7 +178,7 @@ static void add_text(void *context, const char *text) {
 const char *report_tracebacks(struct cluster *c) {
     json_t *root = json_array();
     if (c->class->tracebacks) c->class->tracebacks(c->runtime, add_text, root);
-    dump(root, &c->text);
+    dump_value(root, &c->text, 15);
     return (const char *)c->text.data;
 }
 
@@ -281,6 +223,6 @@ const char *report_load(struct cluster *c) {
                              "unknown", (json_int_t)(outcomes[HISTORY_UNKNOWN] + outcomes[HISTORY_PENDING]), "latency",
                              latency_value(times, timed), "by_operation", each);
     free(times);
-    dump(root, &c->text);
+    dump_value(root, &c->text, 15);
     return (const char *)c->text.data;
 }

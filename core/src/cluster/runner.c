@@ -1,21 +1,15 @@
 #include "cluster/runner.h"
 
+#include "base/stopwatch.h"
 #include "check/atomic.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CHUNK_EVENTS 512 /* how often a run looks at its verdicts and at the clock */
 #define CHECK_SECONDS 5
 #define CHECK_MEMORY ((size_t)128 << 20)
-
-static int64_t wall_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static struct trace_sink wrap(void *context, struct trace_sink checkers) {
     struct coverage *c = context;
@@ -260,7 +254,7 @@ static void in_check(struct runner *r) {
 }
 
 bool runner_step(struct runner *r, int64_t slice_ns) {
-    int64_t deadline = slice_ns ? wall_ns() + slice_ns : INT64_MAX;
+    int64_t deadline = slice_ns ? stopwatch_ns() + slice_ns : INT64_MAX;
     while (r->phase != RUN_DONE) {
         switch (r->phase) {
         case RUN_FAULTS: in_faults(r); break;
@@ -273,7 +267,7 @@ bool runner_step(struct runner *r, int64_t slice_ns) {
         case RUN_CHECK: in_check(r); break;
         case RUN_DONE: break;
         }
-        if (slice_ns && wall_ns() >= deadline) break;
+        if (slice_ns && stopwatch_ns() >= deadline) break;
     }
     return r->phase == RUN_DONE;
 }

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "cluster/runner.h"
+#include "cluster/values.h"
 
 #define EVENTS_MAX 1000000000 /* as a campaign's */
 
@@ -50,12 +51,11 @@ void spec_print(const struct run_spec *spec, uint64_t hash, const char *const *v
     json_t *workload = parsed(&part);
     plan_print(&spec->plan, &part);
     json_t *plan = parsed(&part);
-    snprintf(hex, sizeof hex, "%016llx", (unsigned long long)hash);
     const char *seed = spec_get(spec, "seed");
     json_t *root =
-        json_pack("{s:s, s:i, s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o}", "quorate", qrt_version(), "format", 1,
+        json_pack("{s:s, s:i, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "quorate", qrt_version(), "format", 1,
                   "protocol", spec->protocol, "seed", seed ? seed : "1", "events_min", (json_int_t)spec->events_min,
-                  "hash", hex, "violated", names, "options", options, "workload", workload, "plan", plan);
+                  "hash", hash_value(hash), "violated", names, "options", options, "workload", workload, "plan", plan);
     if (!spec_get(spec, "election_timeout")) { /* then no option says what the run is measured in */
         snprintf(hex, sizeof hex, "%lldns", (long long)spec->election_timeout);
         json_object_set_new(root, "time_scale", json_string(hex));

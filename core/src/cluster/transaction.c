@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/hash.h"
+#include "base/stopwatch.h"
 #include "check/atomic.h"
+#include "cluster/values.h"
 #include "protocol/transaction.h"
 
 #define LISTED_MAX 1000 /* times that somebody was blocked, in one report */
@@ -138,15 +139,9 @@ static unsigned waiting(struct cluster *c, const struct view *v) {
     return count;
 }
 
-static int64_t wall_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 qrt_status cluster_transaction_await(struct cluster *c, uint64_t ticket, int64_t until, int64_t slice_ns,
                                      struct error *e) {
-    int64_t deadline = wall_ns() + slice_ns;
+    int64_t deadline = stopwatch_ns() + slice_ns;
     qrt_result result;
     struct view v;
     struct condition nothing = {0};
@@ -162,7 +157,7 @@ qrt_status cluster_transaction_await(struct cluster *c, uint64_t ticket, int64_t
         int64_t now = c->class->now(c->runtime), next = now + LOOK_NS < until ? now + LOOK_NS : until;
         if (now >= until || !transaction_view(c, ticket, &v, e) || !v.id || all_decided(c, &v)) return QRT_OK;
         s = c->class->run(c->runtime, next, &nothing, slice_ns);
-        if (s == QRT_MORE || (slice_ns && wall_ns() >= deadline)) return QRT_MORE;
+        if (s == QRT_MORE || (slice_ns && stopwatch_ns() >= deadline)) return QRT_MORE;
     }
 }
 
@@ -247,10 +242,5 @@ const char *report_transaction(struct cluster *c, uint64_t ticket, struct error 
         json_pack("{s:I, s:i, s:s, s:s, s:f, s:o, s:o}", "index", (json_int_t)v.id, "coordinator", v.proposal->node,
                   "outcome", outcome, "why", why, "latency", (double)latency / 1e9, "participants",
                   participants_value(c, &v), "blocked", v.id ? blocked_value(c, v.id) : json_array());
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
-    buffer_clear(&c->text);
-    buffer_append(&c->text, text, strlen(text));
-    free(text);
-    json_decref(root);
-    return buffer_text(&c->text);
+    return dump_value(root, &c->text, 15);
 }

@@ -1,5 +1,10 @@
 #include "runtime/options.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #define AT(field) offsetof(struct cluster_options, field)
 #define HOUR 3600.0
 
@@ -49,4 +54,15 @@ struct distribution cluster_link_delay(const struct cluster_options *o) {
     struct distribution d = {.kind = (uint8_t)(o->delay_kind + 1), .a = delay, .b = jitter, .shape = 2.5};
     if (d.kind == DIST_UNIFORM) d.b = delay + jitter;
     return d;
+}
+
+qrt_status options_absolute(char *path, size_t size, struct error *e) {
+    char here[OPTION_TEXT_MAX], whole[2 * OPTION_TEXT_MAX];
+    if (!*path || *path == '/') return QRT_OK;
+    if (!getcwd(here, sizeof here))
+        return error_set(e, QRT_EIO, "the current folder is not known: %s", strerror(errno));
+    snprintf(whole, sizeof whole, "%s/%s", here, path);
+    if (strlen(whole) >= size) return error_set(e, QRT_ERANGE, "the path %s is too long", whole);
+    memcpy(path, whole, strlen(whole) + 1);
+    return QRT_OK;
 }

@@ -35,6 +35,9 @@ static inline uint64_t cluster_options_id(const struct cluster_options *o) {
     return (uint64_t)o->seed ^ 0x51554f52;
 }
 
+/* Makes a path, of `size` bytes with its end, one that a later chdir does not change; "" stays. QRT_EIO, QRT_ERANGE. */
+qrt_status options_absolute(char *path, size_t size, struct error *e);
+
 /* The link's delay as a distribution; a profile's figures stand where delay and jitter were left at 0. */
 struct distribution cluster_link_delay(const struct cluster_options *o);
 

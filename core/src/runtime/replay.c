@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/hash.h"
+#include "base/stopwatch.h"
 #include "wire/codec.h"
 
 #define RECORDS_A_LOOK 64 /* between two looks at the wall's clock */
@@ -390,14 +390,8 @@ static int64_t next_time(struct replay_node *n) {
     return time == INT64_MAX ? time - 1 : time;
 }
 
-static int64_t wall_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 bool replay_run(struct replay *r, int64_t slice_ns) {
-    int64_t end = slice_ns ? wall_ns() + slice_ns : INT64_MAX;
+    int64_t end = slice_ns ? stopwatch_ns() + slice_ns : INT64_MAX;
     for (uint64_t done = 1;; done++) {
         struct replay_node *least = NULL;
         int64_t time = INT64_MAX;
@@ -409,7 +403,7 @@ bool replay_run(struct replay *r, int64_t slice_ns) {
         }
         if (!least) return true;
         take_one(r, least);
-        if (done % RECORDS_A_LOOK == 0 && wall_ns() >= end) return false;
+        if (done % RECORDS_A_LOOK == 0 && stopwatch_ns() >= end) return false;
     }
 }
 

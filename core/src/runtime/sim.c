@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/stopwatch.h"
 
 uint32_t slot_new(struct sim *s) {
     uint32_t slot = s->slot_count++;
@@ -178,20 +178,14 @@ static bool holds(const struct sim *s, const struct condition *c) {
     return true;
 }
 
-static int64_t wall_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 qrt_status sim_run(struct sim *s, int64_t until, const struct condition *condition, int64_t slice_ns) {
-    int64_t deadline = slice_ns ? wall_ns() + slice_ns : 0;
+    int64_t deadline = slice_ns ? stopwatch_ns() + slice_ns : 0;
     bool conditional = condition && condition->kind != CONDITION_NONE;
     if (conditional && holds(s, condition)) return QRT_OK;
     for (uint32_t n = 1; s->heap.count && s->heap.keys[0].time <= until; n++) {
         sim_step(s);
         if (conditional && holds(s, condition)) return QRT_OK;
-        if (slice_ns && (n & 255) == 0 && wall_ns() >= deadline) return QRT_MORE;
+        if (slice_ns && (n & 255) == 0 && stopwatch_ns() >= deadline) return QRT_MORE;
     }
     if (until > s->now) s->now = until;
     return conditional ? QRT_ETIMEOUT : QRT_OK;

@@ -180,7 +180,7 @@ void sim_client_deliver(struct sim *s, uint16_t id, struct bytes frame);
 void sim_client_timer(struct sim *s, uint16_t id, uint32_t timer);
 uint16_t sim_leader(const struct sim *s);
 static inline uint64_t sim_cluster_id(const struct sim *s) {
-    return (uint64_t)s->config.options.seed ^ 0x51554f52;
+    return cluster_options_id(&s->config.options);
 }
 struct link *sim_link(struct sim *s, uint16_t from, uint16_t to);
 void sim_links_grow(struct sim *s); /* room for one more client's links */

@@ -5,8 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/stopwatch.h"
 
 enum { RECORD = 128, BLOCK = 4096, BARE_SIZE = 16 << 20, CHECKPOINT_BYTES = 16 << 20, WARM_GROUP = 256 };
 
@@ -18,12 +19,6 @@ struct store_bench {
     uint8_t *block;
     size_t block_size;
 };
-
-static int64_t bench_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static qrt_status bench_fail(const struct store_bench *b, const char *what, struct error *e) {
     return error_set(e, QRT_EIO, "%s %s failed: %s", what, b->bare_name, strerror(errno));
@@ -75,17 +70,17 @@ struct store_bench *store_bench_new(const char *folder, struct error *e) {
 }
 
 int64_t store_bench_group(struct store_bench *b, uint32_t groups, uint32_t group_size, struct error *e) {
-    int64_t begin = bench_now();
+    int64_t begin = stopwatch_ns();
     for (uint32_t i = 0; i < groups; i++)
         if (bench_commit(b, group_size, e)) return -1;
-    return bench_now() - begin;
+    return stopwatch_ns() - begin;
 }
 
 int64_t store_bench_bare(struct store_bench *b, uint32_t groups, uint32_t group_size, struct error *e) {
     size_t size = ((size_t)group_size * RECORD + BLOCK - 1) / BLOCK * BLOCK;
     b->block = mem_grow(b->block, &b->block_size, size, 1);
     memset(b->block, (int)(b->bare_at & 0xff) + 1, size);
-    int64_t begin = bench_now();
+    int64_t begin = stopwatch_ns();
     for (uint32_t i = 0; i < groups; i++) {
         if (b->bare_at + size > BARE_SIZE) b->bare_at = 0;
         if (pwrite(b->bare, b->block, size, (off_t)b->bare_at) != (ssize_t)size) {
@@ -98,7 +93,7 @@ int64_t store_bench_bare(struct store_bench *b, uint32_t groups, uint32_t group_
         }
         b->bare_at += size;
     }
-    return bench_now() - begin;
+    return stopwatch_ns() - begin;
 }
 
 static void bench_unlink(void *context, const char *name, uint64_t size) {

@@ -100,6 +100,11 @@ const char *trace_role_name(uint8_t role) {
     return role < sizeof role_names / sizeof *role_names ? role_names[role] : "unknown";
 }
 
+const char *trace_drop_name(uint8_t why) {
+    static const char *const names[] = {"", "loss", "partition", "down", "corrupt", "foreign", "full"};
+    return why < sizeof names / sizeof *names ? names[why] : "";
+}
+
 static int print_address(char *out, size_t size, uint16_t node) {
     if (node >= QRT_CLIENT) return snprintf(out, size, "c%u", node - QRT_CLIENT);
     return snprintf(out, size, "n%u", node);
@@ -107,7 +112,6 @@ static int print_address(char *out, size_t size, uint16_t node) {
 
 static const char *detail_name(const qrt_event *e) {
     static const char *const starts[] = {"", "format", "recovered", "wiped"};
-    static const char *const drops[] = {"", "loss", "partition", "down", "corrupt", "foreign", "full"};
     static const char *const outcomes[] = {"ok", "failed", "unknown"};
     static const char *const fates[] = {"disk kept", "unsynced lost", "wiped"};
     uint8_t d = e->detail;
@@ -118,7 +122,7 @@ static const char *detail_name(const qrt_event *e) {
     case QRT_KIND_ROLE: return trace_role_name(d);
     case QRT_KIND_START: return d < 4 ? starts[d] : "";
     case QRT_KIND_DROP:
-    case QRT_KIND_REJECT: return d < 7 ? drops[d] : "";
+    case QRT_KIND_REJECT: return trace_drop_name(d);
     case QRT_KIND_RETURN: return d < 3 ? outcomes[d] : "";
     case QRT_KIND_CRASH: return d < 3 ? fates[d] : "";
     default: return "";

@@ -71,6 +71,7 @@ static inline void trace_emit(struct trace *t, const qrt_event *e) {
 /* Names for people and files. */
 const char *trace_kind_name(uint8_t kind);
 const char *trace_role_name(uint8_t role);
+const char *trace_drop_name(uint8_t why); /* of a qrt_drop; "" for another number */
 /* One line: "1.204567  n3  append  t2 i17 ...". Returns the length that it wrote (cut at size). */
 int trace_print(const qrt_event *e, char *out, size_t size);
 

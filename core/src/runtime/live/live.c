@@ -1,4 +1,5 @@
 /* A live cluster's beginning and end: what is made in one thread before the others start, and freed after they ended. */
+#include "base/stopwatch.h"
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
@@ -9,15 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <zmq.h>
 
 #define SPARE_DESCRIPTORS 64 /* for everything else in the process */
 
 int64_t live_now(const struct live *l) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - l->epoch;
+    return stopwatch_ns() - l->epoch;
 }
 
 void live_ring(struct live *l) {
@@ -61,7 +59,7 @@ struct live *live_empty(const struct runtime_config *config, struct trace_sink s
     const struct cluster_options *o = &config->options;
     l->config = *config;
     l->config.plan = NULL;
-    l->cluster_id = live_cluster_id(o);
+    l->cluster_id = cluster_options_id(o);
     l->epoch = live_now(l);
     l->nodes = mem_zero((size_t)o->nodes + 1, sizeof *l->nodes);
     for (uint16_t i = 0; i < o->nodes; i++) l->members[i] = (uint16_t)(i + 1);
@@ -183,7 +181,6 @@ void live_free(void *runtime) {
     if (!l->hand && l->clients.actor.inbox) doorman_leave(l, l->clients.actor.inbox);
     clients_free(&l->clients);
     if (l->hand) hand_leave(l);
-    doorman_stop(l);
     hand_free(l);
     remote_free(l);
     keeper_stop(l);

@@ -330,10 +330,6 @@ static inline bool live_apart(const struct live *l) { /* are the nodes processes
     return l->config.options.transport != TRANSPORT_INPROC;
 }
 
-static inline uint64_t live_cluster_id(const struct cluster_options *o) {
-    return cluster_options_id(o);
-}
-
 /* A mutex that a process may have died with: what it guards is sound at every instant. */
 static inline void robust_lock(pthread_mutex_t *m) {
     if (pthread_mutex_lock(m) == EOWNERDEAD) pthread_mutex_consistent(m);

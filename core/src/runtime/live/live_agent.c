@@ -176,7 +176,7 @@ static struct live *live_of(struct agent *agent, const struct protocol *own) {
     l->config.bugs = s->bugs;
     l->config.watch = s->watch;
     l->config.quorum = s->quorum;
-    l->cluster_id = live_cluster_id(&s->options);
+    l->cluster_id = cluster_options_id(&s->options);
     l->epoch = s->epoch;
     l->gates = s->gates;
     l->nodes = mem_zero((size_t)s->options.nodes + 1, sizeof *l->nodes);

@@ -17,6 +17,7 @@
 #include <zmq.h>
 
 #include "base/memory.h"
+#include "base/stopwatch.h"
 #include "runtime/live/live_share.h"
 
 enum { PARTIES = 3, MESSAGE = 128, HELLO = 64, PATIENCE_MS = 20000 };
@@ -117,18 +118,12 @@ static void party_close(struct bare *b, int i) {
     if (p->context && (i == 0 || p->context != b->parties[0].context)) zmq_ctx_term(p->context);
 }
 
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void wait_until(void *inbox, int64_t until) {
     int events = 0, fd = -1;
     size_t size = sizeof events, fd_size = sizeof fd;
     zmq_getsockopt(inbox, ZMQ_FD, &fd, &fd_size);
     if (zmq_getsockopt(inbox, ZMQ_EVENTS, &events, &size) || events & ZMQ_POLLIN) return;
-    int64_t left = until - now_ns();
+    int64_t left = until - stopwatch_ns();
     if (left <= 0) return;
     ppoll(&(struct pollfd){fd, POLLIN, 0}, 1, &(struct timespec){left / 1000000000, left % 1000000000}, NULL);
 }
@@ -204,11 +199,11 @@ static int64_t round_due(const struct drive *d) {
 static bool drive(struct party *p, struct drive *d) {
     uint8_t message[MESSAGE];
     uint64_t number;
-    d->began = now_ns();
+    d->began = stopwatch_ns();
     while (d->done < d->spec->count) {
-        int64_t now = d->spec->interval ? now_ns() : NEVER - 1;
+        int64_t now = d->spec->interval ? stopwatch_ns() : NEVER - 1;
         for (int64_t due; (due = round_due(d)) <= now; send_round(p, d->first + d->sent++))
-            d->times[d->sent] = d->spec->interval ? due : now_ns();
+            d->times[d->sent] = d->spec->interval ? due : stopwatch_ns();
         int64_t until = d->spec->interval ? round_due(d) : NEVER;
         int size = receive(p, message, until);
         if (size < 0 && until == NEVER) return false;
@@ -218,7 +213,7 @@ static bool drive(struct party *p, struct drive *d) {
         number -= d->first;
         if (number >= d->spec->count || d->answered[number]) continue;
         d->answered[number] = true;
-        d->times[number] = now_ns() - d->times[number];
+        d->times[number] = stopwatch_ns() - d->times[number];
         d->done++;
     }
     return true;
@@ -233,7 +228,7 @@ qrt_status bare_rounds(struct bare *b, const struct load_spec *spec, struct load
     bool sound = drive(&b->parties[0], &d);
     int number = zmq_errno();
     if (b->cpus) live_pin_here(-1);
-    load_summary(r, d.times, d.done, now_ns() - d.began);
+    load_summary(r, d.times, d.done, stopwatch_ns() - d.began);
     free(d.times);
     free(d.answered);
     return sound ? QRT_OK : error_set(e, QRT_EIO, "bare ZeroMQ rounds failed: %s", zmq_strerror(number));

@@ -171,13 +171,3 @@ void doorman_leave(struct live *l, void *socket) {
     if (d->running) pthread_join(d->thread, NULL);
     doorman_free(l);
 }
-
-void doorman_stop(struct live *l) {
-    struct doorman *d = l->doorman;
-    if (!d) return;
-    if (d->running) {
-        zmq_ctx_shutdown(l->context); /* its wait ends, and it closes its sockets */
-        pthread_join(d->thread, NULL);
-    }
-    doorman_free(l);
-}

@@ -8,7 +8,6 @@
 
 /* Says who may connect to the socket, which is about to be bound, and counts who was refused and who sent too much. */
 qrt_status doorman_start(struct live *l, void *socket, struct error *e);
-void doorman_stop(struct live *l);
 /* Before its socket is closed in a life that goes on, from the socket's own thread: another may be started then. */
 void doorman_leave(struct live *l, void *socket);
 /* The thread that receives: this message, of so many bytes in all its parts, was taken; who: by its key, -1: not known. */

@@ -116,8 +116,8 @@ SAYS(restore, "took over a peer's snapshot up to index %llu", (unsigned long lon
 SAYS(caught_up, "has caught up to index %llu, and votes again", (unsigned long long)e->index)
 SAYS(pause, "%s", e->kind == QRT_KIND_PAUSE ? "is paused" : "goes on")
 SAYS(decide, "decides instance %llu", (unsigned long long)e->index)
-SAYS(reject, "rejected bytes from n%u (%s)", e->peer, log_drop_name(e->detail))
-SAYS(drop, "lost a message of n%u (%s)", e->peer, log_drop_name(e->detail))
+SAYS(reject, "rejected bytes from n%u (%s)", e->peer, trace_drop_name(e->detail))
+SAYS(drop, "lost a message of n%u (%s)", e->peer, trace_drop_name(e->detail))
 #undef SAYS
 
 /* The one place that says which event is which line. A role is info where it is settled, else debug. */
@@ -146,11 +146,6 @@ void log_event(struct log *g, const qrt_event *e) {
         sayings[i].say(e, words, sizeof words);
         log_line(g, passing ? LOG_DEBUG : level, e->node, "%s", words);
     }
-}
-
-const char *log_drop_name(uint8_t why) {
-    static const char *const names[] = {"", "loss", "partition", "down", "corrupt", "foreign", "full"};
-    return why < sizeof names / sizeof *names ? names[why] : "";
 }
 
 /* ---- writing ---- */
@@ -203,7 +198,7 @@ qrt_status log_open_named(struct live *l, uint16_t node, struct error *e) {
     char path[OPTION_TEXT_MAX + 16];
     const char *named = getenv("QUORATE_LOG");
     if (!*o->log && named) snprintf(o->log, sizeof o->log, "%s", named);
-    if (log_parse(o->log, &place, e) || place_absolute(place.path, sizeof place.path, e)) return e->status;
+    if (log_parse(o->log, &place, e) || options_absolute(place.path, sizeof place.path, e)) return e->status;
     if (*place.path && strlen(place.path) + 16 >= sizeof o->log)
         return error_set(e, QRT_ERANGE, "the place for logs has too long a name: %s", place.path);
     if (log_file(&place, node, path, sizeof path, e)) return e->status;

@@ -38,7 +38,6 @@ static inline void log_see(struct live *l, const qrt_event *e) {
 void log_tap(struct live_node *n); /* its events pass log_see on their way to the journal */
 void log_look(struct live_node *n, const struct node_view *v);
 void log_flush(struct live_node *n, int64_t began); /* that flush is done: was the disk slow? */
-const char *log_drop_name(uint8_t why);             /* of a qrt_drop */
 
 /* live_metrics.c: of the nodes first to last, on that port (0: the system chooses; below: none are wanted) */
 qrt_status metrics_start(struct live *l, uint16_t first, uint16_t last, int64_t port, struct error *e);

@@ -10,7 +10,6 @@
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,16 +33,6 @@ struct metrics {
 };
 
 /* ---- the page ---- */
-
-static void put(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void put(struct buffer *out, const char *format, ...) {
-    char line[512];
-    va_list arguments;
-    va_start(arguments, format);
-    int n = vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    buffer_append(out, line, n < 0 ? 0 : (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
-}
 
 struct seen { /* one node, copied out of its mutex */
     struct node_view view;
@@ -131,29 +120,31 @@ static void put_page(const struct metrics *m, struct buffer *out) {
     size_t count = (size_t)(m->last - m->first) + 1;
     struct seen *all = mem_zero(count, sizeof *all);
     see(m, all);
-    put(out, "# HELP quorate_info The node's protocol and version; always 1.\n# TYPE quorate_info gauge\n");
+    buffer_printf(out, "# HELP quorate_info The node's protocol and version; always 1.\n# TYPE quorate_info gauge\n");
     for (size_t i = 0; i < count; i++) {
-        put(out, "quorate_info{node=\"%zu\",protocol=\"", m->first + i);
+        buffer_printf(out, "quorate_info{node=\"%zu\",protocol=\"", m->first + i);
         for (const char *c = m->live->config.protocol->name; *c; c++)
-            put(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c == '\n' ? ' ' : *c);
-        put(out, "\",version=\"%s\"} 1\n", qrt_version());
+            buffer_printf(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c == '\n' ? ' ' : *c);
+        buffer_printf(out, "\",version=\"%s\"} 1\n", qrt_version());
     }
     for (size_t n = 0; n < NUMBER_COUNT; n++) {
-        put(out, "# HELP quorate_%s %s\n# TYPE quorate_%s %s\n", numbers[n].name, numbers[n].help, numbers[n].name,
-            numbers[n].type);
+        buffer_printf(out, "# HELP quorate_%s %s\n# TYPE quorate_%s %s\n", numbers[n].name, numbers[n].help,
+                      numbers[n].name, numbers[n].type);
         for (size_t i = 0; i < count; i++)
-            put(out, "quorate_%s{node=\"%zu\"} %.17g\n", numbers[n].name, m->first + i, numbers[n].of(&all[i]));
+            buffer_printf(out, "quorate_%s{node=\"%zu\"} %.17g\n", numbers[n].name, m->first + i,
+                          numbers[n].of(&all[i]));
     }
-    put(out, "# HELP quorate_messages_dropped_total Messages lost on the way, by why; full: a queue was full.\n"
-             "# TYPE quorate_messages_dropped_total counter\n");
+    buffer_printf(out,
+                  "# HELP quorate_messages_dropped_total Messages lost on the way, by why; full: a queue was full.\n"
+                  "# TYPE quorate_messages_dropped_total counter\n");
     for (size_t i = 0; i < count; i++)
         for (uint8_t why = QRT_DROP_LOSS; why <= QRT_DROP_FULL; why++)
-            put(out, "quorate_messages_dropped_total{node=\"%zu\",reason=\"%s\"} %" PRIu64 "\n", m->first + i,
-                log_drop_name(why), all[i].meters.drops[why]);
-    put(out,
-        "# HELP quorate_log_lines_lost_total Lines of this process's log for which there was no room.\n"
-        "# TYPE quorate_log_lines_lost_total counter\nquorate_log_lines_lost_total %" PRIu64 "\n",
-        m->live->log ? (uint64_t)atomic_load(&m->live->log->lost) : 0);
+            buffer_printf(out, "quorate_messages_dropped_total{node=\"%zu\",reason=\"%s\"} %" PRIu64 "\n", m->first + i,
+                          trace_drop_name(why), all[i].meters.drops[why]);
+    buffer_printf(out,
+                  "# HELP quorate_log_lines_lost_total Lines of this process's log for which there was no room.\n"
+                  "# TYPE quorate_log_lines_lost_total counter\nquorate_log_lines_lost_total %" PRIu64 "\n",
+                  m->live->log ? (uint64_t)atomic_load(&m->live->log->lost) : 0);
     free(all);
 }
 
@@ -203,8 +194,8 @@ static void answer(const struct metrics *m, const char *request, struct buffer *
     if (*status == '2')
         put_page(m, &page);
     else
-        put(&page, "%s: here is GET /metrics\n", status);
-    put(out, form, status, page.size);
+        buffer_printf(&page, "%s: here is GET /metrics\n", status);
+    buffer_printf(out, form, status, page.size);
     if (!head) buffer_append(out, page.data, page.size);
     buffer_free(&page);
 }
@@ -216,7 +207,7 @@ static void serve(const struct metrics *m, int fd) {
     if (read_request(m, fd, request, deadline))
         answer(m, request, &out);
     else
-        put(&out, "HTTP/1.0 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        buffer_printf(&out, "HTTP/1.0 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     write_all(m, fd, bytes_of(out.data, out.size), deadline);
     buffer_free(&out);
 }

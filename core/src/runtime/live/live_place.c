@@ -112,17 +112,6 @@ qrt_status place_folder(struct live *l, struct error *e) {
     return error_set(e, QRT_ERANGE, "the folder for temporary files has too long a name: %s", l->folder);
 }
 
-qrt_status place_absolute(char *path, size_t size, struct error *e) {
-    char here[OPTION_TEXT_MAX], whole[2 * OPTION_TEXT_MAX];
-    if (!*path || *path == '/') return QRT_OK;
-    if (!getcwd(here, sizeof here))
-        return error_set(e, QRT_EIO, "the current folder is not known: %s", strerror(errno));
-    snprintf(whole, sizeof whole, "%s/%s", here, path);
-    if (strlen(whole) >= size) return error_set(e, QRT_ERANGE, "the path %s is too long", whole);
-    memcpy(path, whole, strlen(whole) + 1);
-    return QRT_OK;
-}
-
 /* ---- sockets ---- */
 
 int place_high(int fd) {

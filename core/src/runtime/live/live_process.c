@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/stopwatch.h"
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_log.h"
 #include "runtime/live/live_share.h"
@@ -433,13 +434,11 @@ static bool order_send(struct process *p, struct order *o, bool answered) {
 }
 
 static void order_await(struct process *p, struct order *o) {
-    struct timespec at;
     pthread_mutex_lock(&p->mutex);
     while (!o->done) {
         if (p->paused) kill(p->pid, SIGCONT);
-        clock_gettime(CLOCK_MONOTONIC, &at);
-        int64_t next = (int64_t)at.tv_sec * 1000000000 + at.tv_nsec + (p->paused ? WAKE_NS : UNSTOP_NS);
-        at = (struct timespec){next / 1000000000, next % 1000000000};
+        int64_t next = stopwatch_ns() + (p->paused ? WAKE_NS : UNSTOP_NS);
+        struct timespec at = {next / 1000000000, next % 1000000000};
         if (pthread_cond_timedwait(&p->changed, &p->mutex, &at) && !o->done && p->alive) kill(p->pid, SIGCONT);
     }
     pthread_mutex_unlock(&p->mutex);
@@ -683,7 +682,7 @@ static qrt_status prepare(struct live *l, struct error *e) {
     l->gates.curve = l->config.options.curve;
     qrt_status status = place_program(k->program, sizeof k->program, e);
     if (!status) status = place_folder(l, e);
-    if (!status) status = place_absolute(l->config.options.data, sizeof l->config.options.data, e);
+    if (!status) status = options_absolute(l->config.options.data, sizeof l->config.options.data, e);
     if (!status) status = cargo_new(l, e);
     if (!status && l->gates.curve) status = gates_keys(&l->gates, n, secrets, e);
     for (uint16_t i = 0; i <= n && !status; i++)

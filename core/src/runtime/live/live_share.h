@@ -87,9 +87,8 @@ void mailbox_free(struct mailbox *m);
 /* live_place.c: files, descriptors, programs */
 qrt_status place_program(char *path, size_t size, struct error *e);
 qrt_status place_folder(struct live *l, struct error *e);
-qrt_status place_absolute(char *path, size_t size, struct error *e); /* a path that a later chdir does not change */
-int place_listen(struct live *l, uint16_t id, struct error *e);      /* fills l->gates.endpoints[id]; -1: failed */
-int place_high(int fd); /* the same file, out of the way of 0..9; closes fd */
+int place_listen(struct live *l, uint16_t id, struct error *e); /* fills l->gates.endpoints[id]; -1: failed */
+int place_high(int fd);                                         /* the same file, out of the way of 0..9; closes fd */
 void place_remove(const char *folder);
 /* Main functions of the node program; they return its exit code. */
 int janitor_main(const char *folder, int owner);
