@@ -98,12 +98,13 @@ class Handle:
     slice to its last, so that no other thread gets in between.
     """
 
-    __slots__ = ("__weakref__", "_free", "_inside", "_lock", "_place", "_process", "keep", "noun")
+    __slots__ = ("__weakref__", "_free", "_inside", "_lock", "_place", "_pointer", "_process", "keep", "noun")
 
     def __init__(self, noun: str, place: Any, free: Callable[[Any], None], keep: object = None) -> None:
         self.noun = noun
         self.keep = keep
         self._place = place
+        self._pointer = place[0]  # None: freed
         self._free = free
         self._lock = threading.RLock()
         self._inside = False  # in C, whose callbacks may come back to us on the same thread
@@ -123,7 +124,7 @@ class Handle:
     @property
     def closed(self) -> bool:
         """Whether it was freed."""
-        return bool(self._place[0] == ffi.NULL)
+        return self._pointer is None
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -141,8 +142,8 @@ class Handle:
     def entered(self) -> Iterator[Any]:
         """The C pointer, for as long as nobody else may use or free it."""
         with self.held():
-            pointer = self._place[0]
-            if pointer == ffi.NULL:
+            pointer = self._pointer
+            if pointer is None:
                 raise ClosedError(_CLOSED.format(self.noun))
             self._inside = True
             try:
@@ -168,13 +169,30 @@ class Handle:
             raise self._refusal()
         self._inside = True
         try:
-            pointer = self._place[0]
-            if not pointer:
+            pointer = self._pointer
+            if pointer is None:
                 raise ClosedError(_CLOSED.format(self.noun))
             status: int = function(pointer, *args)
             if status < 0:
                 raise error_of(status, pointer)
             return status
+        finally:
+            self._inside = False
+            lock.release()
+
+    def number(self, function: Any, argument: int, place: Any) -> Any:
+        """What ``function(handle, argument, place)`` puts into the place: a `call` that is brief and made often."""
+        lock = self._lock
+        if not lock.acquire(False):
+            raise self._refusal()
+        if self._inside or (pointer := self._pointer) is None:
+            lock.release()
+            return self.call(function, argument, place)  # which says why not
+        self._inside = True
+        try:
+            if (status := function(pointer, argument, place)) < 0:
+                raise error_of(status, pointer)
+            return place[0]
         finally:
             self._inside = False
             lock.release()
@@ -200,7 +218,7 @@ class Handle:
         with self.held():
             if self._process == os.getpid():
                 self._free(self._place)
-            self._place[0] = ffi.NULL
+            self._pointer = None
 
     def __del__(self) -> None:
         # Modules may be half gone at the end of the interpreter, when the process frees everything anyway.

@@ -162,9 +162,9 @@ class Cluster(Faults, Views, Transactions, Awaits):
         if count < 0:
             raise RangeError(f"a number of events must not be negative: {count}")
         place = self._stepped
-        if count <= 10000 and self._machines is None:  # short and often: as little as can be around the call
-            self._handle.call(lib.qrt_cluster_step, count, place)
-            return int(place[0])
+        if count <= 10000 and self._machines is None:
+            done: int = self._handle.number(lib.qrt_cluster_step, count, place)
+            return done
         done, made = 0, True
         while done < count and made:
             self._call(lib.qrt_cluster_step, min(count - done, 10000), place)
