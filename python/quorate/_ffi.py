@@ -181,7 +181,7 @@ class Handle:
             lock.release()
 
     def number(self, function: Any, argument: int, place: Any) -> Any:
-        """What ``function(handle, argument, place)`` puts into the place: a `call` that is brief and made often."""
+        """What ``function(handle, argument, place)`` puts into the place; for calls that are made often."""
         lock = self._lock
         if not lock.acquire(False):
             raise self._refusal()

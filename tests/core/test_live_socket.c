@@ -1,10 +1,12 @@
 /* The options of every socket between processes: each of them is the answer to something that was measured. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <zmq.h>
@@ -154,8 +156,92 @@ static void test_live_descriptors_are_counted_first(void **state) {
     assert_non_null(strstr(e.text, "may open 64: raise it (ulimit -n)"));
 }
 
+/* ---- sleeping (live_sleep.c) ---- */
+
+enum { ORDERS = 300, PACED = 40, CROWD = 30 };
+
+static void pause_us(unsigned us) {
+    nanosleep(&(struct timespec){0, (long)us * 1000}, NULL);
+}
+
+static void *give_orders(void *actor) {
+    for (unsigned i = 0; i < ORDERS; i++) {
+        struct order *o = calloc(1, sizeof *o);
+        o->kind = ORDER_STOP;
+        order_give(actor, o);
+        pause_us(i % 7 * 50);
+    }
+    return NULL;
+}
+
+/* An actor with nothing to do until for ever hears of each order; what woke it is no message, and no stranger's. */
+static void test_orders_wake_a_sleeper(void **state) {
+    (void)state;
+    struct fixture f;
+    pthread_t giver;
+    unsigned taken = 0;
+    fixture_begin(&f, TRANSPORT_TCP, false);
+    assert_int_equal(pthread_create(&giver, NULL, give_orders, &f.actor), 0);
+    alarm(60); /* a wake that is lost would be for ever */
+    while (taken < ORDERS) {
+        for (struct order *o; (o = order_take(&f.actor)); taken++) order_end(&f.actor, o);
+        actor_arrivals(&f.actor, NULL, NULL);
+        if (taken < ORDERS) actor_sleep(&f.actor, true, NEVER);
+    }
+    alarm(0);
+    pthread_join(giver, NULL);
+    assert_int_equal(f.actor.trace.count, 0);
+    fixture_end(&f);
+}
+
+static void *send_paced(void *endpoint) {
+    struct {
+        struct envelope head;
+        uint8_t frame[WIRE_HEADER]; /* not sealed: as damaged on the way */
+    } message = {.head = {1, QRT_CLIENT + 1, 0, 0}};
+    void *context = zmq_ctx_new(), *s = zmq_socket(context, ZMQ_DEALER);
+    if (!zmq_connect(s, endpoint)) {
+        for (unsigned i = 0; i < PACED + CROWD; i++) {
+            zmq_send(s, &message, sizeof message, 0);
+            if (i < PACED) pause_us(1500);
+        }
+    }
+    zmq_close(s);
+    zmq_ctx_term(context);
+    return NULL;
+}
+
+static void count_arrival(void *count, const struct arrival *arrival) {
+    assert_int_equal(arrival->from, 1);
+    ++*(unsigned *)count;
+}
+
+/* Where messages come one at a time none is looked for behind the first; a crowd that comes then is found all the same, also
+ * with an alarm so near that the actor sleeps by descriptors. */
+static void test_a_sleeper_misses_no_message(void **state) {
+    (void)state;
+    for (int near = 0; near < 2; near++) {
+        struct fixture f;
+        pthread_t sender;
+        unsigned arrived = 0;
+        fixture_begin(&f, TRANSPORT_TCP, false);
+        assert_int_equal(pthread_create(&sender, NULL, send_paced, f.live.gates.endpoints[0]), 0);
+        alarm(60);
+        while (arrived < PACED + CROWD) {
+            actor_arrivals(&f.actor, count_arrival, &arrived);
+            if (arrived < PACED + CROWD) actor_sleep(&f.actor, true, near ? live_now(&f.live) + 1000000 : NEVER);
+        }
+        alarm(0);
+        pthread_join(sender, NULL);
+        assert_int_equal(arrived, PACED + CROWD);
+        fixture_end(&f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_orders_wake_a_sleeper),
+        cmocka_unit_test(test_a_sleeper_misses_no_message),
         cmocka_unit_test(test_live_socket_options),
         cmocka_unit_test(test_live_budget),
         cmocka_unit_test(test_live_descriptors_are_counted_first),

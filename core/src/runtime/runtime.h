@@ -65,7 +65,6 @@ struct node_view { /* one node, as people see it */
     bool up, paused;
     int32_t pid;                   /* live: of the node's own process; 0: it has none, or is down */
     uint64_t captured, uncaptured; /* bytes written; inputs that were not, because the capture had stopped */
-    char why_uncaptured[CAPTURE_WHY_MAX];
     /* Live: connections that had no right to be there, that sent more than the node could take, that the system refused. */
     uint64_t refused, shut, unaccepted;
     uint64_t memory,
@@ -73,8 +72,9 @@ struct node_view { /* one node, as people see it */
     uint16_t metrics_port; /* live: where its metrics are served; 0: nowhere */
     struct protocol_status status;
     struct host_counts counts;
-    char why_down[ERROR_TEXT_MAX];
     uint64_t suspects[2]; /* bit i - 1: its failure detector suspects node i */
+    /* Last, as a node that is well has nothing here and publishes its view after every burst. */
+    char why_uncaptured[CAPTURE_WHY_MAX], why_down[ERROR_TEXT_MAX];
 };
 
 /* The one table through which the cluster layer drives simulator and live alike. */

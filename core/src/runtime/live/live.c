@@ -89,7 +89,7 @@ static qrt_status open_actor(struct live *l, struct actor *a, uint16_t id, struc
 
 static qrt_status open_sockets(struct live *l, struct error *e) {
     uint16_t n = live_node_count(l);
-    qrt_status status = live_context(l, (n + 1) * (n + 1) + 16, e);
+    qrt_status status = live_context(l, (n + 1) * (n + 2) + 16, e);
     if (!status) status = open_actor(l, &l->clients.actor, 0, e);
     for (uint16_t i = 1; i <= n && !status; i++) {
         status = open_actor(l, &l->nodes[i].actor, i, e);

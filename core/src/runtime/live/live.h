@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <zmq.h>
 
 #include "base/heap.h"
 #include "fault/faults.h"
@@ -180,6 +181,13 @@ struct actor {
     void *inbox, **out; /* sockets; out[0]: to the clients, out[i]: to node i */
     int bell;           /* eventfd: there are orders */
     int inbox_signal;   /* readable when something may have come */
+    void *rope;         /* live_sleep.c: a socket whose other end is the inbox; NULL: it has none */
+    zmq_msg_t early;    /* with a rope: the message that ended a sleep, */
+    bool came_early;    /* where this is true */
+    bool drained;       /* the inbox was found empty since the last message */
+    int patience;       /* ms, its ZMQ_RCVTIMEO; 0: not yet set */
+    uint32_t few;       /* bursts in a row that were few messages */
+    atomic_bool asleep; /* in its inbox */
     pthread_t thread;
     bool running, quit;
     struct orders orders;
@@ -359,7 +367,7 @@ void journal_close(struct journal *j);
 void live_merge(struct live *l, bool patient);
 uint64_t live_events(struct live *l);
 
-/* live_actor.c */
+/* live_actor.c, live_sleep.c */
 /* gate, ring: of its journal; NULL for a thread's. bell: of its orders, taken; -1: one of its own. */
 qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate *gate, struct ring *ring, int bell,
                       struct error *e);
@@ -390,6 +398,16 @@ struct arrival {
 /* Calls `each` with up to LIVE_BURST arrivals; returns how many there were. An arrival that its sender had no right to
  * send is rejected and traced. */
 size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self);
+/* What an actor that has a rope does about its inbox: the next message, if it is there already; is it nothing but a pull of the
+ * rope; how many a burst takes, and how many the last one took. */
+bool actor_next(struct actor *a, zmq_msg_t *m);
+bool actor_pulled(struct actor *a, zmq_msg_t *m);
+size_t actor_burst_limit(struct actor *a);
+void actor_burst_was(struct actor *a, size_t count);
+/* inbox: an endpoint within the process to which the actor's inbox is bound. */
+qrt_status actor_rope(struct actor *a, const char *inbox, struct error *e);
+void actor_unrope(struct actor *a);
+void actor_wake(struct actor *a); /* from the holder of its orders' mutex */
 /* Until then (0: only a look), an order, an alarm, a departure, or an arrival where `inputs`. */
 void actor_sleep(struct actor *a, bool inputs, int64_t until);
 bool live_cut(struct live *l, uint16_t from, uint16_t to);

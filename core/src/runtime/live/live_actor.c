@@ -7,7 +7,6 @@
 #include "runtime/live/live_hand.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +61,6 @@ void order_free(struct order *o) {
 }
 
 void order_give(struct actor *a, struct order *o) {
-    uint64_t one = 1;
     struct orders *q = &a->orders;
     pthread_mutex_lock(&q->mutex);
     o->next = NULL;
@@ -72,9 +70,8 @@ void order_give(struct actor *a, struct order *o) {
         q->first = o;
     q->last = o;
     atomic_store(&q->pending, true);
+    actor_wake(a);
     pthread_mutex_unlock(&q->mutex);
-    ssize_t n = write(a->bell, &one, sizeof one); /* it fails only when it rings already */
-    (void)n;
 }
 
 void order_wait(struct actor *a, struct order *o) {
@@ -85,12 +82,19 @@ void order_wait(struct actor *a, struct order *o) {
     pthread_mutex_unlock(&a->orders.mutex);
 }
 
+static void orders_taken(struct actor *a) {
+    pthread_mutex_lock(&a->orders.mutex);
+    atomic_store(&a->orders.pending, false);
+    pthread_cond_broadcast(&a->orders.done);
+    pthread_mutex_unlock(&a->orders.mutex);
+}
+
 struct order *order_take(struct actor *a) {
     struct orders *q = &a->orders;
     if (!atomic_load(&q->pending)) return NULL;
     if (a->live->agent) {
         struct order *letter = agent_order(a->live, a);
-        if (!letter) atomic_store(&q->pending, false); /* until the socket has more */
+        if (!letter) orders_taken(a); /* until the socket has more */
         return letter;
     }
     pthread_mutex_lock(&q->mutex);
@@ -342,28 +346,4 @@ bool live_cut(struct live *l, uint16_t from, uint16_t to) {
     bool cut = faults_cut(l->faults, from, to);
     pthread_mutex_unlock(&l->fault_mutex);
     return cut;
-}
-
-/* The inbox's descriptor tells of what has come since actor_arrivals last found nothing; it stays silent about what was there
- * before, so a burst that may have left something must not sleep. */
-void actor_sleep(struct actor *a, bool inputs, int64_t until) {
-    if (a->live->remote) {
-        remote_sleep(a);
-        return;
-    }
-    struct pollfd items[] = {{a->bell, POLLIN, 0}, {a->inbox_signal, POLLIN, 0}};
-    int64_t next = until, rings;
-    if (a->departures.count && a->departures.keys[0].time < next) next = a->departures.keys[0].time;
-    if (inputs && a->alarms.heap.count && a->alarms.heap.keys[0].time < next) next = a->alarms.heap.keys[0].time;
-    if (atomic_load(&a->orders.pending)) return;
-    int64_t left = next == NEVER || next == 0 ? 0 : next - live_now(a->live);
-    struct timespec wait = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
-    ppoll(items, inputs || a->live->hand ? 2 : 1, next == NEVER ? NULL : &wait, NULL);
-    if (!items[0].revents) return;
-    if (a->live->agent) { /* its bell is its owner's socket */
-        atomic_store(&a->orders.pending, true);
-        return;
-    }
-    ssize_t n = read(a->bell, &rings, sizeof rings);
-    (void)n;
 }

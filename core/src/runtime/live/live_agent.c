@@ -153,6 +153,22 @@ void agent_begin(struct live_node *n) {
     atomic_store(&s->begun, true);
 }
 
+/* Letters wake a node that sleeps in its inbox. A letter that comes while the last ones are read makes another pull. */
+static void *watch_letters(void *actor) {
+    struct actor *a = actor;
+    struct pollfd wait = {a->bell, POLLIN, 0};
+    pthread_mutex_lock(&a->orders.mutex);
+    for (;;) {
+        while (atomic_load(&a->orders.pending)) pthread_cond_wait(&a->orders.done, &a->orders.mutex);
+        pthread_mutex_unlock(&a->orders.mutex);
+        poll(&wait, 1, -1);
+        pthread_mutex_lock(&a->orders.mutex);
+        atomic_store(&a->orders.pending, true);
+        actor_wake(a);
+    }
+    return NULL;
+}
+
 /* ---- beginning ---- */
 
 static struct share *share_map(void) {
@@ -267,6 +283,8 @@ int agent_main(const struct protocol *own) {
     struct agent agent = {.mail = {.fd = LETTERS}};
     struct log_place log;
     struct error e = {0};
+    pthread_t watcher;
+    bool running;
     agent.share = share_map();
     struct live *l = agent.share ? live_of(&agent, own) : NULL;
     if (!l) return refuse();
@@ -274,7 +292,8 @@ int agent_main(const struct protocol *own) {
     if (!own) close_from(PIPE + 1);
     if (!log_parse(l->config.options.log, &log, &e)) log_open(l, "", log.level, &e); /* its owner has placed it */
     plug_in(l, &e);
-    if (begin(l, &e)) node_main(node_of(l));
+    if (begin(l, &e) && !live_thread(&watcher, &running, watch_letters, &node_of(l)->actor, "qrt-letters", &e))
+        node_main(node_of(l));
     return 0;
 }
 

@@ -149,17 +149,35 @@ uint64_t live_events(struct live *l) {
     return total;
 }
 
+static void append_ready(struct journal *j, size_t left) {
+    j->pulled_count = left + j->ready_count;
+    j->pulled = mem_grow(j->pulled, &j->pulled_capacity, j->pulled_count, sizeof *j->pulled);
+    if (j->ready_count) memcpy(j->pulled + left, j->ready, j->ready_count * sizeof *j->ready);
+}
+
+/* Nothing is left: no copy is needed. */
+static void swap_ready(struct journal *j) {
+    qrt_event *events = j->pulled;
+    size_t capacity = j->pulled_capacity;
+    j->pulled = j->ready;
+    j->pulled_capacity = j->ready_capacity;
+    j->pulled_count = j->ready_count;
+    j->ready = events;
+    j->ready_capacity = capacity;
+}
+
 /* Takes what is ready; returns up to when nothing more can come. */
 static int64_t journal_pull(struct journal *j, const struct live *l) {
     struct gate *g = j->gate;
     size_t left = j->pulled_count - j->pulled_head;
-    if (j->pulled_head) memmove(j->pulled, j->pulled + j->pulled_head, left * sizeof *j->pulled);
+    if (j->pulled_head && left) memmove(j->pulled, j->pulled + j->pulled_head, left * sizeof *j->pulled);
     j->pulled_head = 0;
     robust_lock(&g->mutex);
     if (j->ring) ring_take(j);
-    j->pulled_count = left + j->ready_count;
-    j->pulled = mem_grow(j->pulled, &j->pulled_capacity, j->pulled_count, sizeof *j->pulled);
-    if (j->ready_count) memcpy(j->pulled + left, j->ready, j->ready_count * sizeof *j->ready);
+    if (left)
+        append_ready(j, left);
+    else
+        swap_ready(j);
     j->ready_count = 0;
     int64_t until = live_now(l);
     if (until < g->last) until = g->last; /* a clock drawn forward */
@@ -169,16 +187,34 @@ static int64_t journal_pull(struct journal *j, const struct live *l) {
     return until;
 }
 
+static int64_t head_time(const struct journal *j) {
+    return j->pulled_head < j->pulled_count ? j->pulled[j->pulled_head].time : NEVER;
+}
+
+/* The journal that is next, and up to which time it stays so: one further on gives way to it where times are equal. */
+static struct journal *next_journal(struct live *l, int64_t *until) {
+    struct journal *least = NULL;
+    int64_t time = NEVER;
+    for (size_t i = 0; i < journal_count(l); i++) {
+        struct journal *j = journal_at(l, i);
+        int64_t t = head_time(j);
+        if (t < time) {
+            if (time - 1 < *until) *until = time - 1;
+            least = j;
+            time = t;
+        } else if (t < *until) {
+            *until = t;
+        }
+    }
+    return least;
+}
+
 static void merge_until(struct live *l, int64_t horizon) {
     for (;;) {
-        struct journal *least = NULL;
-        for (size_t i = 0; i < journal_count(l); i++) {
-            struct journal *j = journal_at(l, i);
-            if (j->pulled_head == j->pulled_count) continue;
-            if (!least || j->pulled[j->pulled_head].time < least->pulled[least->pulled_head].time) least = j;
-        }
-        if (!least || least->pulled[least->pulled_head].time > horizon) return;
-        trace_emit(&l->trace, &least->pulled[least->pulled_head++]);
+        int64_t until = horizon;
+        struct journal *j = next_journal(l, &until);
+        if (!j || head_time(j) > horizon) return;
+        while (head_time(j) <= until) trace_emit(&l->trace, &j->pulled[j->pulled_head++]);
     }
 }
 

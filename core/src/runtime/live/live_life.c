@@ -264,8 +264,16 @@ void node_after(struct live_node *n) {
     node_crash(n, n->death != QRT_OK ? QRT_DISK_KEPT : fate);
 }
 
+#define VIEW_NUMBERS offsetof(struct node_view, why_uncaptured)
+
 void node_publish(struct live_node *n) {
-    struct node_view v = {.node = n->actor.id, .up = n->host.up, .paused = n->paused, .counts = n->host.counts};
+    struct node_view v;
+    memset(&v, 0, VIEW_NUMBERS);
+    v.node = n->actor.id;
+    v.up = n->host.up;
+    v.paused = n->paused;
+    v.counts = n->host.counts;
+    v.why_uncaptured[0] = v.why_down[0] = 0;
     watch_suspects(&n->host, v.suspects);
     const struct instance *in = &n->host.instances[0];
     if (v.up)
@@ -282,7 +290,9 @@ void node_publish(struct live_node *n) {
     v.unaccepted = atomic_load(&n->actor.live->unaccepted);
     bool news = v.up != n->shown->view.up || v.status.role != n->shown->view.status.role ||
                 v.status.term != n->shown->view.status.term;
-    n->shown->view = v;
+    memcpy(&n->shown->view, &v, VIEW_NUMBERS);
+    strcpy(n->shown->view.why_uncaptured, v.why_uncaptured);
+    strcpy(n->shown->view.why_down, v.why_down);
     n->shown->counts = n->actor.counts;
     n->shown->lagging = n->wiped;
     meter(n, &v);

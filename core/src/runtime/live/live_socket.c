@@ -116,7 +116,11 @@ qrt_status actor_bind(struct actor *a, int listener, struct error *e) {
         !set_inbox(a, a->inbox, listener) || zmq_getsockopt(a->inbox, ZMQ_FD, &a->inbox_signal, &size))
         return socket_fail(a, "the making", e);
     if (apart && doorman_start(a->live, a->inbox, e)) return e->status;
-    return zmq_bind(a->inbox, address) ? socket_fail(a, "the binding", e) : QRT_OK;
+    if (zmq_bind(a->inbox, address)) return socket_fail(a, "the binding", e);
+    if (a->live->hand) return QRT_OK;
+    if (!apart) return actor_rope(a, address, e);
+    snprintf(address, sizeof address, "inproc://orders-%u", a->id);
+    return zmq_bind(a->inbox, address) ? socket_fail(a, "the binding", e) : actor_rope(a, address, e);
 }
 
 qrt_status actor_connect_to(struct actor *a, uint16_t peer, struct error *e) {
@@ -137,6 +141,7 @@ qrt_status actor_connect(struct actor *a, struct error *e) {
 }
 
 void actor_unplug(struct actor *a) {
+    actor_unrope(a);
     if (a->inbox) zmq_close(a->inbox);
     for (uint16_t i = 0; a->out && i <= live_node_count(a->live); i++)
         if (a->out[i]) zmq_close(a->out[i]);
@@ -158,7 +163,7 @@ static uint16_t sender_of(zmq_msg_t *m) {
 /* The next message's last part in m; of how many parts, and how large they are together. */
 static bool next_message(struct actor *a, zmq_msg_t *m, int *parts, size_t *bytes) {
     *parts = 1;
-    if (zmq_msg_recv(m, a->inbox, ZMQ_DONTWAIT) < 0) return false;
+    if (!actor_next(a, m)) return false;
     for (*bytes = zmq_msg_size(m); zmq_msg_more(m); ++*parts) { /* a message comes whole: its further parts are there */
         if (zmq_msg_recv(m, a->inbox, ZMQ_DONTWAIT) < 0) return false;
         *bytes += zmq_msg_size(m);
@@ -195,11 +200,12 @@ size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arr
     if (a->live->hand) return hand_arrivals(a, each, self);
     if (a->live->remote) return remote_arrivals(a, each, self);
     bool apart = live_apart(a->live);
-    size_t count = 0, bytes;
+    size_t count = 0, most = actor_burst_limit(a), bytes;
     int parts;
     zmq_msg_t m;
     zmq_msg_init(&m);
-    for (; count < LIVE_BURST && next_message(a, &m, &parts, &bytes); count++) {
+    for (; count < most && next_message(a, &m, &parts, &bytes); count++) {
+        if (actor_pulled(a, &m)) continue;
         struct envelope head = {0};
         size_t size = zmq_msg_size(&m);
         uint8_t *data = zmq_msg_data(&m);
@@ -219,5 +225,6 @@ size_t actor_arrivals(struct actor *a, void (*each)(void *self, const struct arr
         each(self, &arrival);
     }
     zmq_msg_close(&m);
+    actor_burst_was(a, count);
     return count;
 }
