@@ -103,12 +103,25 @@ static bool write_all(int fd, struct bytes data) {
     return true;
 }
 
+/* Up to `size` bytes from the file's beginning: how many there were, or -1. */
+static ssize_t read_first(const char *path, uint8_t *out, size_t size) {
+    size_t have = 0;
+    ssize_t n = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && have < size) {
+        n = read(fd, out + have, size - have);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        have += (size_t)n;
+    }
+    if (fd >= 0) close(fd);
+    return n < 0 ? -1 : (ssize_t)have;
+}
+
 static bool file_holds(const char *path, struct bytes expected) {
     uint8_t *found = mem_alloc(expected.size + 1);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, found, expected.size + 1);
+    ssize_t size = read_first(path, found, expected.size + 1);
     bool same = size == (ssize_t)expected.size && !memcmp(found, expected.data, expected.size);
-    if (fd >= 0) close(fd);
     free(found);
     return same;
 }
@@ -238,9 +251,7 @@ static bool read_about(struct capture *c) {
     char path[PATH_SIZE];
     uint8_t *about = mem_alloc(ABOUT_MAX);
     path_of(path, c->folder, CAPTURE_FILE);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, about, ABOUT_MAX);
-    if (fd >= 0) close(fd);
+    ssize_t size = read_first(path, about, ABOUT_MAX);
     if (size > 0) c->identity = capture_identity(bytes_of(about, (size_t)size));
     free(about);
     return size > 0;
