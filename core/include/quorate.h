@@ -569,7 +569,8 @@ QRT_API qrt_status qrt_replay_run(qrt_replay *r);
  *  {"state", "events", "died"}, "replayed": {..}}: the first step that does, "nodes": [{"node", "bytes", "gaps", "version",
  *  "incarnations": [{"incarnation", "time", "steps", "matched", "uncompared", "unfinished", "unrecovered", "differs"}]}],
  *  "notes": [{"node", "text"}], "events", "hash" (of the replay's merged trace), "judged_until": null or s, "properties":
- *  [{"name", "says", "verdict", "text", "node"}], "text": all of it in words}. It lives until the next call with r. */
+ *  [{"name", "says", "verdict", "text", "node"}], "history": null or {"operations", "ok", "failed", "unknown", "whole"}: what
+ *  clients were told, judged as linearizability, "text": all of it in words}. It lives until the next call with r. */
 QRT_API const char *qrt_replay_report(qrt_replay *r);
 
 /* --- Comparing protocols ----------------------------------------------------------------------------- */

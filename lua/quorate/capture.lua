@@ -12,6 +12,7 @@ local core = require "quorate.core"
 ---@field nodes table[]
 ---@field notes table[] what is missing, and where
 ---@field properties table[]
+---@field history table? of clients: operations, ok, failed, unknown, whole; nil: none was captured
 ---@field text string all of it in words; tostring gives it too
 local replayed = {}
 replayed.__index = replayed

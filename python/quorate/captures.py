@@ -20,7 +20,8 @@ class CaptureReplay:
     "unknown" (nothing of the two, but part of the capture is missing). `steps` of all nodes, `matched` among
     them; `uncompared`: cut short by a kill, or behind a gap or difference. `differs` is the first
     step that does: node, incarnation, step, time (s), input, and both fingerprints. `notes` say what is
-    missing, and where.
+    missing, and where. `history` counts the clients' operations that were judged: operations, ok, failed,
+    unknown, and whether it is whole; None where no client's history was captured.
     """
 
     verdict: str
@@ -32,6 +33,7 @@ class CaptureReplay:
     nodes: tuple[Mapping[str, Any], ...]
     notes: tuple[Mapping[str, Any], ...]
     verdicts: Mapping[str, str]
+    history: Mapping[str, Any] | None
     hash: str
     report: Mapping[str, Any] = field(repr=False)
 
@@ -91,6 +93,7 @@ def capture_report(handle: Handle) -> CaptureReplay:
         nodes=tuple(report["nodes"]),
         notes=tuple(report["notes"]),
         verdicts={entry["name"]: entry["verdict"] for entry in report["properties"]},
+        history=report["history"],
         hash=report["hash"],
         report=report,
     )

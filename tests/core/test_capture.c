@@ -148,6 +148,103 @@ static void test_capture_replays_faults(void **state) {
     assert_whole(replay(NULL));
 }
 
+/* ---- clients ---- */
+
+static struct buffer history_of(struct cluster *c) {
+    struct buffer text = {0};
+    history_print_json(c->class->history(c->runtime), &text);
+    return text;
+}
+
+/* The clients' history in the folder, as far as it goes. */
+static struct buffer captured_text(struct captured_history *h) {
+    struct buffer about = {0}, text = {0};
+    struct error e = {0};
+    assert_int_equal(capture_about(folder, &about, &e), QRT_OK);
+    captured_history_open(h, folder, capture_identity(bytes_of(about.data, about.size)));
+    while (!captured_history_read(h, 7)) continue;
+    history_print_json(&h->history, &text);
+    buffer_free(&about);
+    return text;
+}
+
+static const char *linearizability(json_t *report, const char **why) {
+    size_t i;
+    json_t *p;
+    json_array_foreach(json_object_get(report, "properties"), i, p) {
+        if (strcmp(text(p, "name"), "linearizability")) continue;
+        if (why) *why = text(p, "text");
+        return text(p, "verdict");
+    }
+    return "none";
+}
+
+/* What clients asked and were told comes back as it was, byte for byte: times, orders, nil and "", what is open. */
+static void test_capture_holds_the_history(void **state) {
+    (void)state;
+    struct captured_history h;
+    struct cluster *c = cluster_of("raft", NULL, 0);
+    plan(c, faults);
+    load(c, 100000);
+    run(c, 33 * SECOND / 10); /* a majority is down, and operations are open */
+    struct buffer live = history_of(c);
+    cluster_free(c);
+    struct buffer read = captured_text(&h);
+    assert_false(h.ended);
+    assert_true(h.history.count > 200);
+    assert_string_equal(buffer_text(&read), buffer_text(&live));
+    captured_history_close(&h);
+    buffer_free(&read);
+    buffer_free(&live);
+    json_t *report = replay(NULL);
+    assert_string_equal(linearizability(report, NULL), "ok");
+    assert_true(json_integer_value(json_object_get(json_object_get(report, "history"), "unknown")) > 0);
+    assert_whole(report);
+}
+
+/* One operation of a client, to its end. */
+static void operate(struct cluster *c, uint16_t client, uint8_t operation, const char *value) {
+    struct error e = {0};
+    struct buffer data = {0};
+    uint64_t ticket;
+    char condition[32];
+    struct command command = {.operation = operation, .key = bytes_text("x"), .value = bytes_text(value)};
+    command_encode(&command, &data);
+    uint8_t kind = command_is_read(operation) ? CLIENT_READ : CLIENT_WRITE;
+    assert_int_equal(cluster_submit(c, client, kind, bytes_of(data.data, data.size), &ticket, &e), QRT_OK);
+    snprintf(condition, sizeof condition, "ticket %llu", (unsigned long long)ticket);
+    qrt_status s = cluster_run(c, c->class->now(c->runtime) + 5 * SECOND, condition, 0, &e);
+    say(&e);
+    assert_int_equal(s, QRT_OK);
+    buffer_free(&data);
+}
+
+/* A cut-off leader that serves reads: each node's steps are in order, and the clients' history tells. */
+static void test_capture_judges_the_history(void **state) {
+    (void)state;
+    const char *why = NULL;
+    char cut[96];
+    struct cluster *c =
+        cluster_of("raft", (struct setting[]){{"bug", "read-before-confirm"}, {"check_quorum", "false"}}, 2);
+    uint16_t reader = c->class->client(c->runtime, NULL, 0), writer = c->class->client(c->runtime, NULL, 0);
+    run(c, SECOND);
+    operate(c, writer, COMMAND_PUT, "old");
+    operate(c, reader, COMMAND_GET, ""); /* it knows the leader now */
+    int leader = c->class->leader(c->runtime), next = leader % 5 + 1, third = next % 5 + 1;
+    snprintf(cut, sizeof cut, "[{\"at\": 0, \"do\": \"partition\", \"groups\": [[%d], [%d, %d, %d]]}]", leader, next,
+             third, third % 5 + 1);
+    plan(c, cut);
+    operate(c, writer, COMMAND_PUT, "new");
+    operate(c, reader, COMMAND_GET, "");
+    cluster_free(c);
+    json_t *report = replay(NULL);
+    assert_string_equal(linearizability(report, &why), "violated");
+    assert_string_equal(text(report, "verdict"), "violated");
+    assert_non_null(strstr(why, "old"));
+    assert_int_equal(number(report, "matched"), number(report, "steps"));
+    json_decref(report);
+}
+
 /* Every protocol that is there: what its host does depends on its inputs alone. */
 static void test_capture_replays_every_protocol(void **state) {
     struct error e = {0};
@@ -350,6 +447,53 @@ static void test_capture_folders(void **state) {
     json_decref(report);
 }
 
+/* Clients' files that are cut or damaged anywhere, or not there: nothing is ok that is not known, nothing is violated, and the
+ * nodes' steps are compared all the same. */
+static void test_capture_of_clients_damaged(void **state) {
+    (void)state;
+    char path[128];
+    const char *why = NULL;
+    struct captured_history h;
+    size_t found_out = 0;
+    capture_short();
+    path_of(path, QRT_CLIENT, 1);
+    struct buffer history = captured_text(&h);
+    captured_history_close(&h);
+    assert_non_null(strstr(path, "/clients-000001.capture"));
+    struct buffer whole = read_whole(path);
+    assert_true(whole.size > 2048);
+    for (size_t at = 8; at + 8 < whole.size; at += at < 400 ? 56 : whole.size / 31 + 3) {
+        for (int cut = 0; cut < 2; cut++) {
+            whole.data[at] ^= cut ? 0 : 4;
+            write_whole(path, whole.data, cut ? at : whole.size);
+            json_t *report = replay(NULL);
+            struct buffer found = captured_text(&h);
+            bool same = !strcmp(buffer_text(&found), buffer_text(&history)); /* a bit between two records */
+            if (!same) assert_non_null(strstr(h.why, "clients-000001.capture, byte"));
+            if (!same || h.ended) assert_string_equal(linearizability(report, &why), "unknown");
+            if (!same || h.ended) assert_string_equal(text(report, "verdict"), "unknown");
+            if (same && !h.ended) assert_string_equal(linearizability(report, &why), "ok");
+            found_out += !same;
+            captured_history_close(&h);
+            buffer_free(&found);
+            assert_int_equal(number(report, "gaps"), 0);
+            assert_int_equal(number(report, "matched"), number(report, "steps"));
+            json_decref(report);
+            whole.data[at] ^= cut ? 0 : 4;
+        }
+    }
+    assert_true(found_out > 50);
+    buffer_free(&whole);
+    buffer_free(&history);
+    unlink(path);
+    json_t *report = replay(NULL);
+    assert_string_equal(linearizability(report, &why), "unknown");
+    assert_string_equal(why, "no client's history was captured");
+    assert_string_equal(text(report, "verdict"), "unknown"); /* it ought to be there */
+    assert_true(json_is_null(json_object_get(report, "history")));
+    json_decref(report);
+}
+
 /* A full disk (here: files may grow no further) stops captures, is counted and said, and the nodes go on as before. */
 static void test_capture_disk_full(void **state) {
     (void)state;
@@ -392,6 +536,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_capture_replays, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_replays_faults, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_holds_the_history, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_judges_the_history, setup, teardown),
         cmocka_unit_test(test_capture_replays_every_protocol),
         cmocka_unit_test_setup_teardown(test_capture_names_what_differs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_truncated, setup, teardown),
@@ -399,6 +545,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_capture_forged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_foreign, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_folders, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_of_clients_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_disk_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_budget, setup, teardown),
     };

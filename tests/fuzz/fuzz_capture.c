@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
-#include "runtime/capture_read.h"
+#include "runtime/capture_history.h"
 
 static void put_record(struct buffer *out, uint64_t seed, uint8_t kind, uint8_t flags, struct bytes body) {
     struct capture_record_head r = {(uint32_t)(sizeof r + body.size), kind, flags, 0, 0};
@@ -26,9 +26,16 @@ static void sealed_segment(struct buffer *out, struct bytes data) {
         uint8_t kind = read_u8(&r), flags = read_u8(&r);
         uint32_t size = read_u8(&r);
         if (size > reader_left(&r)) size = (uint32_t)reader_left(&r);
-        put_record(out, capture_seed(&head), kind % 16, flags, (struct bytes){r.at, size});
+        put_record(out, capture_seed(&head), kind % (CAPTURE_LAST + 2), flags, (struct bytes){r.at, size});
         r.at += size;
     }
+}
+
+/* What a record does to a history. */
+static void read_clients(const struct capture_record *r, struct history *h) {
+    size_t count = h->count;
+    bool taken = captured_history_take(h, r);
+    CHECK(h->count == count + (taken && r->kind == CAPTURE_INVOKE));
 }
 
 static void read_body(const struct capture_record *r) {
@@ -57,7 +64,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     else
         buffer_append(&segment, data + 1, size - 1);
     capture_load(&r, 1, &segment);
-    for (const struct capture_record *next; (next = capture_peek(&r, 0)); capture_take(&r)) read_body(next);
+    struct history h = {0};
+    for (const struct capture_record *next; (next = capture_peek(&r, 0)); capture_take(&r)) {
+        read_body(next);
+        read_clients(next, &h);
+    }
+    history_free(&h);
     capture_reader_close(&r);
     return 0;
 }

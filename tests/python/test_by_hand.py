@@ -98,6 +98,8 @@ def test_what_nodes_by_hand_did_is_captured_and_replays(tmp_path: Path) -> None:
         hand.close()
     replayed = q.replay(captured)
     assert replayed.ok, str(replayed)
+    assert replayed.verdicts["linearizability"] == "unknown"  # its clients are others
+    assert "no client's history was captured" in str(replayed) and replayed.history is None
     assert not (tmp_path / "cluster.toml").parent.joinpath("capture.json").exists()
 
 

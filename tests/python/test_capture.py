@@ -29,8 +29,9 @@ def live(folder: Path, transport: str = "tcp", **more: Any) -> q.Cluster:
     )
 
 
-def whole(folder: Path, incarnations: int) -> q.CaptureReplay:
-    """Nothing differs or is missing; only a kill's last steps could not be compared."""
+def whole(folder: Path, incarnations: int, operations: int = 0) -> q.CaptureReplay:
+    """Nothing differs or is missing; only a kill's last steps could not be compared. So many operations, or
+    more, of clients are judged."""
     replayed = q.replay(folder)
     assert replayed.verdict == "ok", str(replayed)
     lives = [one for node in replayed.nodes for one in node["incarnations"]]
@@ -38,6 +39,8 @@ def whole(folder: Path, incarnations: int) -> q.CaptureReplay:
     assert replayed.matched + replayed.uncompared == replayed.steps
     assert replayed.uncompared <= len(lives)
     assert replayed.matched > 100
+    assert replayed.history["whole"] and replayed.history["operations"] >= operations
+    assert replayed.verdicts.get("linearizability", "none") == ("ok" if operations else "none")
     return replayed
 
 
@@ -60,7 +63,8 @@ def test_kills_and_pauses_replay(tmp_path: Path, transport: str) -> None:
         assert c.check().verdict == "ok"
         status = c.status().nodes[0]
         assert status.capture["bytes"] > 10000 and status.capture["lost"] == 0
-    whole(folder, 5)
+    replayed = whole(folder, 5, 400)
+    assert replayed.history["operations"] == 400 and "400 client operations: " in str(replayed)
     other = q.replay(folder, bug="vote-before-sync")
     assert other.verdict == "differs" and "vote" in other.differs["input"], str(other)
     assert f"the first step that differs: n{other.differs['node']}" in str(other)
@@ -82,7 +86,7 @@ def test_a_majority_killed_from_outside(tmp_path: Path) -> None:
             c.restart(2)
             c.wait_leader()
         assert c.check().verdict == "ok"
-    whole(folder, 9)
+    whole(folder, 9, 150)
 
 
 def test_the_command_line(tmp_path: Path) -> None:
@@ -91,7 +95,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     with live(folder) as c:
         c.wait_leader()
         c.load(clients=4, operations=100)
-    replayed = whole(folder, 3)
+    replayed = whole(folder, 3, 100)
     again = quorate("replay", folder, "--json")
     assert again.returncode == 0 and json.loads(again.stdout)["hash"] == replayed.hash
     differs = quorate("replay", folder, "--bug", "vote-before-sync")
@@ -102,6 +106,12 @@ def test_the_command_line(tmp_path: Path) -> None:
     first.write_bytes(first.read_bytes()[:2000])
     cut = quorate("replay", folder)
     assert cut.returncode == 3 and f"n2: {first.name}, byte " in cut.stdout
+    clients = folder / "clients-000001.capture"
+    clients.write_bytes(clients.read_bytes()[:9000])
+    ended = q.replay(folder)
+    assert ended.verdicts["linearizability"] == "unknown" and not ended.history["whole"]
+    assert 0 < ended.history["operations"] < 100
+    assert f"the history ends: {clients.name}, byte " in str(ended)
 
 
 def test_what_cannot_be_captured(tmp_path: Path) -> None:
@@ -137,7 +147,7 @@ def test_a_killed_owner_leaves_a_capture(tmp_path: Path) -> None:
     folder = tmp_path / "capture"
     done = subprocess.run([sys.executable, "-c", OWNER, str(folder)], timeout=60)
     assert done.returncode == -signal.SIGKILL
-    whole(folder, 3)
+    whole(folder, 3, 100)
 
 
 @pytest.mark.parametrize("protocol", ["paxos", "2pc", "primary-backup"])
@@ -164,3 +174,4 @@ def test_a_captured_soak_replays(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     replayed = json.loads(done.stdout)["replay"]
     assert replayed["verdict"] == "ok" and replayed["matched"] > 500
+    assert replayed["history"]["whole"] and replayed["history"]["operations"] > 100

@@ -18,16 +18,26 @@
 enum { NODES = 3, VALUE = 128, SLICES = 4, PATIENCE_S = 20 };
 enum { BLOCK = 4096, GROUP_MAX = 64 * BLOCK, FILE_SIZE = 16 << 20 }; /* of the bare group commits */
 
-enum { OVER_TCP = 0, OVER_CURVE = 1, OVER_INPROC = 2, ON_DISK = 3 }; /* a case's size */
+/* A case's size. */
+enum { OVER_TCP = 0, OVER_CURVE = 1, OVER_INPROC = 2, ON_DISK = 3, CAPTURED = 4 };
 
+/* folder: of the data, or of the capture. */
 static struct cluster *live_cluster(uint32_t over, const char *folder, struct error *e) {
-    const char *transport = over == OVER_INPROC ? "inproc" : "tcp", *curve = over == OVER_CURVE ? "true" : "false";
-    const char *disk = over == ON_DISK ? "folder" : "memory";
-    struct setting settings[] = {{"runtime", "live"},     {"transport", transport}, {"nodes", "3"},
-                                 {"disk", disk},          {"record", "none"},       {"check", "false"},
-                                 {"machine", "register"}, {"curve", curve},         {"election_timeout", "2"},
-                                 {"data", folder}};
-    return cluster_new("raft", settings, sizeof settings / sizeof *settings - (over != ON_DISK), NULL, e);
+    const char *transport = over == OVER_INPROC || over == CAPTURED ? "inproc" : "tcp";
+    const char *curve = over == OVER_CURVE ? "true" : "false", *disk = over == ON_DISK ? "folder" : "memory";
+    struct setting settings[] = {{"runtime", "live"},
+                                 {"transport", transport},
+                                 {"nodes", "3"},
+                                 {"disk", disk},
+                                 {"record", "none"},
+                                 {"check", "false"},
+                                 {"machine", "register"},
+                                 {"curve", curve},
+                                 {"election_timeout", "2"},
+                                 {over == CAPTURED ? "capture" : "data", folder},
+                                 {"capture_size", "64GiB"}};
+    size_t count = sizeof settings / sizeof *settings - (over == CAPTURED ? 0 : over == ON_DISK ? 1 : 2);
+    return cluster_new("raft", settings, count, NULL, e);
 }
 
 /* [0]: of the one that proposes. */
@@ -89,11 +99,15 @@ static qrt_status bare_commits(struct pair *p, const struct load_spec *spec, str
 
 /* Not below /tmp, which may be memory. */
 static qrt_status open_folder(struct pair *p, struct error *e) {
+    snprintf(p->folder, sizeof p->folder, "quorate-bench-live-%d", (int)getpid());
+    if (!mkdir(p->folder, 0700)) return QRT_OK;
+    return error_set(e, QRT_EIO, "%s cannot be made: %s", p->folder, strerror(errno));
+}
+
+static qrt_status open_bare_file(struct pair *p, struct error *e) {
     static const uint8_t zeros[1 << 16];
     char name[96];
-    snprintf(p->folder, sizeof p->folder, "quorate-bench-live-%d", (int)getpid());
     snprintf(name, sizeof name, "%s/bare", p->folder);
-    if (mkdir(p->folder, 0700)) return error_set(e, QRT_EIO, "%s cannot be made: %s", p->folder, strerror(errno));
     p->file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     for (off_t at = 0; at < FILE_SIZE && p->file >= 0; at += (off_t)sizeof zeros)
         if (pwrite(p->file, zeros, sizeof zeros, at) != (ssize_t)sizeof zeros)
@@ -107,12 +121,13 @@ static qrt_status pair_open(struct pair *p, const struct bench_case *k, struct e
     struct load_report r;
     char data[80];
     choose_cpus(p->cpus);
-    if (k->size == ON_DISK && open_folder(p, e)) return e->status;
+    if ((k->size == ON_DISK || k->size == CAPTURED) && open_folder(p, e)) return e->status;
+    if (k->size == ON_DISK && open_bare_file(p, e)) return e->status;
     snprintf(data, sizeof data, "%s/data", p->folder);
     p->live = live_cluster(k->size, data, e);
     if (p->live && !(p->leader = start(p->live, p->cpus, k->window, e))) return e->status;
-    if (k->size == OVER_CURVE) {
-        if (!e->status) p->other = live_cluster(OVER_TCP, data, e);
+    if (k->size == OVER_CURVE || k->size == CAPTURED) {
+        if (!e->status) p->other = live_cluster(k->size == CAPTURED ? OVER_INPROC : OVER_TCP, data, e);
         if (p->other) p->other_leader = start(p->other, p->cpus, k->window, e);
     } else if (!e->status && k->size != ON_DISK) {
         p->bare = bare_new(k->size == OVER_TCP, p->cpus, e);
@@ -125,13 +140,13 @@ static void pair_close(struct pair *p) {
     if (p->live) cluster_free(p->live);
     if (p->other) cluster_free(p->other);
     bare_free(p->bare);
-    if (*p->folder && p->file >= 0) close(p->file);
+    if (*p->folder && p->file > 0) close(p->file);
     if (*p->folder) place_remove(p->folder);
 }
 
 static qrt_status baseline(struct pair *p, const struct load_spec *spec, struct load_report *r, struct error *e) {
-    if (*p->folder) return bare_commits(p, spec, r, e);
-    return p->other ? load(p->other, p->other_leader, spec, r, e) : bare_rounds(p->bare, spec, r, e);
+    if (p->other) return load(p->other, p->other_leader, spec, r, e);
+    return *p->folder ? bare_commits(p, spec, r, e) : bare_rounds(p->bare, spec, r, e);
 }
 
 static qrt_status run_live(const struct bench_case *k, struct sample *s, struct error *e) {
@@ -196,6 +211,7 @@ static qrt_status run_live(const struct bench_case *k, struct sample *s, struct 
 #define OVER_CURVE 1
 #define OVER_INPROC 2
 #define ON_DISK 3
+#define CAPTURED 4
 #endif
 
 #define BARE "; against quorum rounds of bare ZeroMQ"
@@ -218,6 +234,8 @@ const struct bench_case bench_live_cases[] = {
     {"live", "live/latency-p999", "us", OVER_TCP, 3, 64, false, 50000, run_latency, LATENCY, 999},
     {"live", "live/curve-w1",   "commits/s", OVER_CURVE,  3, 1,  false, 8000,   run_live, "processes over tcp with CURVE; against the same without it"},
     {"live", "live/curve-w64",  "commits/s", OVER_CURVE,  3, 64, false, 100000, run_live, "processes over tcp with CURVE; against the same without it"},
+    {"live", "live/capture-w1",  "commits/s", CAPTURED,   3, 1,  false, 20000,  run_live, "threads that capture what they do; against the same without it"},
+    {"live", "live/capture-w64", "commits/s", CAPTURED,   3, 64, false, 200000, run_live, "threads that capture what they do; against the same without it"},
 };
 /* clang-format on */
 const size_t bench_live_count = sizeof bench_live_cases / sizeof *bench_live_cases;

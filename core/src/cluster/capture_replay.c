@@ -12,6 +12,8 @@
 #include "cluster/values.h"
 
 #define SETTINGS_MAX 256
+#define HISTORY_SLICE 20000 /* records read at a time, some milliseconds */
+#define CHECK_SECONDS 60.0  /* that the history's check may take, as that of a live cluster */
 
 /* ---- capture.json ---- */
 
@@ -35,8 +37,9 @@ qrt_status cluster_capture(struct cluster *c, bool own, bool shared, struct erro
     add_options(options, &cluster_option_table, o, of_nodes);
     add_options(options, &c->config.protocol->options, c->protocol_options, of_nodes);
     if (o->disk != DISK_MEMORY) json_object_del(options, "disk"); /* whichever it is */
-    json_t *root = json_pack("{s:s, s:i, s:s, s:s, s:o}", "quorate", qrt_version(), "capture", CAPTURE_FORMAT,
-                             "protocol", c->config.protocol->name, "runtime", c->class->name, "options", options);
+    json_t *root =
+        json_pack("{s:s, s:i, s:s, s:s, s:b, s:o}", "quorate", qrt_version(), "capture", CAPTURE_FORMAT, "protocol",
+                  c->config.protocol->name, "runtime", c->class->name, "clients", !shared, "options", options);
     char *text = json_dumps(root, JSON_INDENT(1));
     qrt_status status = capture_begin(o->capture, bytes_text(text), shared, e);
     free(text);
@@ -96,6 +99,8 @@ struct capture_replay *capture_replay_new(const char *folder, const char *bug, s
         uint64_t identity = capture_identity(bytes_of(about.data, about.size));
         struct trace_sink sink = c->checkers ? checkers_sink(c->checkers) : (struct trace_sink){0};
         r->replay = replay_new(&c->config, folder, identity, sink);
+        captured_history_open(&r->clients, folder, identity);
+        r->with_clients = json_is_true(json_object_get(root, "clients"));
     }
     json_decref(root);
     buffer_free(&about);
@@ -107,13 +112,34 @@ struct capture_replay *capture_replay_new(const char *folder, const char *bug, s
 void capture_replay_free(struct capture_replay *r) {
     if (!r) return;
     replay_free(r->replay);
+    linear_free(r->linear);
+    captured_history_close(&r->clients);
     cluster_free(r->cluster);
     buffer_free(&r->report);
     free(r);
 }
 
+/* Why what clients were told cannot be judged; NULL: it can. */
+static const char *unjudged(const struct capture_replay *r) {
+    if (!captured_history_there(&r->clients)) return "no client's history was captured";
+    return r->replay->inherited ? "the nodes began with an earlier cluster's data, of which no history is known" : NULL;
+}
+
+/* The clients' history is read, then judged; true: it is, or there is nothing to judge. */
+static bool judge_history(struct capture_replay *r, int64_t slice_ns) {
+    enum linear_model model = cluster_linear_model(r->cluster);
+    if (!model || unjudged(r)) return true;
+    if (!r->linear) {
+        if (!captured_history_read(&r->clients, slice_ns ? HISTORY_SLICE : SIZE_MAX)) return false;
+        struct linear_options options = {.model = model, .seconds = CHECK_SECONDS};
+        r->linear = linear_new(&r->clients.history, &options);
+    }
+    return linear_step(r->linear, slice_ns ? slice_ns : INT64_MAX);
+}
+
 bool capture_replay_run(struct capture_replay *r, int64_t slice_ns) {
-    if (!r->done) r->done = replay_run(r->replay, slice_ns);
+    if (!r->replayed) r->replayed = replay_run(r->replay, slice_ns);
+    if (r->replayed && !r->done) r->done = judge_history(r, slice_ns);
     return r->done;
 }
 
@@ -164,6 +190,35 @@ static json_t *notes_value(const struct replay *r) {
     return notes;
 }
 
+/* Of a history that ends before its time nothing but a violation is certain. */
+static void judge_clients(const struct captured_history *c, const struct linear_result *result, struct property *p) {
+    p->verdict = result->verdict;
+    snprintf(p->text, sizeof p->text, "%.*s", PROPERTY_TEXT_MAX - 1, result->explanation);
+    if (result->verdict == VERDICT_VIOLATED && result->bad < c->history.count)
+        p->node = (uint16_t)(QRT_CLIENT + c->history.operations[result->bad].process);
+    if (result->verdict != VERDICT_OK || !c->ended) return;
+    p->verdict = VERDICT_UNKNOWN;
+    snprintf(p->text, sizeof p->text, "it holds for the first %zu operations, behind which the history ends: %.180s",
+             c->history.count, c->why);
+}
+
+/* False: nobody promised it, or nobody asked anything. */
+static bool linearizability(const struct capture_replay *r, struct property *p) {
+    const char *why = unjudged(r);
+    if (!cluster_linear_model(r->cluster)) return false;
+    *p = (struct property){.name = "linearizability", .says = LINEARIZABILITY_SAYS, .verdict = VERDICT_UNKNOWN};
+    if (why)
+        snprintf(p->text, sizeof p->text, "%s", why);
+    else
+        judge_clients(&r->clients, linear_result(r->linear), p);
+    return why || r->clients.ended || r->clients.history.count;
+}
+
+static json_t *property_value(const struct property *p) {
+    return json_pack("{s:s, s:s, s:s, s:o, s:i}", "name", p->name, "says", p->says, "verdict", verdict_name(p->verdict),
+                     "text", text_value(bytes_text(p->text)), "node", p->node);
+}
+
 /* Adds the checkers' verdicts; the worst. */
 static enum verdict add_properties(const struct capture_replay *r, json_t *list) {
     size_t count = 0;
@@ -171,11 +226,14 @@ static enum verdict add_properties(const struct capture_replay *r, json_t *list)
     const struct checkers *k = r->cluster->checkers;
     const struct property *p = k ? checkers_properties(k, &count) : NULL;
     for (size_t i = 0; i < count; i++) {
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:i}", "name", p[i].name, "says", p[i].says,
-                                              "verdict", verdict_name(p[i].verdict), "text",
-                                              text_value(bytes_text(p[i].text)), "node", p[i].node));
+        json_array_append_new(list, property_value(&p[i]));
         worsen(&worst, p[i].verdict);
     }
+    struct property history;
+    if (!linearizability(r, &history)) return worst;
+    json_array_append_new(list, property_value(&history));
+    bool never = r->replay->inherited || (!r->with_clients && unjudged(r)); /* nothing is missing that could be there */
+    if (!never) worsen(&worst, history.verdict);
     return worst;
 }
 
@@ -209,13 +267,31 @@ static void say_difference(struct buffer *out, const struct replay_difference *d
                   d->replayed_events, d->replayed_dying ? ", and it died" : "");
 }
 
+/* of: by outcome; what is pending is unknown. */
+static void count_outcomes(const struct history *h, size_t of[4]) {
+    memset(of, 0, 4 * sizeof *of);
+    for (size_t i = 0; i < h->count; i++) of[h->operations[i].outcome]++;
+    of[HISTORY_UNKNOWN] += of[HISTORY_PENDING];
+}
+
+static void say_property(struct buffer *out, const struct property *p) {
+    buffer_printf(out, "%-25s %s  %s\n", p->name, verdict_name(p->verdict),
+                  p->verdict == VERDICT_OK ? p->says : p->text);
+}
+
 static void say_properties(struct buffer *out, const struct capture_replay *r) {
     size_t count = 0;
     const struct checkers *k = r->cluster->checkers;
     const struct property *p = k ? checkers_properties(k, &count) : NULL;
-    for (size_t i = 0; i < count; i++)
-        buffer_printf(out, "%-25s %s  %s\n", p[i].name, verdict_name(p[i].verdict),
-                      p[i].verdict == VERDICT_OK ? p[i].says : p[i].text);
+    struct property history;
+    for (size_t i = 0; i < count; i++) say_property(out, &p[i]);
+    if (linearizability(r, &history)) say_property(out, &history);
+    if (r->clients.history.count) {
+        size_t of[4];
+        count_outcomes(&r->clients.history, of);
+        buffer_printf(out, "%zu client operations: %zu ok, %zu failed, %zu unknown\n", r->clients.history.count,
+                      of[HISTORY_OK], of[HISTORY_FAILED], of[HISTORY_UNKNOWN]);
+    }
     if (r->replay->blind_from != INT64_MAX)
         buffer_printf(out, "judged as far as the nodes could be followed: up to %.6f s\n",
                       (double)r->replay->blind_from / 1e9);
@@ -237,6 +313,15 @@ static json_t *words_value(const struct capture_replay *r, uint64_t steps, uint6
     return value;
 }
 
+static json_t *history_value(const struct captured_history *c) {
+    size_t of[4];
+    if (!captured_history_there(c)) return json_null();
+    count_outcomes(&c->history, of);
+    return json_pack("{s:I, s:I, s:I, s:I, s:b}", "operations", (json_int_t)c->history.count, "ok",
+                     (json_int_t)of[HISTORY_OK], "failed", (json_int_t)of[HISTORY_FAILED], "unknown",
+                     (json_int_t)of[HISTORY_UNKNOWN], "whole", !c->ended);
+}
+
 const char *capture_replay_report(struct capture_replay *r) {
     const struct replay *p = r->replay;
     uint64_t steps = 0, matched = 0, uncompared = 0;
@@ -249,6 +334,7 @@ const char *capture_replay_report(struct capture_replay *r) {
                   "matched", (json_int_t)matched, "uncompared", (json_int_t)uncompared, "gaps", (json_int_t)p->gaps,
                   "differs", difference_value(&p->first), "nodes", nodes, "notes", notes_value(p), "events",
                   (json_int_t)p->events, "hash", hash_value(p->hash), "judged_until", until, "properties", properties);
+    json_object_set_new(root, "history", history_value(&r->clients));
     json_object_set_new(root, "text", words_value(r, steps, matched));
     return dump_value(root, &r->report, 15);
 }

@@ -1,16 +1,20 @@
 /* A capture as its user sees it: the cluster that capture.json describes, its nodes' inputs replayed, its checkers over what
- * came of it, and a report. */
+ * came of it, the linearizability of its clients' history, and a report. */
 #ifndef CLUSTER_CAPTURE_REPLAY_H
 #define CLUSTER_CAPTURE_REPLAY_H
 
 #include "cluster/cluster.h"
+#include "runtime/capture_history.h"
 #include "runtime/replay.h"
 
 struct capture_replay {
     struct cluster *cluster; /* configured; it never runs */
     struct replay *replay;
+    struct captured_history clients;
+    struct linear *linear; /* its check; NULL: it has not begun, or there is none */
     struct buffer report;
-    bool done;
+    bool with_clients; /* whose history ought to be there: the cluster's own process had them */
+    bool replayed, done;
 };
 
 /* bug: NULL, as it was captured; else the mistake to switch on ("": none). */

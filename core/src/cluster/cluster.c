@@ -514,7 +514,7 @@ qrt_status cluster_load(struct cluster *c, const struct workload *w, struct erro
 
 /* ---- verdicts ---- */
 
-static enum linear_model model_of(const struct cluster *c) {
+enum linear_model cluster_linear_model(const struct cluster *c) {
     if (c->config.machine == &c->machine || !cluster_promises_linearizability(c)) return 0;
     if (!strcmp(c->config.machine->name, "kv")) return LINEAR_KV;
     if (!strcmp(c->config.machine->name, "register")) return LINEAR_CAS_REGISTER;
@@ -530,7 +530,7 @@ void cluster_check_reset(struct cluster *c) {
 
 qrt_status cluster_check(struct cluster *c, double seconds, size_t memory, int64_t slice_ns, struct error *e) {
     (void)e;
-    enum linear_model model = model_of(c);
+    enum linear_model model = cluster_linear_model(c);
     c->class->trace(c->runtime); /* live: merges what its nodes have written, which feeds the checkers */
     bool inherited = c->class->inherited && c->class->inherited(c->runtime);
     if (!model || inherited) { /* no model explains reads of what an earlier cluster wrote */

@@ -81,6 +81,8 @@ qrt_status cluster_load(struct cluster *c, const struct workload *w, struct erro
 /* Every property and every client history. QRT_MORE after slice_ns. */
 qrt_status cluster_check(struct cluster *c, double seconds, size_t memory, int64_t slice_ns, struct error *e);
 void cluster_check_reset(struct cluster *c);
+/* The model of its state machine; 0: there is none, or histories need not be linearizable. */
+enum linear_model cluster_linear_model(const struct cluster *c);
 /* Whether its protocol, with the options it has, promises that client histories are linearizable. */
 bool cluster_promises_linearizability(const struct cluster *c);
 
@@ -90,6 +92,7 @@ qrt_status cluster_capture(struct cluster *c, bool own, bool shared, struct erro
 
 /* report.c: JSON into c->text (or c->report) */
 void report_check(struct cluster *c, const struct linear_result *linear);
+#define LINEARIZABILITY_SAYS "every client sees one copy of the data that changes in real-time order"
 const char *report_status(struct cluster *c);
 const char *report_inspect(struct cluster *c, uint16_t node, struct error *e);
 const char *report_tracebacks(struct cluster *c);

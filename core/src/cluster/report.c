@@ -53,9 +53,8 @@ static void add_linearizability(struct cluster *c, json_t *list, const struct hi
         time = seconds_value(op->return_ns);
         node = (uint16_t)(QRT_CLIENT + op->process);
     }
-    json_array_append_new(list, property_value("linearizability",
-                                               "every client sees one copy of the data that changes in real-time order",
-                                               r->verdict, r->explanation, event, time, node));
+    json_array_append_new(
+        list, property_value("linearizability", LINEARIZABILITY_SAYS, r->verdict, r->explanation, event, time, node));
     worsen(&c->verdict, r->verdict);
 }
 

@@ -60,7 +60,10 @@ uint64_t capture_fold_event(uint64_t hash, const qrt_event *e) {
 }
 
 void capture_name(char name[CAPTURE_NAME_MAX], uint16_t node, uint32_t number) {
-    snprintf(name, CAPTURE_NAME_MAX, "n%u-%06u.capture", node, number);
+    if (node == QRT_CLIENT)
+        snprintf(name, CAPTURE_NAME_MAX, "clients-%06u.capture", number);
+    else
+        snprintf(name, CAPTURE_NAME_MAX, "n%u-%06u.capture", node, number);
 }
 
 static int by_number(const void *a, const void *b) {
@@ -71,14 +74,13 @@ static int by_number(const void *a, const void *b) {
 uint32_t *capture_segments(const char *folder, uint16_t node, size_t *count) {
     uint32_t *numbers = NULL, number;
     size_t capacity = 0;
-    unsigned of;
-    int end;
+    char name[CAPTURE_NAME_MAX];
     *count = 0;
     DIR *d = opendir(folder);
     for (struct dirent *entry; d && (entry = readdir(d));) {
-        end = 0;
-        if (sscanf(entry->d_name, "n%5u-%9u.capture%n", &of, &number, &end) != 2) continue;
-        if (!end || entry->d_name[end] || of != node) continue;
+        if (sscanf(entry->d_name, "%*[^-]-%9u.capture", &number) != 1) continue;
+        capture_name(name, node, number);
+        if (strcmp(name, entry->d_name)) continue;
         numbers = mem_grow(numbers, &capacity, *count + 1, sizeof *numbers);
         numbers[(*count)++] = number;
     }
@@ -103,12 +105,25 @@ static bool write_all(int fd, struct bytes data) {
     return true;
 }
 
+/* Up to `size` bytes from the file's beginning: how many there were, or -1. */
+static ssize_t read_first(const char *path, uint8_t *out, size_t size) {
+    size_t have = 0;
+    ssize_t n = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && have < size) {
+        n = read(fd, out + have, size - have);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        have += (size_t)n;
+    }
+    if (fd >= 0) close(fd);
+    return n < 0 ? -1 : (ssize_t)have;
+}
+
 static bool file_holds(const char *path, struct bytes expected) {
     uint8_t *found = mem_alloc(expected.size + 1);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, found, expected.size + 1);
+    ssize_t size = read_first(path, found, expected.size + 1);
     bool same = size == (ssize_t)expected.size && !memcmp(found, expected.data, expected.size);
-    if (fd >= 0) close(fd);
     free(found);
     return same;
 }
@@ -238,9 +253,7 @@ static bool read_about(struct capture *c) {
     char path[PATH_SIZE];
     uint8_t *about = mem_alloc(ABOUT_MAX);
     path_of(path, c->folder, CAPTURE_FILE);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, about, ABOUT_MAX);
-    if (fd >= 0) close(fd);
+    ssize_t size = read_first(path, about, ABOUT_MAX);
     if (size > 0) c->identity = capture_identity(bytes_of(about, (size_t)size));
     free(about);
     return size > 0;
@@ -295,7 +308,7 @@ static uint8_t *record_place(const struct capture *c, size_t body, size_t spare)
     return c->map + c->used + sizeof(struct capture_record_head);
 }
 
-static void record_done(struct capture *c, enum capture_kind kind, uint8_t flags, size_t body) {
+void capture_record_done(struct capture *c, enum capture_kind kind, uint8_t flags, size_t body) {
     uint8_t *at = c->map + c->used;
     struct capture_record_head *place = (struct capture_record_head *)(void *)at;
     struct capture_record_head r = {(uint32_t)(sizeof r + body), (uint16_t)kind, flags, 0, 0};
@@ -319,6 +332,12 @@ static uint8_t *record_begin(struct capture *c, size_t body) {
         return NULL;
     }
     return segment_open(c, capture_room(body) + ROOM_STEP) ? record_place(c, body, 0) : NULL;
+}
+
+uint8_t *capture_record_begin(struct capture *c, size_t body) {
+    uint8_t *place = record_begin(c, body);
+    c->lost += !place;
+    return place;
 }
 
 static void progress_begin(struct capture *c) {
@@ -346,7 +365,7 @@ void capture_event(struct capture *c, const qrt_event *e) {
     uint8_t *at = c->inside ? record_place(c, sizeof *e, ROOM_END) : record_begin(c, sizeof *e);
     if (!at) return; /* a step's room is used up: the event is of no consequence for the replay */
     memcpy(at, e, sizeof *e);
-    record_done(c, CAPTURE_EVENT, 0, sizeof *e);
+    capture_record_done(c, CAPTURE_EVENT, 0, sizeof *e);
 }
 
 static void tapped(void *capture, const qrt_event *e, uint64_t number) {
@@ -375,7 +394,7 @@ static void note_arming(struct host *h) {
     uint8_t *at = record_begin(c, sizeof h->crash_after);
     if (!at) return;
     memcpy(at, &h->crash_after, sizeof h->crash_after);
-    record_done(c, CAPTURE_ARM, 0, sizeof h->crash_after);
+    capture_record_done(c, CAPTURE_ARM, 0, sizeof h->crash_after);
     c->armed = h->crash_after;
 }
 
@@ -396,7 +415,7 @@ void capture_start(struct host *h, uint8_t how) {
     write_u64(&w, h->config.cluster_id);
     write_u64(&w, h->config.bursts);
     c->armed = h->crash_after;
-    record_done(c, CAPTURE_START, (uint8_t)(how | (c->begun ? 0 : CAPTURE_NEW_HOST)), 72);
+    capture_record_done(c, CAPTURE_START, (uint8_t)(how | (c->begun ? 0 : CAPTURE_NEW_HOST)), 72);
     c->begun = true;
     c->inside = true; /* what it emits while it recovers is the replay's as well */
 }
@@ -413,7 +432,7 @@ void capture_checkpoint(struct host *h, const struct store_checkpoint *s) {
     write_u64(&w, s->term);
     write_bytes(&w, s->meta);
     write_bytes(&w, blob);
-    record_done(c, CAPTURE_CHECKPOINT, 0, size);
+    capture_record_done(c, CAPTURE_CHECKPOINT, 0, size);
 }
 
 void capture_record(struct host *h, const struct store_record *s) {
@@ -424,14 +443,14 @@ void capture_record(struct host *h, const struct store_record *s) {
     struct writer w = writer_of(at, size);
     write_u64(&w, s->group);
     writer_put(&w, s->data.data, s->data.size);
-    record_done(c, CAPTURE_RECORD, 0, size);
+    capture_record_done(c, CAPTURE_RECORD, 0, size);
 }
 
 void capture_recovered(struct host *h) {
     struct capture *c = h->capture;
     if (!record_begin(c, 0)) return;
     progress_begin(c);
-    record_done(c, CAPTURE_RECOVERED, 0, 0);
+    capture_record_done(c, CAPTURE_RECOVERED, 0, 0);
 }
 
 void capture_input(struct host *h, enum capture_kind kind, uint8_t flags, uint16_t group, uint64_t number,
@@ -452,7 +471,7 @@ void capture_input(struct host *h, enum capture_kind kind, uint8_t flags, uint16
     write_u64(&w, group);
     writer_put(&w, data.data, data.size);
     if (kind != CAPTURE_FLUSH_BEGIN) progress_begin(c);
-    record_done(c, kind, flags, size);
+    capture_record_done(c, kind, flags, size);
 }
 
 void capture_outcome(struct host *h) {
@@ -464,13 +483,14 @@ void capture_outcome(struct host *h) {
     write_u64(&w, host_state_fingerprint(h));
     write_u64(&w, c->events);
     bool failed = h->store && store_stopped(h->store);
-    record_done(c, CAPTURE_OUTCOME, (uint8_t)((h->dying ? CAPTURE_DYING : 0) | (failed ? CAPTURE_DISK_FAILED : 0)), 16);
+    capture_record_done(c, CAPTURE_OUTCOME,
+                        (uint8_t)((h->dying ? CAPTURE_DYING : 0) | (failed ? CAPTURE_DISK_FAILED : 0)), 16);
 }
 
 void capture_stop(struct host *h) {
     struct capture *c = h->capture;
     c->inside = false;
-    if (record_begin(c, 0)) record_done(c, CAPTURE_STOP, 0, 0);
+    if (record_begin(c, 0)) capture_record_done(c, CAPTURE_STOP, 0, 0);
 }
 
 /* ---- of the dead ---- */
@@ -498,7 +518,7 @@ static void bury_in(struct capture *c, const qrt_event *crash) {
     if (at) {
         memset(c->map + c->used, 0, capture_room(sizeof *crash)); /* of a record that the kill cut short */
         memcpy(at, crash, sizeof *crash);
-        record_done(c, CAPTURE_EVENT, 0, sizeof *crash);
+        capture_record_done(c, CAPTURE_EVENT, 0, sizeof *crash);
     }
     segment_close(c);
 }

@@ -3,6 +3,7 @@
  *
  *   capture.json             what the cluster is: version, protocol, options
  *   n<node>-<number>.capture segments: a head of CAPTURE_HEAD bytes, then records, each at a multiple of 8
+ *   clients-<number>.capture the same of clients: capture_history.h
  *
  *   record  0        4      6       7   8        16
  *           | size   | kind | flags | 0 | check  | body ... |      size: of head and body; 0: nothing follows
@@ -46,7 +47,11 @@ enum capture_kind {
     CAPTURE_EVENT = 12,   /* the runtime put it into the trace: crash, pause, drop */
     CAPTURE_OUTCOME = 13, /* of the last input: state, hash of its events; flags: how */
     CAPTURE_ENDED = 14,   /* the capture stopped here; why */
+    CAPTURE_INVOKE = 15,  /* of clients: capture_history.h */
+    CAPTURE_RETURN = 16,
 };
+
+#define CAPTURE_LAST CAPTURE_RETURN
 
 #define CAPTURE_NEW_HOST 0x10 /* no earlier incarnation was in this process */
 
@@ -78,7 +83,8 @@ struct capture;
 /* What a cluster is, into a folder that is made, or that holds no capture yet; shared: or one of the same cluster. */
 qrt_status capture_begin(const char *folder, struct bytes about, bool shared, struct error *e);
 
-/* Never NULL: what goes wrong stops it at once. limit: bytes of the node's segments, those of earlier incarnations too. */
+/* Never NULL: what goes wrong stops it at once. limit: bytes of the node's segments, those of earlier incarnations too.
+ * node: or QRT_CLIENT, of clients. */
 struct capture *capture_open(const char *folder, uint16_t node, int64_t limit);
 void capture_close(struct capture **c);
 /* Sees the node's events: those of a step enter its outcome, others are written down. */
@@ -101,6 +107,10 @@ void capture_input(struct host *h, enum capture_kind kind, uint8_t flags, uint16
                    struct bytes data);
 void capture_outcome(struct host *h);
 void capture_stop(struct host *h);
+
+/* Place for a record's body, which record_done makes a record; NULL: the capture has stopped, which is counted. */
+uint8_t *capture_record_begin(struct capture *c, size_t body);
+void capture_record_done(struct capture *c, enum capture_kind kind, uint8_t flags, size_t body);
 
 /* A process that was killed cannot say so: its owner adds the event (NULL: none) behind what it wrote, and gives back what the
  * last segment did not need. Nothing is done where there is no segment. */

@@ -94,7 +94,7 @@ static const char *record_problem(const struct capture_segment *s, uint64_t seed
     if (h->size < sizeof *h) return "a record's size makes no sense";
     if (h->size > s->size - at) return "the file ends within a record";
     if (capture_check(seed, at, h, s->bytes + at + sizeof *h) != h->check) return "a record's check is wrong";
-    if (h->kind < CAPTURE_START || h->kind > CAPTURE_ENDED || h->zero) return "a record is of an unknown kind";
+    if (h->kind < CAPTURE_START || h->kind > CAPTURE_LAST || h->zero) return "a record is of an unknown kind";
     return NULL;
 }
 

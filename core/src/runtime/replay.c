@@ -257,6 +257,7 @@ static void on_start(struct replay *r, struct replay_node *n) {
     }
     n->lost = n->dead = false;
     n->time = start.time;
+    if (!n->count && how != QRT_START_FORMAT) r->inherited = true;
     crash_unseen(r, n, start.time);
     n->incarnations = mem_grow(n->incarnations, &n->capacity, n->count + 1, sizeof *n->incarnations);
     n->incarnations[n->count++] = (struct replay_incarnation){.number = start.incarnation + 1, .time = start.time};

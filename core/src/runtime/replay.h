@@ -63,6 +63,7 @@ struct replay {
     size_t note_count, gaps;
     int64_t blind_from; /* the trace ends here; INT64_MAX: it is whole */
     uint64_t events, hash;
+    bool inherited; /* a node began with an earlier cluster's data */
     /* Of the step under way. */
     struct replay_node *at;
     uint64_t step_events, step_hash;

@@ -211,8 +211,8 @@ struct sim *sim_new(const struct runtime_config *config, struct trace_sink sink,
     uint64_t keep = o->record == RECORD_ALL ? UINT64_MAX : o->record == RECORD_LAST ? (uint64_t)o->record_last : 0;
     trace_init(&s->trace, keep);
     s->trace.sink = sink;
-    sim_capture_begin(s);
     history_init(&s->history);
+    sim_capture_begin(s);
     s->delay = cluster_link_delay(o);
     s->nodes = mem_zero((size_t)o->nodes + 1, sizeof *s->nodes);
     for (uint16_t i = 0; i < o->nodes; i++) s->members[i] = (uint16_t)(i + 1);

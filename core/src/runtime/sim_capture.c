@@ -1,12 +1,13 @@
 /* Captures of a simulated cluster: the trace is one for all nodes, so its events are dealt out here. */
 #include <stdlib.h>
 
-#include "runtime/capture.h"
+#include "runtime/capture_history.h"
 #include "runtime/sim.h"
 
 struct sim_capture {
     struct trace_sink behind;
     uint16_t nodes;
+    struct capture *clients;
     struct capture *of[]; /* [1..n] */
 };
 
@@ -23,6 +24,7 @@ void sim_capture_begin(struct sim *s) {
     k->nodes = (uint16_t)o->nodes;
     k->behind = s->trace.sink;
     for (uint16_t i = 1; i <= k->nodes; i++) k->of[i] = capture_open(o->capture, i, o->capture_size);
+    k->clients = capture_history_open(o->capture, o->capture_size, &s->history);
     s->trace.sink = (struct trace_sink){UINT64_MAX, on_event, k};
     s->capture = k;
 }
@@ -34,6 +36,7 @@ struct capture *sim_capture_of(const struct sim *s, uint16_t node) {
 void sim_capture_end(struct sim *s) {
     if (!s->capture) return;
     for (uint16_t i = 1; i <= s->capture->nodes; i++) capture_close(&s->capture->of[i]);
+    capture_history_close(&s->capture->clients, &s->history);
     free(s->capture);
     s->capture = NULL;
 }

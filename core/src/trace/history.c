@@ -73,6 +73,7 @@ void history_clone(struct history *to, const struct history *from) {
     *to = *from;
     to->operations = mem_copy(from->operations, from->count * sizeof *from->operations);
     to->capacity = from->count;
+    to->sink = (struct history_sink){0};
     struct chunk *shared = from->arena;
     if (shared) __atomic_add_fetch(&shared->references, 1, __ATOMIC_RELAXED);
 }
@@ -96,7 +97,9 @@ size_t history_invoke(struct history *h, const struct history_operation *op) {
         .value = history_copy(h, op->value),
         .expected = history_copy(h, op->expected),
     };
-    return history_append(h, &copy);
+    size_t number = history_append(h, &copy);
+    if (h->sink.invoked) h->sink.invoked(h->sink.context, number, &h->operations[number]);
+    return number;
 }
 
 /* An unknown outcome takes a position too, as its line in a file does, but its operation stays open to the
@@ -110,9 +113,11 @@ void history_return(struct history *h, size_t number, enum history_outcome outco
     op->outcome = (uint8_t)outcome;
     op->status = status;
     op->result = history_copy(h, result);
-    if (outcome != HISTORY_OK && outcome != HISTORY_FAILED) return;
-    op->return_ns = time_ns;
-    op->return_order = order;
+    if (outcome == HISTORY_OK || outcome == HISTORY_FAILED) {
+        op->return_ns = time_ns;
+        op->return_order = order;
+    }
+    if (h->sink.returned) h->sink.returned(h->sink.context, number, op, time_ns);
 }
 
 const char *history_function_name(uint8_t function) {

@@ -47,16 +47,24 @@ struct history_operation {
     int32_t status;                      /* qrt_status of the answer */
 };
 
+/* Who is told of operations as they enter a history: after each call of history_invoke and history_return. */
+struct history_sink {
+    void (*invoked)(void *context, size_t number, const struct history_operation *op);
+    void (*returned)(void *context, size_t number, const struct history_operation *op, int64_t time_ns);
+    void *context;
+};
+
 struct history {
     struct history_operation *operations; /* in order of invocation */
     size_t count, capacity;
     uint64_t order; /* next position */
     void *arena;    /* owned text, see history.c */
+    struct history_sink sink;
 };
 
 void history_init(struct history *h);
 void history_free(struct history *h);
-/* Shares the text and copies the operations; the two may then grow, and live on two threads, apart. */
+/* Shares the text and copies the operations; the two may then grow, and live on two threads, apart. The copy has no sink. */
 void history_clone(struct history *to, const struct history *from);
 /* Both copy the given bytes. invoke returns the operation's number. */
 size_t history_invoke(struct history *h, const struct history_operation *op);

@@ -145,6 +145,7 @@ void *live_new(const struct runtime_config *config, struct trace_sink sink, stru
     struct live *l = live_empty(config, sink);
     qrt_status status = log_open_named(l, 0, e);
     if (!status) status = live_apart(l) ? keeper_start(l, e) : start_nodes(l, e);
+    if (!status) clients_capture(&l->clients);
     if (!status) status = start_threads(l, e);
     if (!status && !l->keeper) status = metrics_start(l, 1, live_node_count(l), config->options.metrics, e);
     if (!status) return l;

@@ -275,6 +275,7 @@ struct live_clients {
     atomic_size_t busy;    /* clients that are not idle */
     pthread_mutex_t mutex; /* over history and counts */
     struct history history;
+    struct capture *capture; /* of the history; NULL: none */
     struct runtime_counts counts;
 };
 
@@ -458,6 +459,7 @@ struct disk *live_disk(struct live *l, uint16_t node, struct error *e);
 
 /* live_clients.c */
 void clients_init(struct live_clients *c);
+void clients_capture(struct live_clients *c); /* before its thread; where the options want it */
 void *clients_main(void *clients);
 void clients_free(struct live_clients *c);
 

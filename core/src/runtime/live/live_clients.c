@@ -1,5 +1,6 @@
 /* All clients of a live cluster on one thread: the simulator's actors, in real time, with an order for what the handle
  * asks of them. Their clock is the trace's, so that a history's intervals and the trace agree. */
+#include "runtime/capture_history.h"
 #include "runtime/live/live_hand.h"
 
 #include <stdlib.h>
@@ -202,6 +203,11 @@ void clients_init(struct live_clients *c) {
     history_init(&c->history);
 }
 
+void clients_capture(struct live_clients *all) {
+    const struct cluster_options *o = &all->actor.live->config.options;
+    if (*o->capture) all->capture = capture_history_open(o->capture, o->capture_size, &all->history);
+}
+
 void clients_free(struct live_clients *all) {
     if (!all->actor.live) return;
     for (size_t i = 0; i < all->count; i++) {
@@ -209,6 +215,7 @@ void clients_free(struct live_clients *all) {
         outbox_free(&all->clients[i].out);
     }
     free(all->clients);
+    capture_history_close(&all->capture, &all->history);
     history_free(&all->history);
     pthread_mutex_destroy(&all->mutex);
     actor_free(&all->actor);
