@@ -318,8 +318,9 @@ qrt_status hand_text_read(const char *path, struct buffer *out, struct error *e)
         out->size -= 4096 - n;
     }
     bool failed = ferror(file) != 0;
+    int why = errno;
     fclose(file);
-    return failed ? error_set(e, QRT_EIO, "%s cannot be read", path) : QRT_OK;
+    return failed ? error_set(e, QRT_EIO, "%s cannot be read: %s", path, strerror(why)) : QRT_OK;
 }
 
 qrt_status hand_file_read(struct hand_file *f, const char *path, bool keys, struct error *e) {
