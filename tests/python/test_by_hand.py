@@ -302,7 +302,7 @@ def test_damage_and_addresses_are_said(hand: ByHand) -> None:
 
 
 def test_a_full_disk_stops_its_node_only(hand: ByHand, tmp_path: Path) -> None:
-    """A node whose disk is full stops and says so; what was answered is there, and it goes on with more room."""
+    """A node whose disk is full stops and says so; nothing that was answered is lost."""
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", small], check=False).returncode:
