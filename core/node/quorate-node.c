@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "cluster/hand.h"
+#include "runtime/live/live_log.h"
 #include "runtime/live/live_share.h"
 
 static int usage(void) {
@@ -51,12 +52,22 @@ static int keygen(const char *path, const char *name) {
     return hand_ended(&e);
 }
 
+static qrt_status check_log(const struct hand_file *f, struct error *e) {
+    struct log_place place;
+    for (size_t i = 0; i < f->setting_count; i++)
+        if (!strcmp(f->settings[i].name, "log") && log_parse(f->settings[i].value, &place, e)) return e->status;
+    return QRT_OK;
+}
+
 static int check(const char *path) {
-    struct error e = {0};
+    struct error e = {0}, found = {0};
     struct hand_file *f = mem_zero(1, sizeof *f);
-    if (!hand_file_read(f, path, true, &e))
-        printf("%s: %s, %s, %u nodes, %zu clients, %s\n", path, f->config.cluster, f->protocol, f->config.node_count,
-               f->config.client_count, f->config.curve ? "with keys" : "without keys");
+    if (!hand_file_read(f, path, true, &e) && (hand_check(f, &found) || check_log(f, &found)))
+        error_set(&e, found.status, "%.128s: %.380s", path, found.text);
+    if (!e.status)
+        printf("%s: %s, %s, %u node%s, %zu client%s, %s\n", path, f->config.cluster, f->protocol, f->config.node_count,
+               f->config.node_count == 1 ? "" : "s", f->config.client_count, f->config.client_count == 1 ? "" : "s",
+               f->config.curve ? "with keys" : "without keys");
     free(f);
     return hand_ended(&e);
 }

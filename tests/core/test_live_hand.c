@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,17 +44,23 @@ static void *tick(void *self) {
     return NULL;
 }
 
-/* The file as `who` has it: a node 0.., or a client. without_bob: his table has gone. */
-static struct hand_file *file_of(struct rig *r, int who, bool without_bob) {
+/* The cluster file. without_bob: his table has gone. */
+static struct buffer text_of(const struct rig *r, bool without_bob) {
     struct buffer text = {0};
-    struct error e = {0};
-    struct hand_file *f = mem_zero(1, sizeof *f);
     buffer_printf(&text, "[cluster]\nname = \"test\"\ndata = \"%s\"\nclient_retry = \"50ms\"\n", r->folder);
     for (int i = 0; i < NODES; i++)
         buffer_printf(&text, "[node.%d]\nendpoint = \"ipc://%s/n%d.socket\"\nkey = \"%s\"\n", i + 1, r->folder, i + 1,
                       r->public_keys[i]);
     buffer_printf(&text, "[client.alice]\nrole = \"admin\"\nkey = \"%s\"\n", r->public_keys[ALICE]);
     if (!without_bob) buffer_printf(&text, "[client.bob]\nrole = \"read\"\nkey = \"%s\"\n", r->public_keys[BOB]);
+    return text;
+}
+
+/* The file as `who` has it: a node 0.., or a client. */
+static struct hand_file *file_of(struct rig *r, int who, bool without_bob) {
+    struct buffer text = text_of(r, without_bob);
+    struct error e = {0};
+    struct hand_file *f = mem_zero(1, sizeof *f);
     if (hand_file_parse(f, bytes_of(text.data, text.size), "cluster.toml", true, &e)) fail_msg("%s", e.text);
     buffer_free(&text);
     f->config.self = who < NODES ? (uint16_t)(who + 1) : 0;
@@ -170,6 +177,78 @@ static void test_reload(void **state) {
     cluster_free(bob);
 }
 
+static void write_file(const char *path, const char *text, mode_t mode) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void write_key(const char *path, const char *public_key, const char *secret_key, mode_t mode) {
+    char text[256];
+    snprintf(text, sizeof text, "[key]\npublic = \"%s\"\nsecret = \"%s\"\n", public_key, secret_key);
+    write_file(path, text, mode);
+}
+
+static void expect_no_connection(const char *file, const char *key, qrt_status status, const char *why) {
+    qrt_cluster *c = NULL;
+    assert_int_equal(qrt_connect(&c, file, key), status);
+    assert_null(c);
+    if (!strstr(qrt_last_error(NULL), why)) fail_msg("'%s' is not in: %s", why, qrt_last_error(NULL));
+}
+
+static qrt_status do_by_abi(qrt_cluster *c, uint8_t operation, const char *value, qrt_result *result) {
+    qrt_command command = {.operation = operation, .key = (const uint8_t *)"x", .key_size = 1};
+    uint16_t client;
+    uint64_t ticket;
+    int64_t now;
+    command.value = (const uint8_t *)value;
+    command.value_size = strlen(value);
+    assert_int_equal(qrt_client_new(c, &client), QRT_OK);
+    assert_int_equal(qrt_cluster_now(c, &now), QRT_OK);
+    qrt_status status = qrt_client_submit(c, client, &command, &ticket);
+    if (status) return status;
+    while ((status = qrt_cluster_await(c, ticket, now + PATIENCE, result)) == QRT_MORE) continue;
+    return status;
+}
+
+/* The same through the C API, from files: put, get, status, a question, a fault; and what is said of a wrong key, one that others
+ * may read, none, and a file with a mistake. */
+static void test_the_c_api(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    struct buffer text = text_of(r, false);
+    char file[64], key[64], public_key[HAND_KEY_TEXT], secret_key[HAND_KEY_TEXT];
+    qrt_cluster *c = NULL;
+    qrt_result result;
+    snprintf(file, sizeof file, "%s/cluster.toml", r->folder);
+    snprintf(key, sizeof key, "%s/alice.key", r->folder);
+    write_file(file, buffer_text(&text), 0644);
+    expect_no_connection(file, NULL, QRT_EINVAL, "needs its key: name its file, keys/NAME.key");
+    expect_no_connection(file, key, QRT_EIO, "alice.key cannot be read: No such file");
+    write_key(key, r->public_keys[ALICE], r->secret_keys[ALICE], 0644);
+    expect_no_connection(file, key, QRT_EDENIED, "others may read the secret key");
+    assert_int_equal(hand_key_new(public_key, secret_key, &e), QRT_OK);
+    write_key(key, public_key, secret_key, 0600);
+    expect_no_connection(file, key, QRT_EDENIED, "of no client that the cluster file knows");
+    write_key(key, r->public_keys[ALICE], r->secret_keys[ALICE], 0600);
+    assert_int_equal(qrt_connect(&c, file, key), QRT_OK);
+    assert_int_equal(do_by_abi(c, QRT_PUT, "1", &result), QRT_OK);
+    assert_int_equal(result.status, QRT_OK);
+    assert_int_equal(do_by_abi(c, QRT_GET, "", &result), QRT_OK);
+    assert_true(result.size == 1 && result.data[0] == '1');
+    assert_non_null(strstr(qrt_cluster_status(c), "\"memory_budget\""));
+    assert_non_null(strstr(qrt_node_ask(c, 2, "{\"ask\": \"status\"}"), "\"cluster\": \"test\""));
+    assert_int_equal(qrt_cluster_fault(c, "{\"do\": \"pause\", \"node\": \"leader\"}"), QRT_OK);
+    assert_int_equal(qrt_cluster_fault(c, "{\"do\": \"resume\", \"node\": \"all\"}"), QRT_OK);
+    qrt_cluster_free(&c);
+    buffer_append(&text, "[clients.x]\n", 12);
+    write_file(file, buffer_text(&text), 0644);
+    expect_no_connection(file, key, QRT_EPARSE, "there is no table [clients.x]");
+    buffer_free(&text);
+}
+
 static void expect_view(struct cluster *c, uint16_t node, const char *why) {
     struct node_view v;
     c->class->view(c->runtime, node, &v);
@@ -215,6 +294,25 @@ static void test_why_a_node_is_not_reached(void **state) {
     assert_null(hand_ask(c->runtime, 3, "{\"ask\": \"status\"}", &e));
     assert_int_equal(e.status, QRT_EDOWN);
     cluster_free(c);
+}
+
+/* A node that listens has its address, also where a file is all that stands for it: a second one does not take it away. */
+static void test_an_address_in_use_is_refused(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    char answer[64];
+    struct hand_file *f = file_of(r, 1, false);
+    snprintf(f->config.data, sizeof f->config.data, "%s/other", r->folder);
+    snprintf(f->config.nodes[2].bind, sizeof f->config.nodes[2].bind, "ipc://%s/n1.socket", r->folder);
+    assert_int_equal(hand_format(&f->config, &e), QRT_OK);
+    assert_null(hand_cluster(f, &e));
+    assert_int_equal(e.status, QRT_EIO);
+    assert_non_null(strstr(e.text, "n1.socket: Address already in use; another process has it"));
+    free(f);
+    struct cluster *alice = start(r, ALICE);
+    assert_non_null(hand_ask(alice->runtime, 1, "{\"ask\": \"status\"}", &e));
+    assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    cluster_free(alice);
 }
 
 /* A client sees of a node what the node sees of itself. */
@@ -336,8 +434,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_roles, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_c_api, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_refused_key_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_why_a_node_is_not_reached, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_address_in_use_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_status_is_whole, set_up, tear_down),
         cmocka_unit_test(test_views_cross),
         cmocka_unit_test_setup_teardown(test_nonsense_from_an_allowed_key, set_up, tear_down),

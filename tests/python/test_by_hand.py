@@ -357,7 +357,33 @@ BAD = [
     ('[cluster]\nname = "a"\n[client.x]\nrole = "root"', r"line 4: role is"),
     ('[cluster]\nname = "a"\nname = "b"', r"line 3: this key was there before"),
     ('[cluster]\nname = "a"\n[node.1]\nkey = "short"', r"line 4: key is no public key"),
+    ('[cluster]\nname = "a"\n[node.1]\nendpoint = "tcp://*:70"', r"line 4: .* give its address, and this as bind"),
+    ('[cluster]\nname = "a"\nsessions = "many"', r"line 3: option 'sessions' takes an integer, not 'many'"),
 ]
+
+# Options that are sound one by one, and do not fit.
+UNFIT = [
+    ('machine = "kw"', r"there is no state machine 'kw'; did you mean 'kv'"),
+    ('quorum = "most"', r"quorum"),
+    ('quorum = "weighted:3,1"', r"weight"),
+    ('log = "loud"', r"loud"),
+]
+
+
+@pytest.mark.parametrize(("lines", "why"), UNFIT)
+def test_check_finds_what_a_start_would_refuse(tmp_path: Path, lines: str, why: str) -> None:
+    """``quorate-node check`` says of the whole file whether nodes will start with it."""
+    file = tmp_path / "cluster.toml"
+    text = '[cluster]\nname = "a"\n%s\n[node.1]\nendpoint = "tcp://127.0.0.1:70"\n'
+    try:
+        program = node_command("check", file, 1)[0]
+    except q.QuorateError as error:
+        pytest.skip(str(error))
+    for given, code in ((lines, 2), ('machine = "kv"', 0)):
+        file.write_text(text % given, encoding="utf-8")
+        ended = subprocess.run([program, "check", file], capture_output=True, text=True, check=False)
+        assert ended.returncode == code, ended.stderr
+        assert code == 0 or re.search(rf"cluster\.toml: .*{why}", ended.stderr), ended.stderr
 
 
 @pytest.mark.parametrize(("text", "why"), BAD)

@@ -38,6 +38,9 @@ qrt_status hand_identity(struct hand_file *f, const char *path, uint16_t node, c
  * out: JSON [{"name", "public", "file"}]. */
 qrt_status hand_keygen(const char *path, const char *rotate, struct buffer *out, struct error *e);
 
+/* Whether its options fit each other, the protocol and the number of nodes: what hand_cluster would refuse, without making it. */
+qrt_status hand_check(const struct hand_file *f, struct error *e);
+
 /* A cluster of which this process runs node f->config.self, or is a client of it (self 0). */
 struct cluster *hand_cluster(const struct hand_file *f, struct error *e);
 

@@ -25,7 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -152,9 +154,19 @@ static void begin_time(struct live *l) {
     l->epoch = live_now(l) + l->epoch - ((int64_t)real.tv_sec * 1000000000 + real.tv_nsec);
 }
 
-static qrt_status say_unbound(const struct live *l, struct error *e) {
-    int why = zmq_errno();
-    const char *advice = why == EADDRINUSE ? "; another process has it: stop that one, or give this node another port"
+/* ZeroMQ would take an ipc socket's path from whoever listens there. */
+static bool somebody_listens(const char *endpoint) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int s = strncmp(endpoint, "ipc://", 6) ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (s < 0) return false;
+    text_format(address.sun_path, sizeof address.sun_path, "%s", endpoint + 6);
+    bool taken = !connect(s, (struct sockaddr *)&address, sizeof address);
+    close(s);
+    return taken;
+}
+
+static qrt_status say_unbound(const struct live *l, int why, struct error *e) {
+    const char *advice = why == EADDRINUSE ? "; another process has it: stop that one, or give this node another"
                          : why == EADDRNOTAVAIL || why == ENODEV
                              ? "; it is no address of this host: `bind` says where it listens"
                              : "";
@@ -177,7 +189,8 @@ static qrt_status begin(struct live *l, struct error *e) {
     n->clock->mono_at = live_now(l);
     log_tap(n);
     if (!status) status = open_store(l, n, e);
-    if (!status && actor_bind(&n->actor, LISTEN_BY_NAME, e)) status = say_unbound(l, e);
+    if (!status && somebody_listens(l->gates.endpoints[self])) status = say_unbound(l, EADDRINUSE, e);
+    if (!status && actor_bind(&n->actor, LISTEN_BY_NAME, e)) status = say_unbound(l, zmq_errno(), e);
     if (!status) status = actor_connect(&n->actor, e);
     if (*l->config.options.capture) capture_bury(l->config.options.capture, self, NULL); /* of a run that was killed */
     if (!status) status = node_start(n, e);
