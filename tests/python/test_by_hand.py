@@ -56,9 +56,9 @@ class ByHand:
             subprocess.run(node_command("format", self.file, i), check=True, stdout=subprocess.DEVNULL)
             self.start(i)
 
-    def start(self, node: int) -> None:
+    def start(self, node: int, *options: str) -> None:
         with (self.folder / f"n{node}.err").open("ab") as said:
-            self.running[node] = subprocess.Popen(node_command("run", self.file, node), stderr=said)
+            self.running[node] = subprocess.Popen(node_command("run", self.file, node, *options), stderr=said)
 
     def said(self, node: int) -> str:
         return (self.folder / f"n{node}.err").read_text(encoding="utf-8")
@@ -270,6 +270,27 @@ def test_a_second_start_and_an_empty_folder_are_refused(hand: ByHand) -> None:
     assert "--lost-data" in ended.stderr
 
 
+def test_a_node_that_lost_its_data_and_one_with_another_key_come_back(hand: ByHand) -> None:
+    """Told of the loss it catches up, and then its vote counts; a new key counts once all have it."""
+    with hand.connect() as r:
+        r.put("x", "1", timeout=PATIENCE)
+        hand.kill(1)
+        shutil.rmtree(hand.folder / "data" / "n1")
+        hand.start(1, "--lost-data")
+        assert eventually(lambda: r.status().nodes[0].pid == hand.running[1].pid)
+        assert eventually(lambda: r.status().nodes[0].role in ("follower", "leader"))
+        hand.kill(2)
+        r.put("x", "2", timeout=PATIENCE)
+        assert q.keygen(hand.file, "n1")[0].name == "n1"
+        assert eventually(lambda: "the node's own key has changed: restart it" in hand.said(1))
+        assert eventually(lambda: "read again" in hand.said(3))
+        assert hand.kill(1, signal.SIGTERM) == 0
+        hand.start(1)
+    with hand.connect() as r:
+        r.put("x", "3", timeout=PATIENCE)
+        assert r.get("x") == "3"
+
+
 def test_damage_and_addresses_are_said(hand: ByHand) -> None:
     """A damaged file, an address that is taken, one of another host: which, why, what to do; exit code 4."""
 
@@ -357,7 +378,7 @@ BAD = [
     ('[cluster]\nname = "a"\n[client.x]\nrole = "root"', r"line 4: role is"),
     ('[cluster]\nname = "a"\nname = "b"', r"line 3: this key was there before"),
     ('[cluster]\nname = "a"\n[node.1]\nkey = "short"', r"line 4: key is no public key"),
-    ('[cluster]\nname = "a"\n[node.1]\nendpoint = "tcp://*:70"', r"line 4: .* give its address, and this as bind"),
+    ('[cluster]\nname = "a"\n[node.1]\nendpoint = "tcp://*:70"', r"line 4: .* and this as bind"),
     ('[cluster]\nname = "a"\nsessions = "many"', r"line 3: option 'sessions' takes an integer, not 'many'"),
 ]
 
