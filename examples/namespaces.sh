@@ -1,6 +1,7 @@
 #!/bin/bash
-# Three nodes by hand in three network namespaces of one host, each with an address of its own; the leader's cable is cut
-# and mended. Needs root, ip (iproute2) and the right to make namespaces; ends with 77 where it may not.
+# Three nodes by hand in three network namespaces of one host, each with an address of its own, and a client in a fourth, which
+# holds the bridge between them; the leader's cable is cut and mended. The host's own network is left alone.
+# Needs root, ip (iproute2) and the right to make namespaces; ends with 77 where it may not.
 #   QUORATE=.venv/bin/quorate examples/namespaces.sh
 set -euo pipefail
 quorate=${QUORATE:-quorate}
@@ -9,24 +10,23 @@ tag=q$$
 nodes=()
 cleanup() {
     ((${#nodes[@]} == 0)) || kill "${nodes[@]}" 2>/dev/null || true
-    for i in 1 2 3; do ip netns del "$tag-$i" 2>/dev/null || true; done
-    ip link del "$tag" 2>/dev/null || true
+    for i in 0 1 2 3; do ip netns del "$tag-$i" 2>/dev/null || true; done
     rm -rf "$folder"
 }
 trap cleanup EXIT
 
-if ! ip netns add "$tag-1" 2>/dev/null || ! ip link add "$tag" type bridge 2>/dev/null; then
+if ! ip netns add "$tag-0" 2>/dev/null || ! ip -n "$tag-0" link add bridge type bridge 2>/dev/null; then
     echo "skipped: this user or container may not make network namespaces" >&2
     exit 77
 fi
 
 printf '[cluster]\nname = "namespaces"\n\n[client.me]\nrole = "admin"\n' >"$folder/cluster.toml"
-ip addr add 10.213.77.254/24 dev "$tag"
-ip link set "$tag" up
+ip -n "$tag-0" addr add 10.213.77.254/24 dev bridge
+ip -n "$tag-0" link set bridge up
 for i in 1 2 3; do
-    ((i == 1)) || ip netns add "$tag-$i"
-    ip link add "$tag-v$i" type veth peer name eth0 netns "$tag-$i"
-    ip link set "$tag-v$i" master "$tag" up
+    ip netns add "$tag-$i"
+    ip -n "$tag-0" link add "v$i" type veth peer name eth0 netns "$tag-$i"
+    ip -n "$tag-0" link set "v$i" master bridge up
     ip -n "$tag-$i" addr add "10.213.77.$i/24" dev eth0
     ip -n "$tag-$i" link set eth0 up
     ip -n "$tag-$i" link set lo up
@@ -39,16 +39,30 @@ for i in 1 2 3; do
     nodes+=($!)
 done
 
-as_me=(--config "$folder/cluster.toml" --key "$folder/keys/me.key")
-"$quorate" put "${as_me[@]}" --timeout 20 x 1
-leader=$("$quorate" status "${as_me[@]}" --json | sed 's/.*"leader": \([0-9]*\).*/\1/')
+me() { # COMMAND ...: as the client, in its namespace
+    local command=$1
+    shift
+    ip netns exec "$tag-0" "$quorate" "$command" --config "$folder/cluster.toml" --key "$folder/keys/me.key" "$@"
+}
+until_status() { # PATTERN: asks until the status has it, for 20 seconds; the status
+    local status end=$((SECONDS + 20))
+    until status=$(me status) && grep -q "$1" <<<"$status"; do
+        ((SECONDS < end)) || { echo "no '$1' in: $status" >&2; return 1; }
+        sleep 0.1
+    done
+    echo "$status"
+}
+
+me put --timeout 20 x 1
+leader=$(until_status 'n[1-3] leads' | sed -n '1s/.*: n\([1-3]\) leads.*/\1/p')
 echo "n$leader leads; its cable is cut"
-ip link set "$tag-v$leader" down
-"$quorate" put "${as_me[@]}" --timeout 20 x 2
-"$quorate" status "${as_me[@]}"
-ip link set "$tag-v$leader" up
-"$quorate" get "${as_me[@]}" --timeout 20 x
-for i in 1 2 3; do "$quorate" stop "${as_me[@]}" --id "$i"; done
+ip -n "$tag-0" link set "v$leader" down
+me put --timeout 20 x 2
+me status
+ip -n "$tag-0" link set "v$leader" up
+me get --timeout 20 x
+until_status "^n$leader  *\(follower\|leader\)" >/dev/null
+for i in 1 2 3; do me stop --id "$i"; done
 wait "${nodes[@]}"
 nodes=()
 echo "all stopped"

@@ -340,9 +340,11 @@ QRT_API qrt_status qrt_cluster_size(qrt_cluster *c, uint16_t *nodes);
 
 /* Everything below that says JSON returns text owned by the handle until its next call, NULL on error.
  * status: {"protocol","runtime","now","leader","reason","nodes":[{"node","up","paused","role","term","leader","first",
- *          "last","commit","applied","sent","received","rejected","persisted","why_down"}],"counts":{..},"options":{..}}
+ *          "last","commit","applied","sent","received","rejected","persisted","bytes_sent","suspects",
+ *          "why_down"}],"counts":{..},"options":{..}}
  *          A node that is a process has "pid", "refused" (strangers), "shut" (connections that made it hold too much),
- *          "unaccepted" (the system had no descriptor), "memory" and "memory_budget" (bytes) too.
+ *          "unaccepted" (the system had no descriptor), "memory" and "memory_budget" (bytes) too; where there are any:
+ *          "metrics_port", and "capture": {"bytes", "lost" (inputs), "why"}.
  * inspect: the protocol's own fields of one node: {"name": "value", ..} */
 QRT_API const char *qrt_cluster_status(qrt_cluster *c);
 QRT_API const char *qrt_cluster_inspect(qrt_cluster *c, uint16_t node);

@@ -16,9 +16,8 @@
 #include <string.h>
 
 #include "cluster/hand.h"
+#include "runtime/live/live_log.h"
 #include "runtime/live/live_share.h"
-
-enum { USAGE = 2, FAILED = 4 };
 
 static int usage(void) {
     fprintf(stderr,
@@ -30,13 +29,13 @@ static int usage(void) {
             "See docs/deploy.md. `node`, `script` and `janitor` are for the library, which starts them for live "
             "clusters.\n",
             qrt_version());
-    return USAGE;
+    return HAND_USAGE;
 }
 
-static int ended(const struct error *e) {
-    if (!e->status) return 0;
-    fprintf(stderr, "quorate-node: %s\n", e->text);
-    return e->status == QRT_EIO || e->status == QRT_EBUSY ? FAILED : USAGE;
+/* Says what was wrong before how it is said right. */
+static int misuse(const char *what, const char *word) {
+    fprintf(stderr, "quorate-node: '%s' %s\n", word, what);
+    return usage();
 }
 
 static uint16_t number_of(const char *text) {
@@ -50,17 +49,27 @@ static int keygen(const char *path, const char *name) {
     struct buffer made = {0};
     if (!hand_keygen(path, name, &made, &e)) puts(buffer_text(&made));
     buffer_free(&made);
-    return ended(&e);
+    return hand_ended(&e);
+}
+
+static qrt_status check_log(const struct hand_file *f, struct error *e) {
+    struct log_place place;
+    for (size_t i = 0; i < f->setting_count; i++)
+        if (!strcmp(f->settings[i].name, "log") && log_parse(f->settings[i].value, &place, e)) return e->status;
+    return QRT_OK;
 }
 
 static int check(const char *path) {
-    struct error e = {0};
+    struct error e = {0}, found = {0};
     struct hand_file *f = mem_zero(1, sizeof *f);
-    if (!hand_file_read(f, path, true, &e))
-        printf("%s: %s, %s, %u nodes, %zu clients, %s\n", path, f->config.cluster, f->protocol, f->config.node_count,
-               f->config.client_count, f->config.curve ? "with keys" : "without keys");
+    if (!hand_file_read(f, path, true, &e) && (hand_check(f, &found) || check_log(f, &found)))
+        error_set(&e, found.status, "%.128s: %.380s", path, found.text);
+    if (!e.status)
+        printf("%s: %s, %s, %u node%s, %zu client%s, %s\n", path, f->config.cluster, f->protocol, f->config.node_count,
+               f->config.node_count == 1 ? "" : "s", f->config.client_count, f->config.client_count == 1 ? "" : "s",
+               f->config.curve ? "with keys" : "without keys");
     free(f);
-    return ended(&e);
+    return hand_ended(&e);
 }
 
 static int format(const char *path, uint16_t node) {
@@ -74,7 +83,7 @@ static int format(const char *path, uint16_t node) {
             printf("%s/n%u is formatted for node %u of %s\n", f->config.data, node, node, f->config.cluster);
     }
     free(f);
-    return ended(&e);
+    return hand_ended(&e);
 }
 
 static int run(int argc, char **argv, uint16_t node) {
@@ -86,7 +95,7 @@ static int run(int argc, char **argv, uint16_t node) {
         else if (!strcmp(argv[i], "--key") && i + 1 < argc)
             key = argv[++i];
         else
-            return usage();
+            return misuse(strcmp(argv[i], "--key") ? "is no option of run" : "wants a file behind it", argv[i]);
     }
     return hand_main(argv[2], node, key, begin);
 }
@@ -100,7 +109,9 @@ int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(verb, "echo")) return bare_main(argv[2]);
     if ((argc == 3 || argc == 4) && !strcmp(verb, "keygen")) return keygen(argv[2], argc == 4 ? argv[3] : NULL);
     if (argc == 3 && !strcmp(verb, "check")) return check(argv[2]);
-    if (argc == 4 && node && !strcmp(verb, "format")) return format(argv[2], node);
-    if (argc >= 4 && node && !strcmp(verb, "run")) return run(argc, argv, node);
+    bool starts = !strcmp(verb, "format") || !strcmp(verb, "run");
+    if (argc >= 4 && starts && !node) return misuse("is no node's id: they count from 1", argv[3]);
+    if (argc == 4 && !strcmp(verb, "format")) return format(argv[2], node);
+    if (argc >= 4 && !strcmp(verb, "run")) return run(argc, argv, node);
     return usage();
 }

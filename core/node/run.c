@@ -15,8 +15,6 @@
 #define TICK_MS 20 /* how often the trace is merged */
 #define LOOKS 25   /* ticks between two looks at the file */
 
-enum { EXIT_FINE = 0, EXIT_USAGE = 2, EXIT_FAILED = 4 };
-
 struct process {
     const char *path;
     struct hand_file *file;
@@ -89,15 +87,16 @@ static int serve(struct process *p) {
         if (tick % LOOKS == 0 && file_changed(p)) reload(p);
         enum hand_state state = hand_tick(p->cluster->runtime, &e);
         if (state == HAND_DEAD) say(p, e.text);
-        if (state == HAND_DEAD) return EXIT_FAILED;
+        if (state == HAND_DEAD) return HAND_FAILED;
         p->quit = p->quit || state == HAND_STOPS;
     }
-    return EXIT_FINE;
+    return HAND_FINE;
 }
 
-static int fail(const struct error *e) {
+int hand_ended(const struct error *e) {
+    if (!e->status) return HAND_FINE;
     fprintf(stderr, "quorate-node: %s\n", e->text);
-    return e->status == QRT_EIO || e->status == QRT_EBUSY ? EXIT_FAILED : EXIT_USAGE;
+    return e->status == QRT_EIO || e->status == QRT_EBUSY || e->status == QRT_ECORRUPT ? HAND_FAILED : HAND_USAGE;
 }
 
 int hand_main(const char *path, uint16_t node, const char *key, uint8_t begin) {
@@ -105,7 +104,7 @@ int hand_main(const char *path, uint16_t node, const char *key, uint8_t begin) {
     char text[2 * HAND_ENDPOINT_MAX + OPTION_TEXT_MAX];
     struct process p = {.path = path, .file = mem_zero(1, sizeof *p.file), .signals = take_signals()};
     struct hand_config *c = &p.file->config;
-    int code = EXIT_FINE;
+    int code = HAND_FINE;
     stat(path, &p.about);
     if (!hand_file_read(p.file, path, true, &e) && !hand_identity(p.file, path, node, key, &e)) {
         c->begin = begin;
@@ -117,10 +116,10 @@ int hand_main(const char *path, uint16_t node, const char *key, uint8_t begin) {
         say(&p, text);
         code = serve(&p);
     } else {
-        code = fail(&e);
+        code = hand_ended(&e);
     }
     cluster_free(p.cluster); /* which ends what is under way and closes the store */
-    if (p.cluster && code == EXIT_FINE) say(&p, "stopped");
+    if (p.cluster && code == HAND_FINE) say(&p, "stopped");
     close(p.signals);
     free(p.file);
     return code;

@@ -4,6 +4,7 @@ local arguments = require "quorate.arguments"
 local core = require "quorate.core"
 local display = require "quorate.display"
 local plan = require "quorate.plan"
+local turns = require "quorate.turns"
 
 --- What a campaign found. `properties` counts violations by name, `sometimes` the seeds that met each
 --- condition; one that is 0 was never exercised. `hash` covers all trace hashes, in the order of the seeds,
@@ -102,15 +103,14 @@ function campaign.run(given, progress)
    if not made then
       return nil, message, name
    end
-   repeat
-      local done, some, all = made:_run()
-      if done == nil then
-         return nil, some, all
-      end
-      if progress then
-         progress(some, all)
-      end
-   until done
+   local done, why, what = turns.until_done(function()
+      return made:_run()
+   end, progress and function(_, some, all)
+      progress(some, all)
+   end)
+   if not done then
+      return nil, why, what
+   end
    local report = made:_report()
    report.rows = rows_of(made)
    report.ok = #report.violations == 0 and #report.stuck == 0
@@ -134,12 +134,12 @@ function campaign.bench(benchmark)
    if not made then
       return nil, message, name
    end
-   repeat
-      local done, why, what = made:_run()
-      if done == nil then
-         return nil, why, what
-      end
-   until done
+   local done, why, what = turns.until_done(function()
+      return made:_run()
+   end)
+   if not done then
+      return nil, why, what
+   end
    return made:_report().results
 end
 

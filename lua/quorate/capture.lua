@@ -1,5 +1,6 @@
 --- Captures of a cluster's nodes, and their replay.
 local core = require "quorate.core"
+local turns = require "quorate.turns"
 
 ---@class quorate.CaptureReplay
 ---@field ok boolean every step that could be compared matched, nothing is missing, no property is violated
@@ -43,12 +44,12 @@ function capture.replay(folder, bug)
    if not made then
       return nil, message, name
    end
-   repeat
-      local done, why, what = made:_run()
-      if done == nil then
-         return nil, why, what
-      end
-   until done
+   local done, why, what = turns.until_done(function()
+      return made:_run()
+   end)
+   if not done then
+      return nil, why, what
+   end
    local report = made:_report()
    report.ok = report.verdict == "ok"
    return setmetatable(report, replayed)

@@ -11,6 +11,7 @@ local pending = require "quorate.pending"
 local report = require "quorate.report"
 local results = require "quorate.results"
 local trace = require "quorate.trace"
+local turns = require "quorate.turns"
 local workload = require "quorate.workload"
 
 local NEVER <const> = math.maxinteger
@@ -328,14 +329,14 @@ end
 ---@return quorate.CheckResult?, string?, string?
 function Cluster:check(named)
    named = arguments.named(named, "check", { seconds = true, memory = true })
-   repeat
-      local done, message, name = self:_check(named.seconds or 60, named.memory)
-      if done == nil then
-         return nil, message, name
-      elseif not done then
-         self:_rest()
-      end
-   until done
+   local checked, message, name = turns.until_done(function()
+      return self:_check(named.seconds or 60, named.memory)
+   end, function(done)
+      return done or self:_rest()
+   end)
+   if not checked then
+      return nil, message, name
+   end
    local result = results.check(self:_report())
    report.note(result.hash, result.verdicts)
    return result
@@ -496,6 +497,17 @@ function cluster.new(given)
    return adopt(made, driver)
 end
 
+--- The cluster of a run's file, once the run has come to its end.
+local function finish(made, driver)
+   local done, message, name = turns.until_done(function()
+      return made:_replay_run()
+   end)
+   if not done then
+      return nil, message, name
+   end
+   return adopt(made, driver)
+end
+
 --- One seed of a campaign over a protocol of your own, to its end: the cluster stands there for inspection.
 ---@param driver table of quorate.node
 ---@param spec table a campaign's
@@ -507,13 +519,7 @@ function cluster.seed(driver, spec, seed, record)
    if not made then
       return nil, message, name
    end
-   repeat
-      local done, why, what = made:_replay_run()
-      if done == nil then
-         return nil, why, what
-      end
-   until done
-   return adopt(made, driver)
+   return finish(made, driver)
 end
 
 --- What `quorate.connect` stands on: see quorate.remote.
@@ -557,13 +563,7 @@ function cluster.replay(given, bug)
    if not made then
       return nil, message, name
    end
-   repeat
-      local done, why, what = made:_replay_run()
-      if done == nil then
-         return nil, why, what
-      end
-   until done
-   return adopt(made)
+   return finish(made)
 end
 
 return cluster

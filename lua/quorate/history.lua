@@ -1,6 +1,7 @@
 --- Histories: what clients asked and were told, and whether one copy of the data could have answered so.
 local arguments = require "quorate.arguments"
 local core = require "quorate.core"
+local turns = require "quorate.turns"
 
 --- Whether a history is linearizable: "ok", "violated" or, when the budget was spent, "unknown". `prefix` is
 --- the length of the longest legal prefix found, `order` the numbers of its operations; `bad` is the number
@@ -57,12 +58,12 @@ local CHECK = { initial = true, seconds = true, memory = true }
 ---@return quorate.HistoryVerdict?, string?, string?
 function History:check(model, named)
    named = arguments.named(named, "check", CHECK)
-   repeat
-      local done, message, name = self:_check(model or "kv", named.initial, named.seconds, named.memory)
-      if done == nil then
-         return nil, message, name
-      end
-   until done
+   local done, message, name = turns.until_done(function()
+      return self:_check(model or "kv", named.initial, named.seconds, named.memory)
+   end)
+   if not done then
+      return nil, message, name
+   end
    local report = self:_report()
    report.ok = report.verdict == "ok"
    return setmetatable(report, verdict)

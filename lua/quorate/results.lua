@@ -215,6 +215,7 @@ end
 ---@field unaccepted integer? connections for which the system had no descriptor
 ---@field memory integer? bytes, resident
 ---@field memory_budget integer? bytes that it may take beside the data of its log and its machine
+---@field capture table? bytes, lost (inputs), why it stopped
 ---@field metrics_port integer? of 127.0.0.1, where its metrics are served
 ---@field why_down string
 ---@field suspects integer[] whom its failure detector suspects
@@ -234,7 +235,7 @@ local status = {
    __tostring = function(s)
       local leads = s.leader > 0 and "n" .. s.leader .. " leads" or "no leader: " .. s.reason
       local title = string.format("%s, %d nodes, %s, at %.6g s: %s", s.protocol, #s.nodes, s.runtime, s.now, leads)
-      local rows, watched = {}, s.options.detector ~= "none"
+      local rows, down, watched = {}, {}, s.options.detector ~= "none"
       for i, n in ipairs(s.nodes) do
          local state = not n.up and "down" or n.paused and "paused" or n.role
          local leader = n.leader > 0 and "n" .. n.leader or ""
@@ -243,10 +244,13 @@ local status = {
          if watched then
             rows[i][10] = #n.suspects > 0 and "n" .. table.concat(n.suspects, ", n") or ""
          end
+         if n.why_down ~= "" then
+            down[#down + 1] = "\nn" .. n.node .. " is down: " .. n.why_down
+         end
       end
       local header = { "node", "state", "term", "leader", "log", "commit", "applied", "sent", "received" }
       header[10] = watched and "suspects" or nil
-      return title .. "\n" .. display.table(rows, header)
+      return title .. "\n" .. display.table(rows, header) .. table.concat(down)
    end,
 }
 

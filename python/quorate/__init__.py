@@ -79,6 +79,7 @@ from quorate.remote import NewKey, NodeEvent, Remote, connect, keygen
 from quorate.results import CheckResult, Committed, Elected, LoadReport, NodeStatus, Property, Status
 from quorate.ring import Balance, Move, Ring, jump, jump_many, maglev, moves, rendezvous_many
 from quorate.seedrun import Decision, Entered, SeedRun
+from quorate.soak import Soak, soak
 from quorate.trace import Trace
 from quorate.transactions import Transaction
 from quorate.twice import Twice, twice
@@ -154,6 +155,7 @@ __all__ = [
     "ScriptError",
     "SeedRun",
     "SessionError",
+    "Soak",
     "StateMachine",
     "Status",
     "StorageError",
@@ -192,6 +194,7 @@ __all__ = [
     "quorum",
     "rendezvous_many",
     "replay",
+    "soak",
     "twice",
     "version",
 ]

@@ -20,11 +20,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from quorate import benchmarks, campaigns, captures, grading
 from quorate import compare as comparing
+from quorate import soak as soaking
 from quorate import twice as repeating
 from quorate._ffi import Handle, encode, lib
 from quorate.campaigns import CampaignResult, Run
@@ -35,10 +38,11 @@ from quorate.errors import ArgumentError
 from quorate.grading import Grade
 from quorate.node import Node
 from quorate.plan import Plan
+from quorate.soak import Soak
 from quorate.turns import close, in_thread, until_done
 from quorate.twice import Twice
 
-__all__ = ["bench", "campaign", "cluster", "compare", "grade", "replay", "twice"]
+__all__ = ["bench", "campaign", "cluster", "compare", "grade", "replay", "soak", "twice"]
 
 
 class Opening:
@@ -129,6 +133,29 @@ async def grade(implementation: type[Node], seeds: int | range = 400, **fields: 
             result: Grade = ended.value
             return result
         await asyncio.sleep(0)
+
+
+async def soak(
+    rounds: int = 100,
+    *,
+    faults: Iterable[str] = soaking.FAULTS,
+    transport: str = "tcp",
+    nodes: int = 5,
+    clients: int = 8,
+    seed: int = 1,
+    capture: str | None = None,
+) -> Soak:
+    """As :func:`quorate.soak`. Cancelling it ends its processes."""
+    plan = soaking.plan_soak(rounds, faults, transport, nodes, clients, seed, capture)
+    async with cluster(**plan.options) as c:
+        waited: Any = None
+        with closing(plan.steps(c)) as steps:
+            try:
+                while True:
+                    waited = await steps.send(waited)(lambda o: o.aio)
+            except StopIteration as ended:
+                done: Soak = ended.value
+    return replace(done, replay=await replay(capture)) if capture else done
 
 
 async def twice(kind: type[Node], seed: int = 1, *, spec: Mapping[str, Any] | None = None) -> Twice:

@@ -256,11 +256,7 @@ def replay(run: str | Path | Run, bug: str | None = None) -> Any:
     if is_capture(run):
         return replay_capture(cast("str | Path", run), bug)
     handle = replay_handle(run, bug)
-    with handle.held(), Progress("replay") as progress:
-        rounds = 0
-        while handle.more(lib.qrt_cluster_replay_run):
-            rounds += 1
-            progress.update(rounds * 0.02)
+    Progress.replay(handle, lib.qrt_cluster_replay_run)
     return Cluster._from_handle(handle)
 
 

@@ -64,11 +64,7 @@ def replay_capture(folder: str | os.PathLike[str], bug: str | None = None) -> Ca
     """Feeds the captured inputs to the nodes' hosts again; `bug` switches a mistake on for it."""
     handle = capture_handle(folder, bug)
     try:
-        with handle.held(), Progress("replay") as progress:
-            rounds = 0
-            while handle.more(lib.qrt_replay_run):
-                rounds += 1
-                progress.update(rounds * 0.02)
+        Progress.replay(handle, lib.qrt_replay_run)
         return capture_report(handle)
     finally:
         handle.close()

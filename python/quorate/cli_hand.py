@@ -64,8 +64,7 @@ def _with(ask: Callable[[Remote, argparse.Namespace], tuple[Any, Any]]) -> Comma
 def _status(remote: Remote, _: argparse.Namespace) -> tuple[Any, Any]:
     status = remote.status()
     data = {"leader": status.leader, "reason": status.reason, "nodes": [asdict(n) for n in status.nodes]}
-    text = f"n{status.leader} leads" if status.leader else f"no leader: {status.reason}"
-    return data, f"{text}\n{status}"
+    return data, str(status)
 
 
 def _get(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
@@ -84,8 +83,9 @@ def _append(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def _cas(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
-    expected = None if arguments.absent else arguments.expected
-    done = remote.cas(arguments.key_name, expected, arguments.value, arguments.timeout)
+    if arguments.absent == (arguments.expected is not None):
+        raise ArgumentError("cas wants KEY EXPECTED VALUE, or --absent KEY VALUE")
+    done = remote.cas(arguments.key_name, arguments.expected, arguments.value, arguments.timeout)
     return {"swapped": done}, "ok" if done else "it holds something else; nothing was changed"
 
 
@@ -160,7 +160,7 @@ def _add_operations(client: Callable[..., argparse.ArgumentParser]) -> None:
     for sub in subs.values():
         sub.add_argument("key_name", metavar="KEY")
         sub.add_argument("--timeout", metavar="S", type=float, help="seconds (default: the file's `timeout`)")
-    subs["cas"].add_argument("expected", metavar="EXPECTED", help="with --absent: of no account")
-    subs["cas"].add_argument("--absent", action="store_true", help="expect that the key has no value")
+    subs["cas"].add_argument("expected", metavar="EXPECTED", nargs="?", help="what it holds now")
+    subs["cas"].add_argument("--absent", action="store_true", help="the key has no value now")
     for name in ("put", "append", "cas"):
         subs[name].add_argument("value", metavar="VALUE")

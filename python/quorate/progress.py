@@ -7,7 +7,10 @@ import time
 import warnings
 from typing import Any
 
+from quorate._ffi import Handle
+
 PATIENCE = 0.5  # seconds of real time before a bar appears
+SLICE = 0.02  # seconds of real time after which a long call comes back
 
 
 def _watched() -> bool:
@@ -42,6 +45,15 @@ class Progress:
             self._bar = self._open()
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
+
+    @classmethod
+    def replay(cls, handle: Handle, function: Any) -> None:
+        """Makes a long call until it is done: a replay, whose end nobody knows before. Ctrl-C ends it."""
+        with handle.held(), cls("replay") as progress:
+            rounds = 0
+            while handle.more(function):
+                rounds += 1
+                progress.update(rounds * SLICE)
 
     def _open(self) -> Any:
         try:

@@ -282,7 +282,8 @@ class Status:
         return f"<Status of {self._title()}>"
 
     def __str__(self) -> str:
-        return self._title() + "\n" + text_table(self._rows(), self._header())
+        down = [f"\nn{n.node} is down: {n.why_down}" for n in self.nodes if n.why_down]
+        return self._title() + "\n" + text_table(self._rows(), self._header()) + "".join(down)
 
     def _repr_html_(self) -> str:
         return html_table(self._rows(), self._header(), self._title())

@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from quorate.captures import CaptureReplay, replay_capture
@@ -30,6 +32,10 @@ TROUBLE = 0.25  # seconds that a round's pause, cut, loss and corruption last
 SHARE = 0.1  # of the messages that are lost or corrupted
 CAPTURE = "16GiB"  # of a node, at most
 PATIENCE = 60.0  # seconds that an operation may take
+LOOK = 0.001  # seconds between two looks for what was killed
+
+Form = Callable[[Any], Any]  # of a cluster or client: itself, or its `aio`
+Wait = Callable[[Form], Any]  # makes a call that waits, in that form
 
 
 @dataclass(frozen=True)
@@ -78,15 +84,20 @@ def choose_faults(text: str) -> tuple[str, ...]:
     return chosen
 
 
-def kill_processes(c: Cluster, nodes: Iterable[int]) -> None:
-    """kill -9 from outside, and waits until the cluster has seen it."""
+def _killed(c: Cluster, nodes: Iterable[int]) -> Callable[[Cluster], bool]:
+    """kill -9 from outside; what holds once the cluster has seen it."""
     victims = [n for n in c.status().nodes if n.node in set(nodes)]
     for victim in victims:
         if not victim.up:
             raise NodeDownError(f"n{victim.node} did not come back: {victim.why_down}")
         os.kill(victim.pid, signal.SIGKILL)
     killed = {victim.node for victim in victims}
-    c.run_until(lambda c: not any(n.up for n in c.status().nodes if n.node in killed), every=0.001)
+    return lambda c: not any(n.up for n in c.status().nodes if n.node in killed)
+
+
+def kill_processes(c: Cluster, nodes: Iterable[int]) -> None:
+    """kill -9 from outside, and waits until the cluster has seen it."""
+    c.run_until(_killed(c, nodes), every=LOOK)
 
 
 def trouble(choose: random.Random, nodes: list[int], faults: Iterable[str]) -> Plan:
@@ -107,17 +118,82 @@ def trouble(choose: random.Random, nodes: list[int], faults: Iterable[str]) -> P
     return plan
 
 
-def _round(c: Cluster, kv: Client, key: str, victims: list[int], plan: Plan) -> float:
+def _round(c: Cluster, kv: Client, key: str, victims: list[int], plan: Plan) -> Generator[Wait, Any, float]:
     """Disturbs, kills, restarts, and writes; the seconds without an acknowledged write."""
     c.apply(plan)
     began = c.now
-    kill_processes(c, victims)
+    seen = _killed(c, victims)
+    yield lambda form: form(c).run_until(seen, every=LOOK)
     for node in victims:
         c.restart(node)
-    kv.put(key, key)
+    yield lambda form: form(kv).put(key, key)
     outage = c.now - began
-    c.run(CALM)
+    yield lambda form: form(c).run(CALM)
     return outage
+
+
+@dataclass(frozen=True)
+class Soaking:
+    """What a soak is to do; the waits of :meth:`steps` are made by whoever runs it, each in its form."""
+
+    rounds: int
+    faults: tuple[str, ...]
+    nodes: int
+    clients: int
+    seed: int
+    options: dict[str, Any]
+
+    def steps(self, c: Cluster) -> Generator[Wait, Any, Soak]:
+        """The whole soak of a cluster that was just made."""
+        choose = random.Random(self.seed)
+        outages: list[float] = []
+        kills = memory = budget = 0
+        yield lambda form: form(c).wait_leader()
+        kv = c.client()
+        c.load(Workload(clients=self.clients, operations=0, keys=64), wait=False)
+        with Progress("soak", self.rounds, "rounds") as progress:
+            for number in range(self.rounds):
+                many = 0 if "kill" not in self.faults else self.nodes // 2 + 1 if number % 2 else 1
+                victims = choose.sample(c.nodes, many)
+                plan = trouble(choose, c.nodes, self.faults)
+                outages.append((yield from _round(c, kv, f"round {number}", victims, plan)))
+                kills += len(victims)
+                taken = [(n.memory, n.memory_budget) for n in c.status().nodes]
+                memory, budget = max(memory, *(m for m, _ in taken)), max(b for _, b in taken)
+                progress.update(number + 1)
+        yield lambda form: form(c).run(TROUBLE)
+        c.stop_load()
+        yield lambda form: form(c).run_until("idle", timeout=PATIENCE)
+        lost = []
+        for number in range(self.rounds):
+            if (yield partial(_read_back, kv, f"round {number}")) != f"round {number}":
+                lost.append(f"round {number}")
+        result = yield lambda form: form(c).check()
+        load = c.load_report()
+        return Soak(
+            result, load, self.rounds, self.faults, kills, c.now, tuple(outages), tuple(lost), memory, budget
+        )
+
+
+def _read_back(kv: Client, key: str, form: Form) -> Any:
+    return form(kv).get(key)
+
+
+def plan_soak(
+    rounds: int,
+    faults: Iterable[str],
+    transport: str,
+    nodes: int,
+    clients: int,
+    seed: int,
+    capture: str | None,
+) -> Soaking:
+    """What :func:`soak` of these arguments does."""
+    chosen = choose_faults(",".join(faults))
+    options: dict[str, Any] = {"capture": capture, "capture_size": CAPTURE} if capture else {}
+    options.update(nodes=nodes, seed=seed, runtime="live", transport=transport)
+    options.update(record="last", timeout=PATIENCE)
+    return Soaking(rounds, chosen, nodes, clients, seed, options)
 
 
 def soak(
@@ -136,30 +212,13 @@ def soak(
     between them is real time. With `capture`, a folder, what the nodes do is captured there and replayed when
     all is over. Raises UnsupportedError where this build has no live runtime.
     """
-    choose, chosen = random.Random(seed), choose_faults(",".join(faults))
-    outages: list[float] = []
-    kills = memory = budget = 0
-    options: dict[str, Any] = {"capture": capture, "capture_size": CAPTURE} if capture else {}
-    options.update(nodes=nodes, seed=seed, runtime="live", transport=transport, record="last")
-    with Cluster(timeout=PATIENCE, **options) as c:
-        c.wait_leader()
-        kv = c.client()
-        c.load(Workload(clients=clients, operations=0, keys=64), wait=False)
-        with Progress("soak", rounds, "rounds") as progress:
-            for number in range(rounds):
-                many = 0 if "kill" not in chosen else nodes // 2 + 1 if number % 2 else 1
-                victims = choose.sample(c.nodes, many)
-                plan = trouble(choose, c.nodes, chosen)
-                outages.append(_round(c, kv, f"round {number}", victims, plan))
-                kills += len(victims)
-                taken = [(n.memory, n.memory_budget) for n in c.status().nodes]
-                memory, budget = max(memory, *(m for m, _ in taken)), max(b for _, b in taken)
-                progress.update(number + 1)
-        c.run(TROUBLE)
-        c.stop_load()
-        c.run_until("idle", timeout=PATIENCE)
-        keys = [f"round {number}" for number in range(rounds)]
-        lost = tuple(key for key in keys if kv.get(key) != key)
-        result, load = c.check(), c.load_report()
-        done = Soak(result, load, rounds, chosen, kills, c.now, tuple(outages), lost, memory, budget)
+    plan = plan_soak(rounds, faults, transport, nodes, clients, seed, capture)
+    with Cluster(**plan.options) as c:
+        waited: Any = None
+        with closing(plan.steps(c)) as steps:
+            try:
+                while True:
+                    waited = steps.send(waited)(lambda o: o)
+            except StopIteration as ended:
+                done: Soak = ended.value
     return replace(done, replay=replay_capture(capture)) if capture else done

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "cluster/hand.h"
 #include "machine/command.h"
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_hand_view.h"
 
 #define NODES 3
 #define PATIENCE INT64_C(20000000000)
@@ -42,17 +44,23 @@ static void *tick(void *self) {
     return NULL;
 }
 
-/* The file as `who` has it: a node 0.., or a client. without_bob: his table has gone. */
-static struct hand_file *file_of(struct rig *r, int who, bool without_bob) {
+/* The cluster file. without_bob: his table has gone. */
+static struct buffer text_of(const struct rig *r, bool without_bob) {
     struct buffer text = {0};
-    struct error e = {0};
-    struct hand_file *f = mem_zero(1, sizeof *f);
     buffer_printf(&text, "[cluster]\nname = \"test\"\ndata = \"%s\"\nclient_retry = \"50ms\"\n", r->folder);
     for (int i = 0; i < NODES; i++)
         buffer_printf(&text, "[node.%d]\nendpoint = \"ipc://%s/n%d.socket\"\nkey = \"%s\"\n", i + 1, r->folder, i + 1,
                       r->public_keys[i]);
     buffer_printf(&text, "[client.alice]\nrole = \"admin\"\nkey = \"%s\"\n", r->public_keys[ALICE]);
     if (!without_bob) buffer_printf(&text, "[client.bob]\nrole = \"read\"\nkey = \"%s\"\n", r->public_keys[BOB]);
+    return text;
+}
+
+/* The file as `who` has it: a node 0.., or a client. */
+static struct hand_file *file_of(struct rig *r, int who, bool without_bob) {
+    struct buffer text = text_of(r, without_bob);
+    struct error e = {0};
+    struct hand_file *f = mem_zero(1, sizeof *f);
     if (hand_file_parse(f, bytes_of(text.data, text.size), "cluster.toml", true, &e)) fail_msg("%s", e.text);
     buffer_free(&text);
     f->config.self = who < NODES ? (uint16_t)(who + 1) : 0;
@@ -61,14 +69,19 @@ static struct hand_file *file_of(struct rig *r, int who, bool without_bob) {
     return f;
 }
 
-static struct cluster *start(struct rig *r, int who) {
+static struct cluster *start_by(struct hand_file *f) {
     struct error e = {0};
-    struct hand_file *f = file_of(r, who, false);
-    if (who < NODES && hand_format(&f->config, &e)) fail_msg("%s", e.text);
     struct cluster *c = hand_cluster(f, &e);
     if (!c) fail_msg("%s", e.text);
     free(f);
     return c;
+}
+
+static struct cluster *start(struct rig *r, int who) {
+    struct error e = {0};
+    struct hand_file *f = file_of(r, who, false);
+    if (who < NODES && hand_format(&f->config, &e)) fail_msg("%s", e.text);
+    return start_by(f);
 }
 
 static int set_up(void **state) {
@@ -164,6 +177,201 @@ static void test_reload(void **state) {
     cluster_free(bob);
 }
 
+static void write_file(const char *path, const char *text, mode_t mode) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void write_key(const char *path, const char *public_key, const char *secret_key, mode_t mode) {
+    char text[256];
+    snprintf(text, sizeof text, "[key]\npublic = \"%s\"\nsecret = \"%s\"\n", public_key, secret_key);
+    write_file(path, text, mode);
+}
+
+static void expect_no_connection(const char *file, const char *key, qrt_status status, const char *why) {
+    qrt_cluster *c = NULL;
+    assert_int_equal(qrt_connect(&c, file, key), status);
+    assert_null(c);
+    if (!strstr(qrt_last_error(NULL), why)) fail_msg("'%s' is not in: %s", why, qrt_last_error(NULL));
+}
+
+static qrt_status do_by_abi(qrt_cluster *c, uint8_t operation, const char *value, qrt_result *result) {
+    qrt_command command = {.operation = operation, .key = (const uint8_t *)"x", .key_size = 1};
+    uint16_t client;
+    uint64_t ticket;
+    int64_t now;
+    command.value = (const uint8_t *)value;
+    command.value_size = strlen(value);
+    assert_int_equal(qrt_client_new(c, &client), QRT_OK);
+    assert_int_equal(qrt_cluster_now(c, &now), QRT_OK);
+    qrt_status status = qrt_client_submit(c, client, &command, &ticket);
+    if (status) return status;
+    while ((status = qrt_cluster_await(c, ticket, now + PATIENCE, result)) == QRT_MORE) continue;
+    return status;
+}
+
+/* The same through the C API, from files: put, get, status, a question, a fault; and what is said of a wrong key, one that others
+ * may read, none, and a file with a mistake. */
+static void test_the_c_api(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    struct buffer text = text_of(r, false);
+    char file[64], key[64], public_key[HAND_KEY_TEXT], secret_key[HAND_KEY_TEXT];
+    qrt_cluster *c = NULL;
+    qrt_result result;
+    snprintf(file, sizeof file, "%s/cluster.toml", r->folder);
+    snprintf(key, sizeof key, "%s/alice.key", r->folder);
+    write_file(file, buffer_text(&text), 0644);
+    expect_no_connection(file, NULL, QRT_EINVAL, "needs its key: name its file, keys/NAME.key");
+    expect_no_connection(file, key, QRT_EIO, "alice.key cannot be read: No such file");
+    write_key(key, r->public_keys[ALICE], r->secret_keys[ALICE], 0644);
+    expect_no_connection(file, key, QRT_EDENIED, "others may read the secret key");
+    assert_int_equal(hand_key_new(public_key, secret_key, &e), QRT_OK);
+    write_key(key, public_key, secret_key, 0600);
+    expect_no_connection(file, key, QRT_EDENIED, "of no client that the cluster file knows");
+    write_key(key, r->public_keys[ALICE], r->secret_keys[ALICE], 0600);
+    assert_int_equal(qrt_connect(&c, file, key), QRT_OK);
+    assert_int_equal(do_by_abi(c, QRT_PUT, "1", &result), QRT_OK);
+    assert_int_equal(result.status, QRT_OK);
+    assert_int_equal(do_by_abi(c, QRT_GET, "", &result), QRT_OK);
+    assert_true(result.size == 1 && result.data[0] == '1');
+    assert_non_null(strstr(qrt_cluster_status(c), "\"memory_budget\""));
+    assert_non_null(strstr(qrt_node_ask(c, 2, "{\"ask\": \"status\"}"), "\"cluster\": \"test\""));
+    assert_int_equal(qrt_cluster_fault(c, "{\"do\": \"pause\", \"node\": \"leader\"}"), QRT_OK);
+    assert_int_equal(qrt_cluster_fault(c, "{\"do\": \"resume\", \"node\": \"all\"}"), QRT_OK);
+    qrt_cluster_free(&c);
+    buffer_append(&text, "[clients.x]\n", 12);
+    write_file(file, buffer_text(&text), 0644);
+    expect_no_connection(file, key, QRT_EPARSE, "there is no table [clients.x]");
+    buffer_free(&text);
+}
+
+static void expect_view(struct cluster *c, uint16_t node, const char *why) {
+    struct node_view v;
+    c->class->view(c->runtime, node, &v);
+    if (v.up || !strstr(v.why_down, why)) fail_msg("n%u: up %d, '%s'", node, v.up, v.why_down);
+}
+
+/* Whose key no node has is told so, at once, whatever he asks for; nothing that he asked for was sent. */
+static void test_a_refused_key_is_told(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    uint64_t ticket;
+    struct hand_file *f = file_of(r, BOB, false);
+    assert_int_equal(hand_key_new(f->config.public_key, f->config.secret_key, &e), QRT_OK);
+    struct cluster *stranger = start_by(f);
+    expect_view(stranger, 1, "it refuses this key");
+    uint16_t client = stranger->class->client(stranger->runtime, NULL, 0);
+    assert_int_equal(cluster_submit(stranger, client, CLIENT_READ, bytes_text("x"), &ticket, &e), QRT_EDENIED);
+    assert_non_null(strstr(e.text, "no node answers; n1: it refuses this key"));
+    assert_int_equal(cluster_propose(stranger, 0, bytes_text("x"), &ticket, &e), QRT_EDENIED);
+    assert_null(hand_ask(stranger->runtime, 2, "{\"ask\": \"status\"}", &e));
+    assert_int_equal(e.status, QRT_EDENIED);
+    assert_non_null(strstr(e.text, "n2: it refuses this key"));
+    cluster_free(stranger);
+}
+
+/* Other reasons for which nobody answers: another cluster's nodes, another key than the file's, nobody at all. */
+static void test_why_a_node_is_not_reached(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    char other[HAND_KEY_TEXT], secret[HAND_KEY_TEXT];
+    struct hand_file *f = file_of(r, ALICE, false);
+    snprintf(f->config.cluster, sizeof f->config.cluster, "others");
+    struct cluster *c = start_by(f);
+    for (int i = 0; i < NODES; i++) expect_view(c, (uint16_t)(i + 1), "is a node of another cluster");
+    cluster_free(c);
+    f = file_of(r, ALICE, false);
+    assert_int_equal(hand_key_new(other, secret, &e), QRT_OK);
+    memcpy(f->config.nodes[2].public_key, other, sizeof other);
+    snprintf(f->config.nodes[3].endpoint, sizeof f->config.nodes[3].endpoint, "ipc://%s/nobody", r->folder);
+    c = start_by(f);
+    expect_view(c, 2, "does not show its key");
+    expect_view(c, 3, "nobody takes a connection to ipc:");
+    assert_null(hand_ask(c->runtime, 3, "{\"ask\": \"status\"}", &e));
+    assert_int_equal(e.status, QRT_EDOWN);
+    cluster_free(c);
+}
+
+/* A node that listens has its address, also where a file is all that stands for it: a second one does not take it away. */
+static void test_an_address_in_use_is_refused(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    char answer[64];
+    struct hand_file *f = file_of(r, 1, false);
+    snprintf(f->config.data, sizeof f->config.data, "%s/other", r->folder);
+    snprintf(f->config.nodes[2].bind, sizeof f->config.nodes[2].bind, "ipc://%s/n1.socket", r->folder);
+    assert_int_equal(hand_format(&f->config, &e), QRT_OK);
+    assert_null(hand_cluster(f, &e));
+    assert_int_equal(e.status, QRT_EIO);
+    assert_non_null(strstr(e.text, "n1.socket: Address already in use; another process has it"));
+    free(f);
+    struct cluster *alice = start(r, ALICE);
+    assert_non_null(hand_ask(alice->runtime, 1, "{\"ask\": \"status\"}", &e));
+    assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    cluster_free(alice);
+}
+
+/* A client sees of a node what the node sees of itself. */
+static void test_a_status_is_whole(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    char answer[64];
+    struct node_view own, seen;
+    struct cluster *alice = start(r, ALICE);
+    assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    for (int i = 0; i < 2000; i++) { /* until it has heard of it */
+        alice->class->view(alice->runtime, 1, &seen);
+        if (seen.counts.flushes && seen.counts.applied) break;
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    r->nodes[0]->class->view(r->nodes[0]->runtime, 1, &own);
+    assert_true(seen.up && seen.counts.flushes > 0 && seen.counts.applied > 0 && seen.counts.persisted > 0);
+    assert_int_equal(seen.pid, getpid());
+    assert_int_equal(seen.memory_budget, own.memory_budget);
+    assert_true(seen.memory > 1000000 && seen.memory_budget > 1000000);
+    cluster_free(alice);
+}
+
+/* What one end writes the other reads, field by field; what is no view is refused as a whole. */
+static void test_views_cross(void **state) {
+    struct node_view v = {.node = 3, .up = true, .pid = 77, .metrics_port = 9100, .shut = 5, .memory = 1 << 30}, read;
+    static const char *const bad[] = {"[]",
+                                      "{\"term\": -1}",
+                                      "{\"role\": 256}",
+                                      "{\"metrics_port\": 65536}",
+                                      "{\"up\": 1}",
+                                      "{\"why_down\": 7}",
+                                      "{\"suspects\": [0]}",
+                                      "{\"suspects\": [1000]}",
+                                      "{\"suspects\": 3}"};
+    (void)state;
+    v.status = (struct protocol_status){.role = QRT_ROLE_LEADER, .term = 9, .leader = 3, .last = 12};
+    v.counts = (struct host_counts){1, 2, 3, 4, 5, 6, 7, 8, 9};
+    v.suspects[1] = 1; /* node 65 */
+    snprintf(v.why_uncaptured, sizeof v.why_uncaptured, "disk full");
+    memset(v.why_down, 'x', sizeof v.why_down - 1);
+    json_t *o = view_write(&v, 65);
+    assert_true(view_read(o, &read));
+    assert_memory_equal(&v.status, &read.status, sizeof v.status);
+    assert_memory_equal(&v.counts, &read.counts, sizeof v.counts);
+    assert_memory_equal(v.suspects, read.suspects, sizeof v.suspects);
+    assert_string_equal(v.why_down, read.why_down);
+    assert_string_equal(v.why_uncaptured, read.why_uncaptured);
+    assert_true(read.node == 3 && read.up && !read.paused && read.pid == 77 && read.metrics_port == 9100 &&
+                read.shut == 5 && read.memory == 1 << 30);
+    json_decref(o);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        o = json_loads(bad[i], 0, NULL);
+        assert_non_null(o);
+        if (view_read(o, &read)) fail_msg("%s was taken for a view", bad[i]);
+        json_decref(o);
+    }
+}
+
 static void send_raw(void *socket, struct envelope head, const void *body, size_t size) {
     uint8_t *message = mem_alloc(sizeof head + size);
     memcpy(message, &head, sizeof head);
@@ -226,6 +434,12 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_roles, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_c_api, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_refused_key_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_why_a_node_is_not_reached, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_address_in_use_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_status_is_whole, set_up, tear_down),
+        cmocka_unit_test(test_views_cross),
         cmocka_unit_test_setup_teardown(test_nonsense_from_an_allowed_key, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

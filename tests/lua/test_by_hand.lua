@@ -68,6 +68,17 @@ function TestByHand:test_connect()
    lu.assertEquals(name, "denied")
    lu.assertStrContains(why, "carol has the role read")
    lu.assertEquals(carol:get("x", { timeout = 20 }), "3")
+
+   -- A key that the nodes do not know is told so at once.
+   local strange = self.folder .. "/strange"
+   assert(os.execute(string.format("mkdir %s && cp -r %s %s/keys %s", strange, self.file, self.folder, strange)))
+   assert(q.keygen(strange .. "/cluster.toml", "alice"))
+   local stranger <close> = assert(q.connect(strange .. "/cluster.toml", { key = strange .. "/keys/alice.key" }))
+   done, why, name = stranger:get "x"
+   lu.assertNil(done)
+   lu.assertEquals(name, "denied")
+   lu.assertStrContains(why, "no node answers; n1: it refuses this key")
+   lu.assertStrContains(tostring(stranger:status()), "n1 is down: it refuses this key")
    for i = 1, 3 do
       assert(r:stop(i))
    end

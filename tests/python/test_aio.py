@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import statistics
 import time
+from pathlib import Path
 
 import pytest
 import quorate as q
@@ -240,6 +241,37 @@ def test_what_is_not_a_cluster():
         assert grade.seeds == 2
 
     awaited(work())
+
+
+def test_a_soak(tmp_path: Path) -> None:
+    """While it is awaited others go on; cancelled, it leaves no process."""
+
+    async def work() -> None:
+        task = asyncio.create_task(q.aio.soak(3, nodes=3, clients=2, capture=str(tmp_path / "run")))
+        turns = 0
+        while not task.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        done = await task
+        assert done.ok and done.kills == 4 and done.replay is not None, str(done)
+        assert turns > 20
+        before = children()
+        task = asyncio.create_task(q.aio.soak(1000, nodes=3, clients=2))
+        while len(children()) < 3:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        while children() - before:  # a cluster that is still being made is closed once it is there
+            await asyncio.sleep(0.01)
+
+    awaited(work())
+
+
+def children() -> set[str]:
+    """The ids of this process's child processes."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {number for task in tasks for number in (task / "children").read_text().split()}
 
 
 class Quiet(q.Node):

@@ -64,7 +64,8 @@ static qrt_status refuse_type(const struct option_spec *s, const char *text, str
                        : s->type == OPTION_SIZE   ? " (bytes, or with a unit: 64KiB)"
                        : s->type == OPTION_BOOL   ? " (true or false)"
                                                   : "";
-    return error_set(e, QRT_ETYPE, "option '%s' takes a %s%s, not '%s'", s->name, type_names[s->type], hint, text);
+    const char *type = type_names[s->type], *article = strchr("aeiou", *type) ? "an" : "a";
+    return error_set(e, QRT_ETYPE, "option '%s' takes %s %s%s, not '%s'", s->name, article, type, hint, text);
 }
 
 static qrt_status set_number(const struct option_spec *s, char *place, const char *text, struct error *e) {

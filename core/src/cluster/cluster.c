@@ -260,43 +260,80 @@ static bool holds_quorum_to_elect(const struct cluster *c, const bool *usable, u
     return quorum_rule_met(&c->config.quorum, QUORUM_READ, set);
 }
 
+struct census { /* of the nodes, for whoever asks why nobody leads */
+    uint16_t up, paused, recovering;
+    bool usable[FAULT_NODES_MAX + 1];
+    uint64_t term;
+    uint16_t followed;            /* by hand: who leads, say those that answer; 0: nobody, or one that answers too */
+    char why[ERROR_TEXT_MAX / 2]; /* "; n2: its disk failed": of the first that is not there; "": not known */
+};
+
+static void census_take(struct cluster *c, struct census *s) {
+    struct node_view v;
+    *s = (struct census){0};
+    for (uint16_t i = 1; i <= c->config.options.nodes; i++) {
+        c->class->view(c->runtime, i, &v);
+        if (!v.up && *v.why_down && !*s->why) snprintf(s->why, sizeof s->why, "; n%u: %.200s", i, v.why_down);
+        if (!v.up) continue;
+        s->up++;
+        if (v.paused) s->paused++;
+        bool votes = v.status.role != QRT_ROLE_RECOVERING;
+        if (!votes) s->recovering++;
+        s->usable[i] = votes && !v.paused;
+        if (v.status.term >= s->term) s->followed = v.status.leader;
+        if (v.status.term > s->term) s->term = v.status.term;
+    }
+    if (!c->afar || s->followed > c->config.options.nodes) s->followed = 0;
+    if (!s->followed) return;
+    c->class->view(c->runtime, s->followed, &v);
+    if (v.up) s->followed = 0;
+}
+
 void cluster_no_leader(struct cluster *c, char *out, size_t size) {
     const char *there = c->afar ? "answer" : "are up";
-    uint16_t n = (uint16_t)c->config.options.nodes, up = 0, paused = 0, recovering = 0;
-    uint16_t needed = quorum_rule_report(&c->config.quorum).read;
-    bool usable[FAULT_NODES_MAX + 1] = {false};
-    uint64_t term = 0;
-    for (uint16_t i = 1; i <= n; i++) {
-        struct node_view v;
-        c->class->view(c->runtime, i, &v);
-        if (!v.up) continue;
-        up++;
-        if (v.paused) paused++;
-        bool votes = v.status.role != QRT_ROLE_RECOVERING;
-        if (!votes) recovering++;
-        usable[i] = votes && !v.paused;
-        if (v.status.term > term) term = v.status.term;
-    }
-    uint16_t group = largest_group(c, usable, n);
-    if (up < needed)
-        snprintf(out, size, "%u of %u nodes %s, %u are needed", up, n, there, needed);
-    else if (up - paused < needed)
-        snprintf(out, size, "%u of %u nodes %s but %u of them are paused, %u are needed", up, n, there, paused, needed);
-    else if (up - paused - recovering < needed)
-        snprintf(out, size, "%u of %u nodes %s but %u of them lost their data and may not vote yet, %u are needed", up,
-                 n, there, recovering, needed);
+    uint16_t n = (uint16_t)c->config.options.nodes, needed = quorum_rule_report(&c->config.quorum).read;
+    struct census s;
+    census_take(c, &s);
+    uint16_t group = largest_group(c, s.usable, n);
+    if (s.up < needed)
+        snprintf(out, size, "%u of %u nodes %s, %u are needed%s", s.up, n, there, needed, s.why);
+    else if (s.up - s.paused < needed)
+        snprintf(out, size, "%u of %u nodes %s but %u of them are paused, %u are needed", s.up, n, there, s.paused,
+                 needed);
+    else if (s.up - s.paused - s.recovering < needed)
+        snprintf(out, size, "%u of %u nodes %s but %u of them lost their data and may not vote yet, %u are needed",
+                 s.up, n, there, s.recovering, needed);
     else if (group < needed)
         snprintf(out, size,
-                 "%u of %u nodes are up, but no node reaches more than %u of them through the partition, %u are needed",
-                 up, n, group, needed);
-    else if (!holds_quorum_to_elect(c, usable, n))
-        snprintf(out, size, "the %u of %u nodes that are up hold no quorum of quorum=%s", up, n,
+                 "%u of %u nodes %s, but no node reaches more than %u of them through the partition, %u are needed",
+                 s.up, n, there, group, needed);
+    else if (!holds_quorum_to_elect(c, s.usable, n))
+        snprintf(out, size, "the %u of %u nodes that %s hold no quorum of quorum=%s", s.up, n, there,
                  c->config.options.quorum);
+    else if (s.followed)
+        snprintf(out, size, "%u of %u nodes %s and follow n%u, which this client does not reach%s", s.up, n, there,
+                 s.followed, s.why);
     else if (c->config.protocol->leaderless)
-        snprintf(out, size, "%u of %u nodes %s and reach each other; decisions are under way", up, n, there);
+        snprintf(out, size, "%u of %u nodes %s and reach each other; decisions are under way", s.up, n, there);
     else
-        snprintf(out, size, "%u of %u nodes are up and reach each other; an election is under way in term %llu", up, n,
-                 (unsigned long long)term);
+        snprintf(out, size, "%u of %u nodes %s and reach each other; an election is under way in term %llu", s.up, n,
+                 there, (unsigned long long)s.term);
+}
+
+/* Nodes by hand that all know of no such key answer nobody who has it: there is nothing to wait for. */
+static bool denied(struct cluster *c, struct error *e) {
+    uint16_t who = 0;
+    char why[ERROR_TEXT_MAX - 64] = "";
+    for (uint16_t i = 1; i <= c->config.options.nodes && c->afar; i++) {
+        struct node_view v;
+        c->class->view(c->runtime, i, &v);
+        if (v.up) return false;
+        if (!v.denied || who) continue;
+        who = i;
+        snprintf(why, sizeof why, "%.400s", v.why_down);
+    }
+    if (who) error_set(e, QRT_EDENIED, "no node answers; n%u: %s", who, why);
+    return who != 0;
 }
 
 qrt_status cluster_leader(struct cluster *c, uint16_t *node, struct error *e) {
@@ -342,6 +379,7 @@ qrt_status cluster_propose(struct cluster *c, uint16_t node, struct bytes data, 
     if (data.size > COMMAND_VALUE_MAX)
         return error_set(e, QRT_ETOOLARGE, "a proposed value holds at most %u bytes, not %u", COMMAND_VALUE_MAX,
                          data.size);
+    if (denied(c, e)) return QRT_EDENIED;
     uint16_t target = node ? node : proposal_target(c);
     uint64_t inner = 0;
     if (target && c->class->propose(c->runtime, target, data, &inner) && node)
@@ -365,6 +403,7 @@ qrt_status cluster_elect(struct cluster *c, uint16_t node, uint64_t *ticket, str
 qrt_status cluster_submit(struct cluster *c, uint16_t client, uint8_t operation, struct bytes command, uint64_t *ticket,
                           struct error *e) {
     uint64_t inner = 0;
+    if (denied(c, e)) return QRT_EDENIED;
     qrt_status s = c->class->submit(c->runtime, client, operation, command, &inner);
     if (s == QRT_EBUSY)
         return error_set(e, s, "client %u still waits for its last operation; one at a time", client - QRT_CLIENT);

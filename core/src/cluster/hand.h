@@ -38,10 +38,17 @@ qrt_status hand_identity(struct hand_file *f, const char *path, uint16_t node, c
  * out: JSON [{"name", "public", "file"}]. */
 qrt_status hand_keygen(const char *path, const char *rotate, struct buffer *out, struct error *e);
 
+/* Whether its options fit each other, the protocol and the number of nodes: what hand_cluster would refuse, without making it. */
+qrt_status hand_check(const struct hand_file *f, struct error *e);
+
 /* A cluster of which this process runs node f->config.self, or is a client of it (self 0). */
 struct cluster *hand_cluster(const struct hand_file *f, struct error *e);
 
-/* core/node/run.c: main() of a node. Runs it until a signal, an admin or its disk ends it; the exit code. */
+/* core/node/run.c */
+enum hand_code { HAND_FINE = 0, HAND_USAGE = 2, HAND_FAILED = 4 }; /* what the program ends with */
+int hand_ended(
+    const struct error *e); /* says it on standard error; the code: of QRT_OK, of a mistake, of disk or address */
+/* main() of a node. Runs it until a signal, an admin or its disk ends it. */
 int hand_main(const char *path, uint16_t node, const char *key, uint8_t begin);
 
 #endif

@@ -19,14 +19,19 @@ static uint64_t seed_of(const struct hand_config *c) {
     return seed >> 1;
 }
 
-struct cluster *hand_cluster(const struct hand_file *f, struct error *e) {
-    struct setting settings[FIXED_MAX + HAND_SETTINGS_MAX];
+struct hand_settings {
+    struct setting list[FIXED_MAX + HAND_SETTINGS_MAX];
     char nodes[8], seed[24];
+};
+
+/* What the file means, as every cluster's options; how many. It refers to both. */
+static size_t settings_of(const struct hand_file *f, struct hand_settings *s) {
+    struct setting *settings = s->list;
     size_t count = 0;
-    snprintf(nodes, sizeof nodes, "%u", f->config.node_count);
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)seed_of(&f->config));
-    add(settings, &count, "nodes", nodes);
-    add(settings, &count, "seed", seed);
+    snprintf(s->nodes, sizeof s->nodes, "%u", f->config.node_count);
+    snprintf(s->seed, sizeof s->seed, "%llu", (unsigned long long)seed_of(&f->config));
+    add(settings, &count, "nodes", s->nodes);
+    add(settings, &count, "seed", s->seed);
     add(settings, &count, "runtime", "live");
     add(settings, &count, "transport", "tcp");
     add(settings, &count, "curve", f->config.curve ? "true" : "false");
@@ -35,5 +40,19 @@ struct cluster *hand_cluster(const struct hand_file *f, struct error *e) {
     add(settings, &count, "check", "false");
     add(settings, &count, "record", f->config.self ? "last" : "none");
     for (size_t i = 0; i < f->setting_count; i++) add(settings, &count, f->settings[i].name, f->settings[i].value);
-    return cluster_new_with(f->protocol, settings, count, NULL, &(struct cluster_extras){.hand = &f->config}, e);
+    return count;
+}
+
+qrt_status hand_check(const struct hand_file *f, struct error *e) {
+    struct hand_settings s;
+    size_t count = settings_of(f, &s);
+    struct cluster *c = cluster_configured(f->protocol, s.list, count, NULL, &(struct cluster_extras){0}, e);
+    cluster_free(c);
+    return c ? QRT_OK : e->status;
+}
+
+struct cluster *hand_cluster(const struct hand_file *f, struct error *e) {
+    struct hand_settings s;
+    size_t count = settings_of(f, &s);
+    return cluster_new_with(f->protocol, s.list, count, NULL, &(struct cluster_extras){.hand = &f->config}, e);
 }

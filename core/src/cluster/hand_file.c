@@ -95,6 +95,10 @@ static qrt_status take_endpoint(const struct toml_item *item, char *out, struct 
     if (!strncmp(out, "ipc:///", 7) && out[7]) return QRT_OK;
     const char *port = strrchr(out, ':');
     bool tcp = !strncmp(out, "tcp://", 6) && port > out + 6 && sound_port(port + 1) && !strpbrk(out + 6, "/;@ ");
+    bool anywhere = !strncmp(out + 6, "*:", 2) || !strncmp(out + 6, "0.0.0.0:", 8) || !strncmp(out + 6, "[::]:", 5);
+    if (tcp && anywhere && !strcmp(item->key, "endpoint"))
+        return error_set(e, QRT_EINVAL,
+                         "endpoint '%s' is where others find the node: give its address, and this as bind", out);
     if (tcp) return QRT_OK;
     return error_set(e, QRT_EINVAL, "%s '%s' is no address: write tcp://HOST:PORT, or ipc:///PATH", item->key, out);
 }
@@ -318,8 +322,9 @@ qrt_status hand_text_read(const char *path, struct buffer *out, struct error *e)
         out->size -= 4096 - n;
     }
     bool failed = ferror(file) != 0;
+    int why = errno;
     fclose(file);
-    return failed ? error_set(e, QRT_EIO, "%s cannot be read", path) : QRT_OK;
+    return failed ? error_set(e, QRT_EIO, "%s cannot be read: %s", path, strerror(why)) : QRT_OK;
 }
 
 qrt_status hand_file_read(struct hand_file *f, const char *path, bool keys, struct error *e) {

@@ -56,7 +56,10 @@ static qrt_status key_read(const char *path, struct key_file *k, struct error *e
     struct error own = {0};
     struct buffer text = {0};
     char public[HAND_KEY_TEXT];
-    if (stat(path, &about)) return error_set(e, QRT_EIO, "the key file %s cannot be read: %s", path, strerror(errno));
+    if (stat(path, &about))
+        return error_set(e, QRT_EIO,
+                         "the key file %.128s cannot be read: %s; bring it here from where `quorate keygen` made it",
+                         path, strerror(errno));
     if (about.st_mode & 077)
         return error_set(e, QRT_EDENIED, "others may read the secret key in %s: chmod 600 it", path);
     qrt_status status = hand_text_read(path, &text, e);
@@ -85,7 +88,10 @@ static qrt_status find_client(struct hand_config *c, const char *key, struct err
             memcpy(c->name, c->clients[i].name, sizeof c->name);
             return QRT_OK;
         }
-    return error_set(e, QRT_EDENIED, "the key in %s is of no client that the cluster file knows", key);
+    return error_set(e, QRT_EDENIED,
+                     "the key in %s is of no client that the cluster file knows: take the file that has it, or make a "
+                     "new one with `quorate keygen`",
+                     key);
 }
 
 qrt_status hand_identity(struct hand_file *f, const char *path, uint16_t node, const char *key, struct error *e) {
@@ -98,7 +104,8 @@ qrt_status hand_identity(struct hand_file *f, const char *path, uint16_t node, c
     if (!c->curve && !key) return QRT_OK;
     if (!c->curve) return error_set(e, QRT_EINVAL, "%s has no keys, so none is of use", path);
     if (!node && !key)
-        return error_set(e, QRT_EINVAL, "a client of %s needs its key: name the file that `quorate keygen` wrote",
+        return error_set(e, QRT_EINVAL,
+                         "a client of %s needs its key: name its file, keys/NAME.key where `quorate keygen` made it",
                          path);
     snprintf(name, sizeof name, "n%u", node);
     if (!key && beside(path, name, own, e)) return e->status;
@@ -192,7 +199,10 @@ static qrt_status on_line(void *context, const struct toml_item *item, struct er
 static qrt_status keygen(struct keygen *g, struct bytes text, struct error *e) {
     qrt_status status = toml_read(text, on_line, g, e);
     if (!status && g->rotate && !g->rotated)
-        return error_set(e, QRT_ENOTFOUND, "%s has neither a node nor a client '%s'", g->path, g->rotate);
+        return error_set(
+            e, QRT_ENOTFOUND,
+            "%s has neither a node nor a client '%s': add the table [client.NAME] with a role, or [node.N], first",
+            g->path, g->rotate);
     if (status || !json_array_size(g->made)) return status;
     copy_until(g, text.size);
     struct stat about;

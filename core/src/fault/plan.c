@@ -46,6 +46,11 @@ static int64_t time_add(int64_t a, int64_t b) {
     return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
+bool directive_is_drawn(const struct directive *d) {
+    return d->target == FAULT_FOLLOWER || d->target == FAULT_RANDOM || d->target == FAULT_MAJORITY ||
+           d->target == FAULT_MINORITY;
+}
+
 void plan_absolute(struct plan *p) {
     int64_t previous = 0;
     for (size_t i = 0; i < p->count; i++) {

@@ -131,6 +131,7 @@ struct plan {
 void plan_free(struct plan *p);
 void plan_clone(struct plan *to, const struct plan *from);
 void plan_add(struct plan *p, const struct directive *d); /* gives it the next free id when d->id is 0 */
+bool directive_is_drawn(const struct directive *d);       /* whom it hits is drawn among the nodes */
 void plan_absolute(struct plan *p);                       /* turns every FAULT_AFTER into the FAULT_AT that it means */
 /* Errors name line and column, or the directive and field, and the nearest known word. nodes 0: not known
  * yet. On an error the plan is empty. A directive alone needs no time: it means now. */

@@ -67,6 +67,7 @@ struct node_view { /* one node, as people see it */
     uint64_t captured, uncaptured; /* bytes written; inputs that were not, because the capture had stopped */
     /* Live: connections that had no right to be there, that sent more than the node could take, that the system refused. */
     uint64_t refused, shut, unaccepted;
+    bool denied; /* of a node by hand: it refuses the key of the client that asks */
     uint64_t memory,
         memory_budget;     /* of its own process, in bytes: resident, and the most beside its data; 0: not known */
     uint16_t metrics_port; /* live: where its metrics are served; 0: nowhere */

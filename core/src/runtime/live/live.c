@@ -46,7 +46,7 @@ static qrt_status check_config(const struct runtime_config *config, struct error
         (unsigned long long)n, (unsigned long long)need, (unsigned long long)limit.rlim_cur);
 }
 
-static void condition_init(pthread_cond_t *c) {
+void live_condition(pthread_cond_t *c) {
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -73,8 +73,8 @@ struct live *live_empty(const struct runtime_config *config, struct trace_sink s
     pthread_mutex_init(&l->wipe_mutex, NULL);
     pthread_mutex_init(&l->ticket_mutex, NULL);
     pthread_mutex_init(&l->bell_mutex, NULL);
-    condition_init(&l->director.changed);
-    condition_init(&l->bell);
+    live_condition(&l->director.changed);
+    live_condition(&l->bell);
     clients_init(&l->clients);
     l->faults = faults_new(NULL, (uint64_t)o->seed, (uint16_t)o->nodes);
     live_fault_add(l, config->plan, 0);

@@ -177,17 +177,18 @@ struct delayed {
 
 struct actor {
     struct live *live;
-    uint16_t id;        /* node; 0: the clients */
-    void *inbox, **out; /* sockets; out[0]: to the clients, out[i]: to node i */
-    int bell;           /* eventfd: there are orders */
-    int inbox_signal;   /* readable when something may have come */
-    void *rope;         /* live_sleep.c: a socket whose other end is the inbox; NULL: it has none */
-    zmq_msg_t early;    /* with a rope: the message that ended a sleep, */
-    bool came_early;    /* where this is true */
-    bool drained;       /* the inbox was found empty since the last message */
-    int patience;       /* ms, its ZMQ_RCVTIMEO; 0: not yet set */
-    uint32_t few;       /* bursts in a row that were few messages */
-    atomic_bool asleep; /* in its inbox */
+    uint16_t id;         /* node; 0: the clients */
+    void *inbox, **out;  /* sockets; out[0]: to the clients, out[i]: to node i */
+    int bell;            /* eventfd: there are orders */
+    int inbox_signal;    /* readable when something may have come */
+    void *rope;          /* live_sleep.c: a socket whose other end is the inbox; NULL: it has none */
+    zmq_msg_t early;     /* with a rope: the message that ended a sleep, */
+    bool came_early;     /* where this is true */
+    bool drained;        /* the inbox was found empty since the last message */
+    int patience;        /* ms, its ZMQ_RCVTIMEO; 0: not yet set */
+    uint32_t few;        /* bursts in a row that were few messages */
+    atomic_bool asleep;  /* in its inbox */
+    struct reach *reach; /* of nodes by hand and their clients: how `out` stands, live_reach.h; else NULL */
     pthread_t thread;
     bool running, quit;
     struct orders orders;
@@ -347,6 +348,7 @@ static inline void robust_lock(pthread_mutex_t *m) {
 /* live.c */
 int64_t live_now(const struct live *l); /* ns since the start */
 void live_ring(struct live *l);         /* something that run() may wait for has happened */
+void live_condition(pthread_cond_t *c); /* whose waits are by CLOCK_MONOTONIC */
 void *live_new(const struct runtime_config *config, struct trace_sink sink, struct error *e);
 void live_free(void *runtime);
 struct live *live_empty(const struct runtime_config *config,
@@ -421,6 +423,7 @@ qrt_status live_context(struct live *l, int sockets, struct error *e);
 qrt_status actor_bind(struct actor *a, int listener, struct error *e); /* listener: taken; -1 for inproc */
 qrt_status actor_connect(struct actor *a, struct error *e);
 qrt_status actor_connect_to(struct actor *a, uint16_t peer, struct error *e);
+void actor_disconnect(struct actor *a, uint16_t peer);
 void actor_unplug(struct actor *a);
 
 /* live_faults.c: the engine, and word of what it was told */

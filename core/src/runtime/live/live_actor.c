@@ -5,6 +5,7 @@
  * killed takes it along. */
 #include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_reach.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate 
     atomic_store(&a->orders.pending, l->agent != NULL); /* letters may have come with the first ones */
     pthread_cond_init(&a->orders.done, NULL);
     a->out = mem_zero((size_t)live_node_count(l) + 1, sizeof *a->out);
+    if (l->hand || l->remote) a->reach = reach_new();
     a->bell = bell >= 0 ? bell : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (a->bell >= 0) return QRT_OK;
     return error_set(e, QRT_EIO, "node %u gets no event descriptor: %s", id, strerror(errno));
@@ -43,6 +45,7 @@ void actor_free(struct actor *a) {
     for (uint32_t i = 0; i < a->delayed_count; i++) free(a->delayed[i].message);
     free(a->delayed);
     free(a->out);
+    reach_free(a->reach);
     free(a->links);
     free(a->alarms.alarms);
     heap_free(&a->alarms.heap);
@@ -226,7 +229,7 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
     zmq_msg_close(&m);
     uint8_t why = live_apart(a->live) && peer_is_down(a->live, peer) ? QRT_DROP_DOWN : QRT_DROP_FULL;
     actor_drop(a, head->from, head->to, why, wire_id(frame));
-    if (a->live->hand) reach_failed(a, &a->live->hand->reach, peer);
+    if (a->reach) reach_failed(a, peer);
 }
 
 static void delay_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,

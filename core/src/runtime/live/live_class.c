@@ -28,11 +28,12 @@ static uint64_t memory_of(int32_t pid) {
 
 static void view(void *runtime, uint16_t node, struct node_view *v) {
     struct live_node *n = &((struct live *)runtime)->nodes[node];
+    bool afar = ((struct live *)runtime)->remote != NULL;
     robust_lock(&n->shown->mutex);
     *v = n->shown->view;
-    v->metrics_port = n->shown->meters.port;
+    if (!afar) v->metrics_port = n->shown->meters.port;
     pthread_mutex_unlock(&n->shown->mutex);
-    if (!live_apart(runtime)) return;
+    if (afar || !live_apart(runtime)) return; /* from afar: the node itself has said it */
     v->memory = memory_of(v->pid);
     v->memory_budget = live_budget(runtime);
 }

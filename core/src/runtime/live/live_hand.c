@@ -25,7 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -50,7 +52,7 @@ bool hand_key_public(const char *secret_key, char public_key[HAND_KEY_TEXT]) {
 /* ---- data ---- */
 
 struct found {
-    bool mark, root;
+    bool mark, root, log;
 };
 
 static void see_file(void *context, const char *name, uint64_t size) {
@@ -58,6 +60,7 @@ static void see_file(void *context, const char *name, uint64_t size) {
     (void)size;
     f->mark = f->mark || !strcmp(name, MARK);
     f->root = f->root || !strcmp(name, "root");
+    f->log = f->log || !strncmp(name, "wal-", 4);
 }
 
 static qrt_status make_folder(const char *data, struct error *e) {
@@ -70,6 +73,13 @@ static struct disk *disk_of(const struct hand_config *c, struct error *e) {
     if (make_folder(c->data, e)) return NULL;
     snprintf(path, sizeof path, "%s/n%u", c->data, c->self);
     return disk_posix_new(path, e);
+}
+
+/* What the store says names files only, and no way to start on an empty folder. */
+static qrt_status say_where(const struct hand_config *c, struct error *e) {
+    struct error said = *e;
+    return error_set(e, said.status, "%.160s/n%u: %.320s%s", c->data, c->self, said.text,
+                     said.status == QRT_ECORRUPT ? ", with --lost-data" : "");
 }
 
 qrt_status hand_format(const struct hand_config *c, struct error *e) {
@@ -85,7 +95,7 @@ qrt_status hand_format(const struct hand_config *c, struct error *e) {
     }
     status = store_open(&store, disk, (struct store_identity){c->cluster_id, c->self}, true, &wiped, e);
     store_free(&store);
-    return status;
+    return status ? say_where(c, e) : QRT_OK;
 }
 
 static qrt_status refuse_empty(const struct hand_config *c, struct error *e) {
@@ -104,13 +114,13 @@ static qrt_status open_store(struct live *l, struct live_node *n, struct error *
     struct disk *disk = status ? NULL : live_disk(l, c->self, e);
     if (!disk) return e->status;
     status = disk->class->list(disk, see_file, &found, e);
-    if (!status && !found.root && c->begin != HAND_LOST) status = refuse_empty(c, e);
+    if (!status && !found.root && !found.log && c->begin != HAND_LOST) status = refuse_empty(c, e);
     if (status) {
         disk->class->free(disk);
         return status;
     }
     status = store_open(&n->host.store, disk, live_identity(l, c->self), false, &wiped, e);
-    if (status) return status;
+    if (status) return say_where(c, e);
     l->hand->fresh = found.mark;
     bool first = wiped && found.mark && c->begin != HAND_LOST;
     n->start = first ? QRT_START_FORMAT : wiped ? QRT_START_WIPED : QRT_START_RECOVERED;
@@ -144,6 +154,26 @@ static void begin_time(struct live *l) {
     l->epoch = live_now(l) + l->epoch - ((int64_t)real.tv_sec * 1000000000 + real.tv_nsec);
 }
 
+/* ZeroMQ would take an ipc socket's path from whoever listens there. */
+static bool somebody_listens(const char *endpoint) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int s = strncmp(endpoint, "ipc://", 6) ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (s < 0) return false;
+    text_format(address.sun_path, sizeof address.sun_path, "%s", endpoint + 6);
+    bool taken = !connect(s, (struct sockaddr *)&address, sizeof address);
+    close(s);
+    return taken;
+}
+
+static qrt_status say_unbound(const struct live *l, int why, struct error *e) {
+    const char *advice = why == EADDRINUSE ? "; another process has it: stop that one, or give this node another"
+                         : why == EADDRNOTAVAIL || why == ENODEV
+                             ? "; it is no address of this host: `bind` says where it listens"
+                             : "";
+    return error_set(e, QRT_EIO, "node %u cannot listen on %s: %s%s", l->hand->self, l->gates.endpoints[l->hand->self],
+                     zmq_strerror(why), advice);
+}
+
 static qrt_status begin(struct live *l, struct error *e) {
     uint16_t self = l->hand->self;
     struct live_node *n = &l->nodes[self];
@@ -159,9 +189,8 @@ static qrt_status begin(struct live *l, struct error *e) {
     n->clock->mono_at = live_now(l);
     log_tap(n);
     if (!status) status = open_store(l, n, e);
-    if (!status && actor_bind(&n->actor, LISTEN_BY_NAME, e))
-        status = error_set(e, QRT_EIO, "node %u cannot listen on %s: %s", self, l->gates.endpoints[self],
-                           zmq_strerror(zmq_errno()));
+    if (!status && somebody_listens(l->gates.endpoints[self])) status = say_unbound(l, EADDRINUSE, e);
+    if (!status && actor_bind(&n->actor, LISTEN_BY_NAME, e)) status = say_unbound(l, zmq_errno(), e);
     if (!status) status = actor_connect(&n->actor, e);
     if (*l->config.options.capture) capture_bury(l->config.options.capture, self, NULL); /* of a run that was killed */
     if (!status) status = node_start(n, e);
@@ -286,14 +315,11 @@ static bool somebody_went(const struct hand_config *old, const struct hand_confi
     return gone;
 }
 
-static void close_socket(void **socket) {
-    if (*socket) zmq_close(*socket);
-    *socket = NULL;
-}
-
 static void leave(struct live_node *n) {
-    if (n->actor.inbox) doorman_leave(n->actor.live, n->actor.inbox);
-    close_socket(&n->actor.inbox);
+    if (!n->actor.inbox) return;
+    doorman_leave(n->actor.live, n->actor.inbox);
+    zmq_close(n->actor.inbox);
+    n->actor.inbox = NULL;
 }
 
 /* The old socket lets its address go a moment after it was closed. */
@@ -318,24 +344,13 @@ void hand_rekey(struct live_node *n) {
     pthread_mutex_unlock(&h->mutex);
     for (uint16_t i = 1; i <= live_node_count(l) && !e.status; i++) {
         if (i == n->actor.id || !strcmp(old.public_keys[i], l->gates.public_keys[i])) continue;
-        close_socket(&n->actor.out[i]);
+        actor_disconnect(&n->actor, i);
         actor_connect_to(&n->actor, i, &e);
     }
     if (!e.status && !bind_again(n, &e)) return;
     pthread_mutex_lock(&h->mutex);
     h->death = e;
     pthread_mutex_unlock(&h->mutex);
-}
-
-void reach_failed(struct actor *a, struct reach *r, uint16_t peer) {
-    struct error e = {0};
-    int64_t now = live_now(a->live);
-    if (now - r->last[peer] > REACH_NS / 2) r->since[peer] = now;
-    r->last[peer] = now;
-    if (now - r->since[peer] < REACH_NS) return;
-    r->since[peer] = now;
-    close_socket(&a->out[peer]);
-    actor_connect_to(a, peer, &e); /* what fails is tried again */
 }
 
 static bool same_members(const struct hand_config *a, const struct hand_config *b) {

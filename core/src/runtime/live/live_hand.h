@@ -25,14 +25,6 @@
 #define HAND_CONTROL_MAX 65536 /* bytes of a request */
 #define HAND_WAITING_MAX 256   /* requests, and messages while paused; more are dropped and counted */
 
-#define REACH_NS INT64_C(2000000000)
-
-/* libzmq takes a refused handshake for final: a peer that learns of a key later would never be reached again. So a socket
- * by which nothing has left for REACH_NS is made anew. [i]: of node i. */
-struct reach {
-    int64_t since[FAULT_NODES_MAX + 1], last[FAULT_NODES_MAX + 1]; /* of the sends that fail */
-};
-
 struct request { /* of a client to the process: from the node's thread to the main one */
     struct request *next;
     uint8_t route[256];
@@ -56,7 +48,6 @@ struct hand {
     struct routes *routes;
     struct parked *parked, *parked_last;
     size_t parked_count;
-    struct reach reach;
 };
 
 /* live_hand.c: a node's process */
@@ -65,7 +56,6 @@ void hand_leave(struct live *l); /* its thread has ended: the socket's monitor e
 void hand_free(struct live *l);
 uint16_t hand_leader(struct live *l); /* whom this node takes for the leader */
 void hand_rekey(struct live_node *n);
-void reach_failed(struct actor *a, struct reach *r, uint16_t peer); /* a send to it; the actor's thread */
 
 /* live_hand_door.c: who may send what, and how answers go back */
 struct routes *routes_new(void);

@@ -2,7 +2,7 @@
  * or an error's number and its sentence as "error".
  *
  *   ask        role    answer
- *   status     read    node: the node as it sees itself
+ *   status     read    cluster: its name; node: the node as it sees itself (live_hand_view.c)
  *   inspect    read    fields: the protocol's own
  *   trace      read    events: the last ones; last: how many (50)
  *   fault      admin   carried out what of the plan concerns this node, now or at its time; plan: see fault/plan.h
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_hand_view.h"
 
 #define TRACE_LINE 256
 #define LAST_WORD_NS INT64_C(300000000) /* so that who said stop has read the answer: a reset would take it from him */
@@ -30,50 +31,17 @@ static json_t *text_value(const char *text) {
     return value ? value : json_string("(not UTF-8)");
 }
 
-static void set_number(json_t *o, const char *name, uint64_t value) {
-    json_object_set_new(o, name, json_integer((json_int_t)value));
-}
-
 /* ---- answers ---- */
 
-static void add_protocol(json_t *o, const struct protocol_status *s) {
-    set_number(o, "role", s->role);
-    set_number(o, "term", s->term);
-    set_number(o, "leader", s->leader);
-    set_number(o, "first", s->first);
-    set_number(o, "last", s->last);
-    set_number(o, "commit", s->commit);
-    set_number(o, "applied", s->applied);
-}
-
-static void add_counts(json_t *o, const struct host_counts *c) {
-    set_number(o, "sent", c->sent);
-    set_number(o, "received", c->received);
-    set_number(o, "rejected", c->rejected);
-    set_number(o, "bytes_sent", c->bytes_sent);
-    set_number(o, "persisted", c->persisted);
-}
-
 static void ask_status(struct question *q) {
-    struct live_node *n = &q->live->nodes[q->live->hand->self];
-    json_t *o = json_object();
-    robust_lock(&n->shown->mutex);
-    struct node_view v = n->shown->view;
-    pthread_mutex_unlock(&n->shown->mutex);
-    add_protocol(o, &v.status);
-    add_counts(o, &v.counts);
-    set_number(o, "node", v.node);
-    json_object_set_new(o, "up", json_boolean(v.up));
-    json_object_set_new(o, "paused", json_boolean(v.paused));
-    set_number(o, "pid", (uint64_t)v.pid);
-    set_number(o, "refused", atomic_load(&q->live->refused));
-    json_object_set_new(o, "why_down", text_value(v.why_down));
-    json_t *suspects = json_array();
-    for (uint16_t i = 1; i <= live_node_count(q->live); i++)
-        if (v.suspects[(i - 1) / 64] >> (i - 1) % 64 & 1) json_array_append_new(suspects, json_integer(i));
-    json_object_set_new(o, "suspects", suspects);
+    struct node_view v;
+    live_class.view(q->live, q->live->hand->self, &v);
+    v.refused = atomic_load(&q->live->refused); /* its thread shows them with its next input only */
+    v.shut = atomic_load(&q->live->shut);
+    v.unaccepted = atomic_load(&q->live->unaccepted);
     json_object_set_new(q->answer, "version", json_string(qrt_version()));
-    json_object_set_new(q->answer, "node", o);
+    json_object_set_new(q->answer, "cluster", json_string(q->live->hand->config->cluster));
+    json_object_set_new(q->answer, "node", view_write(&v, live_node_count(q->live)));
 }
 
 static void ask_inspect(struct question *q) {
@@ -115,10 +83,7 @@ static void ask_trace(struct question *q) {
 /* Who is meant must be said by number, or be everybody or the leader: one node alone cannot draw among all. */
 static bool each_can_tell(const struct plan *p, struct error *e) {
     for (size_t i = 0; i < p->count; i++) {
-        uint8_t target = p->directives[i].target;
-        bool drawn =
-            target == FAULT_FOLLOWER || target == FAULT_RANDOM || target == FAULT_MAJORITY || target == FAULT_MINORITY;
-        if (drawn || p->directives[i].shape == FAULT_RUNNER) {
+        if (directive_is_drawn(&p->directives[i]) || p->directives[i].shape == FAULT_RUNNER) {
             error_set(e, QRT_EUNSUPPORTED,
                       "nodes by hand carry out faults each for itself: name a node, \"leader\" or \"all\"");
             return false;

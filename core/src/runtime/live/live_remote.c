@@ -2,8 +2,8 @@
  *
  * The clients are the same actors on the same thread as in every live cluster; here each node is reached over one DEALER,
  * and answers come back over it. What an owner sees of its nodes in shared memory is asked for: their statuses, every POLL_NS.
- * A node that has not answered for SILENT_NS counts as down, "it does not answer". The handle's thread asks single questions
- * by hand_ask; the clients' thread sends them and wakes it with the answer.
+ * A node that has not answered for SILENT_NS counts as down, with the reason as far as the connection tells it (live_reach.c).
+ * The handle's thread asks single questions by hand_ask; the clients' thread sends them and wakes it with the answer.
  *
  * Requests are numbered from a random number on, so that an answer meant for an earlier client of the same id is known. */
 #include <jansson.h>
@@ -16,20 +16,20 @@
 #include <zmq.h>
 
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_hand_view.h"
+#include "runtime/live/live_reach.h"
 
 #define POLL_NS INT64_C(100000000)
 #define SILENT_NS INT64_C(1500000000)
 #define FIRST_NS INT64_C(1500000000) /* the beginning waits that long for every node's first answer */
 #define ASK_NS INT64_C(3000000000)
-#define TEXT_SILENT "it does not answer"
 
 struct remote {
     struct hand_config *config;
     int64_t polled;
-    struct reach reach;
     int64_t heard[FAULT_NODES_MAX + 1];
-    atomic_uint answered; /* nodes that have answered at least once */
-    uint16_t *proposers;  /* clients that propose for the handle: one proposal each at a time */
+    atomic_uchar shown[FAULT_NODES_MAX + 1]; /* enum reach_state, once the view has it; open: it has answered */
+    uint16_t *proposers;                     /* clients that propose for the handle: one proposal each at a time */
     uint64_t *tickets;
     size_t proposer_count, proposer_capacity, ticket_capacity;
     /* One question at a time. */
@@ -56,6 +56,20 @@ static bool control_send(struct actor *a, uint16_t node, const char *text, size_
 
 void remote_send(struct actor *a, struct order *o) {
     o->status = control_send(a, o->client, (char *)o->data.data, o->data.size) ? QRT_OK : QRT_EDOWN;
+    if (o->status) reach_look(a, o->client); /* for who reads why */
+}
+
+static void show_silent(struct actor *a, uint16_t node) {
+    struct shown *shown = a->live->nodes[node].shown;
+    enum reach_state state = reach_state(a, node);
+    struct node_view v = {.node = node, .denied = state == REACH_REFUSED};
+    reach_why(a, node, v.why_down, sizeof v.why_down);
+    robust_lock(&shown->mutex);
+    bool news = shown->view.up;
+    shown->view = v;
+    pthread_mutex_unlock(&shown->mutex);
+    atomic_store(&a->live->remote->shown[node], (uint8_t)(state == REACH_OPEN ? REACH_NONE : state));
+    if (news) live_ring(a->live);
 }
 
 static void poll_statuses(struct actor *a) {
@@ -65,14 +79,9 @@ static void poll_statuses(struct actor *a) {
     if (now < r->polled + POLL_NS) return;
     r->polled = now;
     for (uint16_t i = 1; i <= live_node_count(a->live); i++) {
-        struct shown *shown = a->live->nodes[i].shown;
-        if (!control_send(a, i, ask, sizeof ask - 1)) reach_failed(a, &r->reach, i);
-        if (now < r->heard[i] + SILENT_NS) continue;
-        robust_lock(&shown->mutex);
-        bool news = shown->view.up;
-        shown->view = (struct node_view){.node = i, .why_down = TEXT_SILENT};
-        pthread_mutex_unlock(&shown->mutex);
-        if (news) live_ring(a->live);
+        reach_look(a, i);
+        if (!control_send(a, i, ask, sizeof ask - 1)) reach_failed(a, i);
+        if (!r->heard[i] || now >= r->heard[i] + SILENT_NS) show_silent(a, i);
     }
 }
 
@@ -82,55 +91,34 @@ static uint64_t number_at(json_t *o, const char *name) {
     return (uint64_t)json_integer_value(json_object_get(o, name));
 }
 
-static void read_view(json_t *o, uint16_t node, struct node_view *v) {
-    const char *why = json_string_value(json_object_get(o, "why_down"));
-    *v = (struct node_view){.node = node};
-    v->up = json_is_true(json_object_get(o, "up"));
-    v->paused = json_is_true(json_object_get(o, "paused"));
-    v->pid = (int32_t)number_at(o, "pid");
-    v->refused = number_at(o, "refused");
-    v->status.role = (uint8_t)number_at(o, "role");
-    v->status.term = number_at(o, "term");
-    v->status.leader = (uint16_t)number_at(o, "leader");
-    v->status.first = number_at(o, "first");
-    v->status.last = number_at(o, "last");
-    v->status.commit = number_at(o, "commit");
-    v->status.applied = number_at(o, "applied");
-    v->counts.sent = number_at(o, "sent");
-    v->counts.received = number_at(o, "received");
-    v->counts.rejected = number_at(o, "rejected");
-    v->counts.bytes_sent = number_at(o, "bytes_sent");
-    v->counts.persisted = number_at(o, "persisted");
-    snprintf(v->why_down, sizeof v->why_down, "%.500s", why ? why : "");
-    json_t *suspects = json_object_get(o, "suspects"), *one;
-    size_t i;
-    json_array_foreach(suspects, i, one) {
-        json_int_t id = json_integer_value(one);
-        if (id >= 1 && id <= FAULT_NODES_MAX) v->suspects[(id - 1) / 64] |= UINT64_C(1) << (id - 1) % 64;
-    }
-}
-
-static void show(struct live *l, uint16_t node, json_t *o) {
-    struct shown *shown = l->nodes[node].shown;
+/* A node's status. False: it is none, or of another cluster's node, which answers questions but takes no requests. */
+static bool show(struct actor *a, uint16_t node, const json_t *answer) {
+    struct shown *shown = a->live->nodes[node].shown;
+    const char *cluster = json_string_value(json_object_get(answer, "cluster"));
     struct node_view v;
-    if (!json_is_object(o)) return;
-    read_view(o, node, &v);
+    if (!cluster || !view_read(json_object_get(answer, "node"), &v) || v.node != node) return false;
+    bool other = strcmp(cluster, a->live->remote->config->cluster) != 0;
+    reach_other(a, node, other);
+    if (other) show_silent(a, node);
+    if (other) return false;
     robust_lock(&shown->mutex);
     bool news = v.up != shown->view.up || v.status.role != shown->view.status.role;
     shown->view = v;
     pthread_mutex_unlock(&shown->mutex);
-    if (news) live_ring(l);
+    atomic_store(&a->live->remote->shown[node], REACH_OPEN);
+    if (news) live_ring(a->live);
+    return true;
 }
 
-static void on_control(struct actor *a, uint16_t node, struct bytes text) {
+/* False: nothing that a node says. */
+static bool on_control(struct actor *a, uint16_t node, struct bytes text) {
     struct remote *r = a->live->remote;
     json_t *answer = json_loadb((const char *)text.data, text.size, 0, NULL);
     uint64_t number = number_at(answer, "number");
-    if (!r->heard[node]) atomic_fetch_add(&r->answered, 1);
-    r->heard[node] = live_now(a->live);
-    if (answer && number == 0) show(a->live, node, json_object_get(answer, "node"));
+    bool sound = answer && (number || show(a, node, answer));
     json_decref(answer);
-    if (!number) return;
+    if (sound) r->heard[node] = live_now(a->live);
+    if (!sound || !number) return sound;
     pthread_mutex_lock(&r->mutex);
     if (r->waiting && number == r->number) {
         buffer_clear(&r->text);
@@ -139,6 +127,7 @@ static void on_control(struct actor *a, uint16_t node, struct bytes text) {
         pthread_cond_signal(&r->changed);
     }
     pthread_mutex_unlock(&r->mutex);
+    return true;
 }
 
 /* ---- the clients' thread ---- */
@@ -165,10 +154,7 @@ static bool take(struct actor *a, uint16_t node, struct bytes message, void (*ea
     memcpy(&head, message.data, sizeof head);
     struct bytes body = bytes_of(message.data + sizeof head, message.size - sizeof head);
     if (head.from != node) return false;
-    if (head.kind == HAND_CONTROL) {
-        on_control(a, node, body);
-        return true;
-    }
+    if (head.kind == HAND_CONTROL) return on_control(a, node, body);
     if (head.kind || body.size < WIRE_HEADER || head.to <= QRT_CLIENT) return false;
     each(self, &(struct arrival){node, head.to, 0, body});
     return true;
@@ -200,8 +186,11 @@ static struct timespec deadline(const struct live *l, int64_t wait) {
     return (struct timespec){at / 1000000000, at % 1000000000};
 }
 
-static qrt_status silent(uint16_t node, struct error *e) {
-    return error_set(e, QRT_EDOWN, "n%u does not answer", node);
+static qrt_status silent(const struct live *l, uint16_t node, struct error *e) {
+    char why[ERROR_TEXT_MAX - 16];
+    const struct actor *a = &l->clients.actor;
+    reach_why(a, node, why, sizeof why);
+    return error_set(e, reach_state(a, node) == REACH_REFUSED ? QRT_EDENIED : QRT_EDOWN, "n%u: %s", node, why);
 }
 
 static qrt_status ask(struct live *l, uint16_t node, json_t *question, struct error *e) {
@@ -219,14 +208,14 @@ static qrt_status ask(struct live *l, uint16_t node, json_t *question, struct er
     else
         order_wait(&l->clients.actor, &o);
     buffer_free(&o.data);
-    if (o.status) return o.status == QRT_ETOOLARGE ? o.status : silent(node, e);
+    if (o.status) return o.status == QRT_ETOOLARGE ? o.status : silent(l, node, e);
     struct timespec until = deadline(l, ASK_NS);
     pthread_mutex_lock(&r->mutex);
     while (r->waiting && !pthread_cond_timedwait(&r->changed, &r->mutex, &until)) continue;
     bool answered = !r->waiting;
     r->waiting = false;
     pthread_mutex_unlock(&r->mutex);
-    return answered ? QRT_OK : silent(node, e);
+    return answered ? QRT_OK : silent(l, node, e);
 }
 
 /* The answer, to be released; NULL: e says why. */
@@ -278,16 +267,11 @@ bool remote_inspect(struct live *l, uint16_t node, inspect_fn *field, void *cont
 
 /* ---- the handle's thread: faults ---- */
 
-static bool is_drawn(const struct directive *d) {
-    return d->target == FAULT_FOLLOWER || d->target == FAULT_RANDOM || d->target == FAULT_MAJORITY ||
-           d->target == FAULT_MINORITY;
-}
-
 /* Who is drawn among the nodes is drawn here and now, and told by number. */
 static qrt_status resolve(struct live *l, const struct directive *d, struct plan *out, struct error *e) {
     uint16_t who[FAULT_NODES_MAX];
     bool up[FAULT_NODES_MAX + 1] = {false};
-    if (!is_drawn(d)) {
+    if (!directive_is_drawn(d)) {
         plan_add(out, d);
         return QRT_OK;
     }
@@ -311,17 +295,28 @@ static qrt_status resolve(struct live *l, const struct directive *d, struct plan
     return QRT_OK;
 }
 
-/* To every node that answers; it is an error only when a node refuses, or none does. */
-static qrt_status tell_all(struct live *l, json_t *question, struct error *e) {
-    uint16_t told = 0;
+static bool concerns(const struct plan *p, uint16_t node) {
+    for (size_t i = 0; i < p->count; i++)
+        if (p->directives[i].target == FAULT_NODE && p->directives[i].node == node) return true;
+    return false;
+}
+
+/* To every node that answers; it is an error only when a node refuses, one that is named does not answer, or none does. */
+static qrt_status tell_all(struct live *l, const struct plan *plan, json_t *question, struct error *e) {
+    struct error missed = {0};
+    uint16_t told = 0, named = 0;
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
         json_t *answer = ask_json(l, i, question, e);
         told = (uint16_t)(told + (answer != NULL));
         json_decref(answer);
-        if (!answer && e->status != QRT_EDOWN) return e->status;
+        if (answer) continue;
+        if (e->status != QRT_EDOWN && reach_state(&l->clients.actor, i) != REACH_REFUSED) return e->status;
+        if (concerns(plan, i) || !missed.status) missed = *e;
+        if (concerns(plan, i)) named = i;
     }
-    if (!told) return error_set(e, QRT_EDOWN, "no node answers; nothing was done");
-    e->status = QRT_OK;
+    if (!told) return error_set(e, missed.status, "no node was told: %.480s", missed.text);
+    if (named) return error_set(e, missed.status, "%.440s; those that answer were told", missed.text);
+    *e = (struct error){0};
     return QRT_OK;
 }
 
@@ -336,7 +331,7 @@ qrt_status remote_fault(struct live *l, const struct plan *plan, struct error *e
         plan_print(&out, &text);
         json_t *question = json_pack("{s:s}", "ask", "fault");
         json_object_set_new(question, "plan", json_loadb((char *)text.data, text.size, 0, NULL));
-        status = tell_all(l, question, e);
+        status = tell_all(l, &out, question, e);
         json_decref(question);
     }
     buffer_free(&text);
@@ -386,12 +381,15 @@ static void take_config(struct live *l, const struct hand_config *c) {
     }
 }
 
-static void condition_init(pthread_cond_t *c) {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &attributes);
-    pthread_condattr_destroy(&attributes);
+/* What can be known at once is: of a node that is not there, once another leads. */
+static bool settled(struct live *l) {
+    bool led = live_leader(l) != 0, all = true;
+    for (uint16_t i = 1; i <= live_node_count(l); i++) {
+        uint8_t state = atomic_load(&l->remote->shown[i]);
+        all = all &&
+              (state == REACH_OPEN || state == REACH_REFUSED || state == REACH_OTHER || (led && state == REACH_ABSENT));
+    }
+    return all;
 }
 
 static qrt_status begin(struct live *l, struct error *e) {
@@ -402,14 +400,12 @@ static qrt_status begin(struct live *l, struct error *e) {
         l->nodes[i].actor.id = i;
         journal_init(&l->nodes[i].actor.journal, NULL, NULL);
         node_init(&l->nodes[i]);
-        snprintf(l->nodes[i].shown->view.why_down, ERROR_TEXT_MAX, TEXT_SILENT);
     }
     if (!status) status = actor_init(a, l, 0, NULL, NULL, -1, e);
     if (!status) status = actor_connect(a, e);
     if (!status) status = live_thread(&a->thread, &a->running, clients_main, &l->clients, "qrt-clients", e);
     int64_t until = live_now(l) + FIRST_NS;
-    while (!status && atomic_load(&l->remote->answered) < n && live_now(l) < until)
-        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    while (!status && !settled(l) && live_now(l) < until) nanosleep(&(struct timespec){0, 1000000}, NULL);
     return status;
 }
 
@@ -419,7 +415,7 @@ void *remote_new(const struct runtime_config *config, struct trace_sink sink, st
     r->config = mem_copy(config->hand, sizeof *config->hand);
     r->polled = -POLL_NS;
     pthread_mutex_init(&r->mutex, NULL);
-    condition_init(&r->changed);
+    live_condition(&r->changed);
     l->config.hand = NULL;
     l->cluster_id = r->config->cluster_id;
     take_config(l, r->config);

@@ -19,6 +19,7 @@
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_reach.h"
 
 #define HANDSHAKE_MS 2000
 #define RECONNECT_MS 10
@@ -127,10 +128,17 @@ qrt_status actor_connect_to(struct actor *a, uint16_t peer, struct error *e) {
     char address[ENDPOINT_MAX];
     address_of(a->live, peer, address, sizeof address);
     void *s = a->out[peer] = zmq_socket(a->live->context, live_apart(a->live) ? ZMQ_DEALER : ZMQ_PUSH);
-    if (!s || !set_number(s, ZMQ_SNDHWM, LIVE_HIGH_WATER) || !set_number(s, ZMQ_LINGER, 0) || !set_outbox(a, s, peer) ||
-        zmq_connect(s, address))
+    if (!s || !set_number(s, ZMQ_SNDHWM, LIVE_HIGH_WATER) || !set_number(s, ZMQ_LINGER, 0) || !set_outbox(a, s, peer))
         return socket_fail(a, "the connecting", e);
-    return QRT_OK;
+    reach_watch(a, peer);
+    return zmq_connect(s, address) ? socket_fail(a, "the connecting", e) : QRT_OK;
+}
+
+void actor_disconnect(struct actor *a, uint16_t peer) {
+    if (!a->out[peer]) return;
+    reach_leave(a, peer);
+    zmq_close(a->out[peer]);
+    a->out[peer] = NULL;
 }
 
 qrt_status actor_connect(struct actor *a, struct error *e) {
@@ -143,8 +151,7 @@ qrt_status actor_connect(struct actor *a, struct error *e) {
 void actor_unplug(struct actor *a) {
     actor_unrope(a);
     if (a->inbox) zmq_close(a->inbox);
-    for (uint16_t i = 0; a->out && i <= live_node_count(a->live); i++)
-        if (a->out[i]) zmq_close(a->out[i]);
+    for (uint16_t i = 0; a->out && i <= live_node_count(a->live); i++) actor_disconnect(a, i);
 }
 
 /* ---- receiving ---- */

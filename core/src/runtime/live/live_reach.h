@@ -1,0 +1,32 @@
+/* How the connections of an actor to nodes by hand stand, as its sockets' monitors tell; and which must be made anew. */
+#ifndef RUNTIME_LIVE_REACH_H
+#define RUNTIME_LIVE_REACH_H
+
+#include "runtime/live/live.h"
+
+#define REACH_NS INT64_C(2000000000)
+
+enum reach_state {
+    REACH_NONE = 0,    /* nothing is known yet */
+    REACH_ABSENT = 1,  /* nobody takes the connection */
+    REACH_OPEN = 2,    /* both sides have shown their keys */
+    REACH_REFUSED = 3, /* the peer does not know our key */
+    REACH_STRANGE = 4, /* somebody is there, and cannot show the peer's key */
+    REACH_OTHER = 5,   /* the peer is of another cluster (reach_other) */
+};
+
+/* By the actor's thread, but for reach_state and reach_why, which are any thread's. */
+struct reach *reach_new(void);
+void reach_free(struct reach *r); /* after its sockets were closed */
+/* The socket to `peer`, before it connects. A monitor that cannot be had costs the reasons, and nothing else. */
+void reach_watch(struct actor *a, uint16_t peer);
+void reach_leave(struct actor *a, uint16_t peer); /* before the socket is closed */
+/* A send to it has failed: looks why, and makes the socket anew when none has left for REACH_NS. */
+void reach_failed(struct actor *a, uint16_t peer);
+void reach_look(struct actor *a, uint16_t peer);
+void reach_other(struct actor *a, uint16_t peer, bool other); /* whose cluster it is, as it says itself */
+enum reach_state reach_state(const struct actor *a, uint16_t peer);
+/* "it does not answer: ..." */
+void reach_why(const struct actor *a, uint16_t peer, char *out, size_t size);
+
+#endif
