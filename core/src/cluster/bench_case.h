@@ -6,7 +6,7 @@
 #include "cluster/bench.h"
 
 #define BENCH_ROUNDS 5 /* pairs of baseline and subject; medians of these */
-#define BENCH_CASES_MAX 40
+#define BENCH_CASES_MAX 64
 
 struct sample {             /* one round */
     double value, baseline; /* in the case's unit */

@@ -11,20 +11,24 @@
 #include "cluster/bench_case.h"
 #ifdef QRT_HAVE_LIVE
 #include "runtime/live/live_bare.h"
+#include "runtime/live/live_commits.h"
 #include "runtime/live/live_share.h"
 #endif
 
 #ifdef QRT_HAVE_LIVE
 enum { NODES = 3, VALUE = 128, SLICES = 4, PATIENCE_S = 20 };
-enum { BLOCK = 4096, GROUP_MAX = 64 * BLOCK, FILE_SIZE = 16 << 20 }; /* of the bare group commits */
 
 /* A case's size. */
-enum { OVER_TCP = 0, OVER_CURVE = 1, OVER_INPROC = 2, ON_DISK = 3, CAPTURED = 4 };
+enum { OVER_TCP = 0, OVER_CURVE = 1, OVER_INPROC = 2, ON_DISK = 3, CAPTURED = 4, ON_ONE_DISK = 5 };
+
+static bool on_disk(uint32_t over) {
+    return over == ON_DISK || over == ON_ONE_DISK;
+}
 
 /* folder: of the data, or of the capture. */
 static struct cluster *live_cluster(uint32_t over, const char *folder, struct error *e) {
     const char *transport = over == OVER_INPROC || over == CAPTURED ? "inproc" : "tcp";
-    const char *curve = over == OVER_CURVE ? "true" : "false", *disk = over == ON_DISK ? "folder" : "memory";
+    const char *curve = over == OVER_CURVE ? "true" : "false", *disk = on_disk(over) ? "folder" : "memory";
     struct setting settings[] = {{"runtime", "live"},
                                  {"transport", transport},
                                  {"nodes", "3"},
@@ -36,7 +40,7 @@ static struct cluster *live_cluster(uint32_t over, const char *folder, struct er
                                  {"election_timeout", "2"},
                                  {over == CAPTURED ? "capture" : "data", folder},
                                  {"capture_size", "64GiB"}};
-    size_t count = sizeof settings / sizeof *settings - (over == CAPTURED ? 0 : over == ON_DISK ? 1 : 2);
+    size_t count = sizeof settings / sizeof *settings - (over == CAPTURED ? 0 : on_disk(over) ? 1 : 2);
     return cluster_new("raft", settings, count, NULL, e);
 }
 
@@ -65,8 +69,7 @@ struct pair {                     /* a cluster beside what it is measured agains
     struct cluster *live, *other; /* other: NULL, or a cluster too */
     struct bare *bare;
     char folder[64]; /* of a cluster on disk; "": none */
-    int file;        /* there, of the bare group commits */
-    off_t at;
+    struct commits commits;
     uint16_t leader, other_leader;
     int cpus[NODES];
 };
@@ -80,23 +83,6 @@ static uint16_t start(struct cluster *c, const int *cpus, uint32_t window, struc
     return leader && !load(c, leader, &warm, &r, e) ? leader : 0;
 }
 
-/* The least that a group commit can be: one write into a file whose blocks are there already, one fdatasync. */
-static qrt_status bare_commits(struct pair *p, const struct load_spec *spec, struct load_report *r, struct error *e) {
-    static uint8_t group[GROUP_MAX];
-    size_t size = ((size_t)spec->window * VALUE + BLOCK - 1) / BLOCK * BLOCK;
-    int64_t begin = stopwatch_ns();
-    for (r->committed = 0; r->committed < spec->count; r->committed += spec->window) {
-        if (p->at + (off_t)size > FILE_SIZE) p->at = 0;
-        memset(group, (int)(r->committed & 0xff) + 1, VALUE);
-        if (pwrite(p->file, group, size, p->at) != (ssize_t)size || fdatasync(p->file))
-            return error_set(e, QRT_EIO, "a bare group commit in %s failed: %s", p->folder, strerror(errno));
-        p->at += (off_t)size;
-    }
-    r->ns =
-        (stopwatch_ns() - begin) * (int64_t)spec->count / (int64_t)r->committed; /* the last group may be one of more */
-    return QRT_OK;
-}
-
 /* Not below /tmp, which may be memory. */
 static qrt_status open_folder(struct pair *p, struct error *e) {
     snprintf(p->folder, sizeof p->folder, "quorate-bench-live-%d", (int)getpid());
@@ -104,32 +90,21 @@ static qrt_status open_folder(struct pair *p, struct error *e) {
     return error_set(e, QRT_EIO, "%s cannot be made: %s", p->folder, strerror(errno));
 }
 
-static qrt_status open_bare_file(struct pair *p, struct error *e) {
-    static const uint8_t zeros[1 << 16];
-    char name[96];
-    snprintf(name, sizeof name, "%s/bare", p->folder);
-    p->file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    for (off_t at = 0; at < FILE_SIZE && p->file >= 0; at += (off_t)sizeof zeros)
-        if (pwrite(p->file, zeros, sizeof zeros, at) != (ssize_t)sizeof zeros)
-            return error_set(e, QRT_EIO, "%s cannot be written: %s", name, strerror(errno));
-    if (p->file >= 0 && !fsync(p->file)) return QRT_OK;
-    return error_set(e, QRT_EIO, "%s cannot be made: %s", name, strerror(errno));
-}
-
 static qrt_status pair_open(struct pair *p, const struct bench_case *k, struct error *e) {
     struct load_spec warm = {.window = k->window, .count = 500 + 4 * k->window, .size = VALUE};
     struct load_report r;
     char data[80];
     choose_cpus(p->cpus);
-    if ((k->size == ON_DISK || k->size == CAPTURED) && open_folder(p, e)) return e->status;
-    if (k->size == ON_DISK && open_bare_file(p, e)) return e->status;
+    if ((on_disk(k->size) || k->size == CAPTURED) && open_folder(p, e)) return e->status;
+    if (k->size == ON_DISK && commits_open(&p->commits, p->folder, 1, NULL, e)) return e->status;
+    if (k->size == ON_ONE_DISK && commits_open(&p->commits, p->folder, NODES, p->cpus, e)) return e->status;
     snprintf(data, sizeof data, "%s/data", p->folder);
     p->live = live_cluster(k->size, data, e);
     if (p->live && !(p->leader = start(p->live, p->cpus, k->window, e))) return e->status;
     if (k->size == OVER_CURVE || k->size == CAPTURED) {
         if (!e->status) p->other = live_cluster(k->size == CAPTURED ? OVER_INPROC : OVER_TCP, data, e);
         if (p->other) p->other_leader = start(p->other, p->cpus, k->window, e);
-    } else if (!e->status && k->size != ON_DISK) {
+    } else if (!e->status && !on_disk(k->size)) {
         p->bare = bare_new(k->size == OVER_TCP, p->cpus, e);
         if (p->bare) bare_rounds(p->bare, &warm, &r, e);
     }
@@ -140,13 +115,13 @@ static void pair_close(struct pair *p) {
     if (p->live) cluster_free(p->live);
     if (p->other) cluster_free(p->other);
     bare_free(p->bare);
-    if (*p->folder && p->file > 0) close(p->file);
+    commits_close(&p->commits);
     if (*p->folder) place_remove(p->folder);
 }
 
 static qrt_status baseline(struct pair *p, const struct load_spec *spec, struct load_report *r, struct error *e) {
     if (p->other) return load(p->other, p->other_leader, spec, r, e);
-    return *p->folder ? bare_commits(p, spec, r, e) : bare_rounds(p->bare, spec, r, e);
+    return p->commits.count ? commits_run(&p->commits, spec, r, e) : bare_rounds(p->bare, spec, r, e);
 }
 
 static qrt_status run_live(const struct bench_case *k, struct sample *s, struct error *e) {
@@ -212,11 +187,15 @@ static qrt_status run_live(const struct bench_case *k, struct sample *s, struct 
 #define OVER_INPROC 2
 #define ON_DISK 3
 #define CAPTURED 4
+#define ON_ONE_DISK 5
 #endif
 
 #define BARE "; against quorum rounds of bare ZeroMQ"
 
 #define COMMITS "; against bare group commits of as many"
+#define THREE "; against three that commit such groups on this disk at once, over with the second"
+
+#define SYNCED "processes over tcp, synced before it is acknowledged"
 
 #define LATENCY "thousand proposals a second over tcp, half of full load; against bare rounds at the same times"
 
@@ -226,9 +205,12 @@ const struct bench_case bench_live_cases[] = {
     {"live", "live/tcp-w64",    "commits/s", OVER_TCP,    3, 64, false, 200000, run_live, "processes over tcp without CURVE" BARE},
     {"live", "live/inproc-w1",  "commits/s", OVER_INPROC, 3, 1,  false, 20000,  run_live, "threads" BARE},
     {"live", "live/inproc-w64", "commits/s", OVER_INPROC, 3, 64, false, 200000, run_live, "threads" BARE},
-    {"live", "live/durable-w1",   "commits/s", ON_DISK,   3, 1,   false, 1000,  run_live, "processes over tcp, synced before it is acknowledged" COMMITS},
-    {"live", "live/durable-w64",  "commits/s", ON_DISK,   3, 64,  false, 40000, run_live, "processes over tcp, synced before it is acknowledged" COMMITS},
-    {"live", "live/durable-w256", "commits/s", ON_DISK,   3, 256, false, 80000, run_live, "processes over tcp, synced before it is acknowledged" COMMITS},
+    {"live", "live/durable-w1",   "commits/s", ON_DISK,   3, 1,   false, 1000,  run_live, SYNCED COMMITS},
+    {"live", "live/durable-w64",  "commits/s", ON_DISK,   3, 64,  false, 40000, run_live, SYNCED COMMITS},
+    {"live", "live/durable-w256", "commits/s", ON_DISK,   3, 256, false, 80000, run_live, SYNCED COMMITS},
+    {"live", "live/one-disk-w1", "commits/s", ON_ONE_DISK, 3, 1, false, 1000, run_live, SYNCED THREE},
+    {"live", "live/one-disk-w64", "commits/s", ON_ONE_DISK, 3, 64, false, 40000, run_live, SYNCED THREE},
+    {"live", "live/one-disk-w256", "commits/s", ON_ONE_DISK, 3, 256, false, 80000, run_live, SYNCED THREE},
     {"live", "live/latency-p50",  "us", OVER_TCP, 3, 64, false, 50000, run_latency, LATENCY, 500},
     {"live", "live/latency-p99",  "us", OVER_TCP, 3, 64, false, 50000, run_latency, LATENCY, 990},
     {"live", "live/latency-p999", "us", OVER_TCP, 3, 64, false, 50000, run_latency, LATENCY, 999},
