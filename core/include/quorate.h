@@ -359,7 +359,7 @@ QRT_API qrt_status qrt_cluster_fingerprint(qrt_cluster *c, uint64_t *fingerprint
 typedef struct qrt_result {
     qrt_status status; /* QRT_OK; QRT_ECAS, QRT_ENOTFOUND: executed, with that answer; QRT_EFAILED and others: not
                             executed; QRT_EUNKNOWN: may have been */
-    uint16_t node;     /* who proposed it (or the client) */
+    uint16_t node;     /* who proposed it (or the client); by hand: who answered */
     uint16_t leader;
     uint64_t term, index;
     int64_t latency_ns;

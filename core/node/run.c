@@ -78,6 +78,14 @@ static void hear_signals(struct process *p) {
     }
 }
 
+static int died(const struct process *p, const struct error *e) {
+    char text[ERROR_TEXT_MAX + 96];
+    snprintf(text, sizeof text, "%s; mend that, and start the node again: what it had acknowledged is on its disk",
+             e->text);
+    say(p, text);
+    return HAND_FAILED;
+}
+
 static int serve(struct process *p) {
     struct error e = {0};
     struct pollfd waits[] = {{p->signals, POLLIN, 0}, {hand_bell(p->cluster->runtime), POLLIN, 0}};
@@ -86,8 +94,7 @@ static int serve(struct process *p) {
         hear_signals(p);
         if (tick % LOOKS == 0 && file_changed(p)) reload(p);
         enum hand_state state = hand_tick(p->cluster->runtime, &e);
-        if (state == HAND_DEAD) say(p, e.text);
-        if (state == HAND_DEAD) return HAND_FAILED;
+        if (state == HAND_DEAD) return died(p, &e);
         p->quit = p->quit || state == HAND_STOPS;
     }
     return HAND_FINE;

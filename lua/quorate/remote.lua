@@ -7,7 +7,8 @@ local plan = require "quorate.plan"
 --- A cluster whose nodes run elsewhere, as a client of it; `quorate.connect` makes one. Everything of a live
 --- cluster that a client can do works as there: `leader`, `status`, `inspect`, `wait_leader`, `propose`, `client`,
 --- `load`, the verbs that break nodes. `put`, `get` and their like are those of one client of its own. What the key
---- has no right to gives nil, message, "denied".
+--- has no right to gives nil, message, "denied", and so does everything where no node knows the key. A verb for a node
+--- that does not answer gives nil, message, "down"; the others were told.
 ---@class quorate.Remote: quorate.Cluster
 ---@field cluster quorate.Cluster what stands behind it
 local Remote = {}

@@ -50,7 +50,8 @@ class Remote(Cluster):
 
     What a live cluster's client can do works as there: `leader`, `status`, `inspect`, `wait_leader`,
     `propose`, `client`, `load`, the verbs that break nodes. `put`, `get` and their like are those of one
-    client of its own. What the key has no right to raises DeniedError.
+    client of its own. What the key has no right to raises DeniedError, and so does everything where no node
+    knows the key. A verb for a node that does not answer raises NodeDownError; the others were told.
 
     A crash abandons the node inside its process, which can restart it; ``kill -9`` of a process is yours to
     do.

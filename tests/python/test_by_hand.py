@@ -125,7 +125,10 @@ def test_three_nodes_serve_and_survive_kill_and_restart(hand: ByHand) -> None:
         assert hand.kill(first) == -signal.SIGKILL
         r.put("y", "after", timeout=PATIENCE)
         assert r.wait_leader(PATIENCE, other_than=first) != first
-        assert r.propose("z", timeout=PATIENCE).index > 0
+        placed = r.propose("z", timeout=PATIENCE)
+        assert placed.index > 0 and placed.node == r.leader
+        with pytest.raises(q.UnsupportedError, match="raft has no transactions"):
+            r.transaction({1: "a"})
         hand.start(first)
         assert eventually(lambda: all(n.pid == hand.running[n.node].pid for n in r.status().nodes))
         assert r.get("x", timeout=PATIENCE) == "3"
@@ -137,6 +140,25 @@ def test_three_nodes_serve_and_survive_kill_and_restart(hand: ByHand) -> None:
     with hand.connect("bob") as r:
         assert r.get("x", timeout=PATIENCE) == "3"
         assert r.get("y") == "after"
+
+
+@pytest.mark.parametrize("protocol", ["floodset", "benor", "2pc", "bully"])
+def test_protocols_without_a_leader(tmp_path: Path, protocol: str) -> None:
+    """Nodes that were formatted begin at the beginning, also where nothing is ever written; once."""
+    try:
+        node_command("run", "x", 1)
+    except q.QuorateError as error:
+        pytest.skip(str(error))
+    hand = ByHand(tmp_path, more=(f'protocol = "{protocol}"',))
+    try:
+        with hand.connect() as r:
+            assert r.propose("v", timeout=PATIENCE).node in (1, 2, 3)
+            if protocol == "2pc":
+                with pytest.raises(q.UnsupportedError, match="propose instead; all nodes take part"):
+                    r.transaction({1: "a"})
+        assert not (hand.folder / "data" / "n1" / "formatted").exists()
+    finally:
+        hand.close()
 
 
 def test_its_waits_can_be_awaited(hand: ByHand) -> None:

@@ -467,7 +467,8 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     if (refused(p, &t)) p->inner = 0;
     if (!t.done || !p->inner) return QRT_MORE;
     int64_t latency = t.answered - p->made;
-    *result = (qrt_result){t.status, t.node, t.leader, t.term, t.index, latency, data.data, data.size};
+    uint16_t who = c->afar && t.leader ? t.leader : t.node; /* a client proposed it; people mean the node */
+    *result = (qrt_result){t.status, who, t.leader, t.term, t.index, latency, data.data, data.size};
     say_result(&t, c->config.protocol, e);
     if (t.status == QRT_EDENIED && data.size) /* the node has said why */
         error_set(e, t.status, "%.*s", (int)data.size, (const char *)data.data);

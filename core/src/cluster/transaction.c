@@ -63,6 +63,11 @@ qrt_status cluster_transact(struct cluster *c, uint16_t coordinator, const qrt_p
     const char *judges = c->config.protocol->judged_by;
     if (!judges || !text_lists(judges, "atomic-commit"))
         return error_set(e, QRT_EUNSUPPORTED, "%s has no transactions; a cluster of 2pc has", c->config.protocol->name);
+    if (c->afar)
+        return error_set(
+            e, QRT_EUNSUPPORTED,
+            "who decided what is read from the nodes' traces, which nodes by hand keep to themselves: propose "
+            "instead; all nodes take part, and the answer says commit or abort");
     if (count < 1 || count > TRANSACTION_MEMBERS_MAX)
         return error_set(e, QRT_ERANGE, "a transaction has 1 to %d participants, not %zu", TRANSACTION_MEMBERS_MAX,
                          count);

@@ -1,10 +1,11 @@
 /* A node started by hand, in a process of its own: its beginning, its data, its keys, and what its main thread does.
  *
- * Data. The first start of a cluster is an explicit format, which leaves a mark in the empty folder. A node starts
- *   with the mark, and nothing durable yet     as formatted; the mark goes with the first record
- *   with durable data                          as recovered
- *   with neither                               not at all, unless it is told that its data was lost: then it catches up
- *                                              from the others before it votes
+ * Data. The first start of a cluster is an explicit format, which leaves a mark beside the empty store. A node starts
+ *   with the mark                 as formatted; the mark goes, durably, before the node says anything: protocols that write nothing
+ *                                 must know that this was not its first life
+ *   with a store                  as recovered
+ *   with neither                  not at all, unless it is told that its data was lost: then it catches up from the others
+ *                                 before it votes
  * Writes are held back until the sync (disk_held.c), so that kill -9 loses what a power failure would. The folder's lock
  * refuses a second process.
  *
@@ -34,7 +35,7 @@
 
 #include "runtime/live/live_doorman.h"
 
-#define MARK "formatted" /* in a node's folder, from its format to its first record */
+#define MARK "formatted" /* in a node's folder, from its format to its first start */
 #define BIND_PATIENCE_MS 3000
 
 /* ---- keys ---- */
@@ -115,26 +116,18 @@ static qrt_status open_store(struct live *l, struct live_node *n, struct error *
     if (!disk) return e->status;
     status = disk->class->list(disk, see_file, &found, e);
     if (!status && !found.root && !found.log && c->begin != HAND_LOST) status = refuse_empty(c, e);
+    if (!status && found.mark) status = disk->class->remove(disk, MARK, e);
+    if (!status && found.mark) status = disk->class->sync_folder(disk, e);
     if (status) {
         disk->class->free(disk);
         return status;
     }
     status = store_open(&n->host.store, disk, live_identity(l, c->self), false, &wiped, e);
     if (status) return say_where(c, e);
-    l->hand->fresh = found.mark;
-    bool first = wiped && found.mark && c->begin != HAND_LOST;
+    bool first = found.mark && c->begin != HAND_LOST;
     n->start = first ? QRT_START_FORMAT : wiped ? QRT_START_WIPED : QRT_START_RECOVERED;
     n->wiped = n->start == QRT_START_WIPED;
     return QRT_OK;
-}
-
-/* Once something is durable the folder speaks for itself. */
-static void remove_mark(struct live *l, const struct node_view *v) {
-    char path[OPTION_TEXT_MAX + 32];
-    if (!l->hand->fresh || !v->counts.flushes) return;
-    l->hand->fresh = false;
-    snprintf(path, sizeof path, "%s/n%u/" MARK, l->hand->config->data, l->hand->config->self);
-    unlink(path);
 }
 
 /* ---- beginning and end ---- */
@@ -289,7 +282,6 @@ enum hand_state hand_tick(void *runtime, struct error *e) {
     robust_lock(&n->shown->mutex);
     v = n->shown->view;
     pthread_mutex_unlock(&n->shown->mutex);
-    remove_mark(l, &v);
     pthread_mutex_lock(&h->mutex);
     if (h->death.status) *e = h->death;
     bool dead = h->death.status != QRT_OK;

@@ -43,7 +43,6 @@ struct hand {
     size_t request_count;
     struct error death; /* why the node's thread has no sockets any more */
     int64_t stops;      /* when it ends, because an admin said so; 0: he did not */
-    bool fresh;
     /* The node's thread's own. */
     struct routes *routes;
     struct parked *parked, *parked_last;
