@@ -7,7 +7,7 @@
 #include "cluster/bench.h"
 
 #define BENCH_ROUNDS 5 /* pairs of baseline and subject; medians of these */
-#define BENCH_CASES_MAX 40
+#define BENCH_CASES_MAX 64
 
 struct sample {             /* one round */
     double value, baseline; /* in the case's unit */
@@ -24,6 +24,7 @@ struct bench_case {
     qrt_status (*run)(const struct bench_case *k, struct sample *s, struct error *e);
     const char *says;
     uint32_t permille; /* live: which latency it is */
+    uint32_t bytes;    /* live: of a value, and it is measured in MB/s; 0: 128 */
 };
 
 /* bench_live.c */
