@@ -591,7 +591,7 @@ QRT_API const char *qrt_compare(const char *spec_json);
 /* --- Benchmarks -------------------------------------------------------------------------------------- */
 
 typedef struct qrt_bench qrt_bench;
-/* name: a group (sim, paxos, store, live, place, detect), or one result's. */
+/* name: a group (sim, paxos, store, live, large, place, detect), or one result's. */
 QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name);
 QRT_API void qrt_bench_free(qrt_bench **b);
 QRT_API qrt_status qrt_bench_run(qrt_bench *b); /* one measurement a call; QRT_MORE until all are made */

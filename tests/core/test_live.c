@@ -280,6 +280,29 @@ static void test_live_workload_under_faults(void **state) {
     cluster_free(c);
 }
 
+/* Values whose frames are sent without a copy, on links that delay, double and corrupt them: what was acknowledged is the same
+ * on all nodes, and a doubled or delayed frame is the one that was sent. */
+static void test_live_large_values_under_faults(void **state) {
+    (void)state;
+    enum { SIZE = 40000, VALUES = 30 };
+    struct cluster *c = cluster_with(NULL, 0);
+    struct runtime_counts counts;
+    char *value = mem_zero(SIZE + 1, 1);
+    wait_leader(c);
+    fault(c, "{\"do\": \"duplicate\", \"probability\": 0.5, \"spread\": \"2ms\"}");
+    fault(c, "{\"do\": \"delay\", \"delay\": {\"uniform\": [\"0ms\", \"2ms\"]}}");
+    fault(c, "{\"do\": \"corrupt\", \"probability\": 0.05}");
+    for (int i = 0; i < VALUES; i++) {
+        memset(value, 'a' + i % 26, SIZE);
+        assert_int_equal(propose(c, value), QRT_OK);
+    }
+    check_is_ok(c);
+    c->class->counts(c->runtime, &counts);
+    assert_true(counts.duplicated > VALUES && counts.corrupted);
+    free(value);
+    cluster_free(c);
+}
+
 /* The merged trace is in order of time, and every receive stands behind its send. */
 static void test_live_trace_is_causal(void **state) {
     (void)state;
@@ -461,12 +484,19 @@ static void test_live_verdicts_are_the_simulators(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_live_survives_its_leader),   cmocka_unit_test(test_live_partition_and_heal),
-        cmocka_unit_test(test_live_pause_and_resume),      cmocka_unit_test(test_live_restart_keeps_data),
-        cmocka_unit_test(test_live_crash_between_effects), cmocka_unit_test(test_live_workload_under_faults),
-        cmocka_unit_test(test_live_trace_is_causal),       cmocka_unit_test(test_live_folder_outlives_its_cluster),
-        cmocka_unit_test(test_live_leaves_nothing_behind), cmocka_unit_test(test_live_refuses_with_reasons),
-        cmocka_unit_test(test_live_inspects_nodes),        cmocka_unit_test(test_live_verdicts_are_the_simulators),
+        cmocka_unit_test(test_live_survives_its_leader),
+        cmocka_unit_test(test_live_partition_and_heal),
+        cmocka_unit_test(test_live_pause_and_resume),
+        cmocka_unit_test(test_live_restart_keeps_data),
+        cmocka_unit_test(test_live_crash_between_effects),
+        cmocka_unit_test(test_live_workload_under_faults),
+        cmocka_unit_test(test_live_large_values_under_faults),
+        cmocka_unit_test(test_live_trace_is_causal),
+        cmocka_unit_test(test_live_folder_outlives_its_cluster),
+        cmocka_unit_test(test_live_leaves_nothing_behind),
+        cmocka_unit_test(test_live_refuses_with_reasons),
+        cmocka_unit_test(test_live_inspects_nodes),
+        cmocka_unit_test(test_live_verdicts_are_the_simulators),
     };
     static const char *const transports[] = {"inproc", "ipc", "tcp"};
     int failed = 0;

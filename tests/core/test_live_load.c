@@ -10,6 +10,7 @@
 
 #include "cluster/cluster.h"
 #include "runtime/live/live_bare.h"
+#include "runtime/live/live_parcel.h"
 
 #define SECOND INT64_C(1000000000)
 
@@ -119,7 +120,7 @@ static void test_live_bare_rounds(void **state) {
     struct error e = {0};
     for (int tcp = 0; tcp < 2; tcp++) {
         const int cpus[] = {0, 0, 0};
-        struct bare *b = bare_new(tcp, tcp ? cpus : NULL, &e);
+        struct bare *b = bare_new(tcp, tcp ? 1u << 16 : BARE_LEAST, tcp ? cpus : NULL, &e);
         assert_non_null(b);
         struct load_spec closed = {.window = 16, .count = 1000},
                          open = {.window = 16, .count = 20, .interval = 1000000};
@@ -132,11 +133,53 @@ static void test_live_bare_rounds(void **state) {
     }
 }
 
+static struct blob *frame_of(uint32_t size, uint8_t byte) {
+    struct blob *b = blob_room(OUTBOX_ROOM + size);
+    memset(b->data + OUTBOX_ROOM, byte, size);
+    return b;
+}
+
+/* One large frame to two receivers is one piece of memory, and it is there until the last of them has closed it. */
+static void test_live_parcels_share_memory(void **state) {
+    (void)state;
+    void *context = zmq_ctx_new(), *in[2], *out[2];
+    struct blob *frame = frame_of(100000, 7);
+    struct parcel p = parcel_large((struct envelope){1, 2, 0, 42}, frame);
+    struct blob *kept = parcel_keep(&p);
+    struct parcel later = parcel_kept(kept);
+    zmq_msg_t m[2];
+    assert_ptr_equal(kept, frame);
+    for (int i = 0; i < 2; i++) {
+        char address[24];
+        snprintf(address, sizeof address, "inproc://parcels-%d", i);
+        in[i] = zmq_socket(context, ZMQ_PULL), out[i] = zmq_socket(context, ZMQ_PUSH);
+        assert_int_equal(zmq_bind(in[i], address) | zmq_connect(out[i], address), 0);
+        assert_true(parcel_pack(&m[i], i ? &later : &p));
+        assert_true(zmq_msg_send(&m[i], out[i], 0) > 0);
+    }
+    blob_unref(&kept);
+    assert_int_equal(frame->references, 3); /* ours and two messages */
+    for (int i = 0; i < 2; i++) {
+        struct envelope head;
+        zmq_msg_init(&m[i]);
+        assert_int_equal(zmq_msg_recv(&m[i], in[i], 0), sizeof head + 100000);
+        memcpy(&head, zmq_msg_data(&m[i]), sizeof head);
+        assert_true(head.from == 1 && head.to == 2 && head.sent == 42);
+        assert_ptr_equal(zmq_msg_data(&m[i]), frame->data);
+        zmq_msg_close(&m[i]);
+        assert_int_equal(frame->references, 2 - i);
+    }
+    blob_unref(&frame);
+    for (int i = 0; i < 2; i++) assert_int_equal(zmq_close(in[i]) | zmq_close(out[i]), 0);
+    zmq_ctx_term(context);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live_load_on_threads),       cmocka_unit_test(test_live_load_on_processes),
         cmocka_unit_test(test_live_load_on_disk),          cmocka_unit_test(test_live_load_times_and_ends),
         cmocka_unit_test(test_live_load_refuses_nonsense), cmocka_unit_test(test_live_bare_rounds),
+        cmocka_unit_test(test_live_parcels_share_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

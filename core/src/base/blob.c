@@ -5,10 +5,16 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-struct blob *blob_new(struct bytes content) {
-    struct blob *b = mem_alloc(sizeof *b + content.size);
+struct blob *blob_room(uint32_t size) {
+    struct blob *b = mem_alloc(sizeof *b + size);
     b->references = 1;
-    b->size = content.size;
+    b->size = size;
+    b->hash = 0;
+    return b;
+}
+
+struct blob *blob_new(struct bytes content) {
+    struct blob *b = blob_room(content.size);
     if (content.size) memcpy(b->data, content.data, content.size);
     b->hash = hash_bytes(b->data, b->size, 0);
     return b;

@@ -13,8 +13,10 @@ struct blob {
 };
 
 struct blob *blob_new(struct bytes content); /* copies; one reference, the caller's */
-struct blob *blob_ref(struct blob *b);       /* NULL is allowed */
-void blob_unref(struct blob **b);            /* NULL inside is allowed; nulls the pointer */
+/* Of so many bytes, still to be written, and with no hash: for who alone has the reference to it. */
+struct blob *blob_room(uint32_t size);
+struct blob *blob_ref(struct blob *b); /* NULL is allowed */
+void blob_unref(struct blob **b);      /* NULL inside is allowed; nulls the pointer */
 
 static inline struct bytes blob_bytes(const struct blob *b) {
     return b ? (struct bytes){b->data, b->size} : (struct bytes){0};

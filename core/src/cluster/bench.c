@@ -166,7 +166,7 @@ static const struct bench_case cases[] = {
 /* clang-format on */
 #define CASES (sizeof cases / sizeof *cases)
 
-static const char *const groups[] = {"sim", "paxos", "store", "live", "place", "detect"};
+static const char *const groups[] = {"sim", "paxos", "store", "live", "large", "place", "detect"};
 #define GROUPS (sizeof groups / sizeof *groups)
 
 /* These, then those of processes, then those that need no cluster. */
@@ -200,7 +200,7 @@ struct bench *bench_new(const char *name, struct error *e) {
     if (b->count) return b;
     const char *nearest = option_nearest(name, known, count);
     error_set(e, QRT_ENOTFOUND, "there is no benchmark '%s'%s%s%s", name,
-              nearest ? "; did you mean '" : "; there are sim, paxos, store, live, place and detect",
+              nearest ? "; did you mean '" : "; there are sim, paxos, store, live, large, place and detect",
               nearest ? nearest : "", nearest ? "'?" : "");
     bench_free(b);
     return NULL;

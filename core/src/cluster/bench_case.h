@@ -23,6 +23,7 @@ struct bench_case {
     qrt_status (*run)(const struct bench_case *k, struct sample *s, struct error *e);
     const char *says;
     uint32_t permille; /* live: which latency it is */
+    uint32_t bytes;    /* live: of a value, and it is measured in MB/s; 0: 128 */
 };
 
 /* bench_live.c */

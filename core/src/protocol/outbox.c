@@ -22,6 +22,15 @@ void outbox_grow(struct outbox *o) {
     buffer_clear(&o->arena);
 }
 
+/* Where a frame of that size goes. */
+static inline uint8_t *frame_place(void *outbox, size_t size) {
+    struct outbox *o = outbox;
+    struct effect *e = &o->effects[o->count - 1];
+    if (__builtin_expect(!o->large || size < o->large, 1)) return buffer_extend(&o->arena, size);
+    e->blob = blob_room((uint32_t)(OUTBOX_ROOM + size));
+    return e->blob->data + OUTBOX_ROOM;
+}
+
 void outbox_send(struct outbox *o, uint16_t to, struct message *m, uint8_t flags, uint64_t term, uint64_t index) {
     m->group = o->group;
     m->from = o->node;
@@ -33,7 +42,7 @@ void outbox_send(struct outbox *o, uint16_t to, struct message *m, uint8_t flags
     e->term = term;
     e->index = index;
     e->offset = (uint32_t)o->arena.size;
-    e->size = (uint32_t)codec_append(m, &o->arena);
+    e->size = (uint32_t)codec_place(m, frame_place, o);
     CHECK(e->size > 0);
 }
 

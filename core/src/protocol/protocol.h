@@ -134,12 +134,17 @@ struct effect {
     struct blob *blob;
 };
 
+/* A large frame has memory of its own, which may outlive the step: the effect owns one reference to it, and nothing of it is
+ * in the arena. Before the frame there is room for what a transport puts there. */
+#define OUTBOX_ROOM 16u
+
 /* Bounded and ordered. The owner keeps it between steps, so that its memory is reused. */
 struct outbox {
     struct effect *effects;
     size_t count, capacity;
     struct buffer arena;
     uint16_t node, group; /* the sender of what is sent */
+    uint32_t large;       /* bytes from which on a frame has memory of its own; 0: none has */
 };
 
 static inline void outbox_clear(struct outbox *o) {
@@ -165,8 +170,12 @@ void outbox_reply(struct outbox *o, uint64_t token, qrt_status status, uint16_t 
 /* The same, with what was decided: where (term, index: ballot and instance, as the protocol counts) and what. */
 void outbox_answer(struct outbox *o, uint64_t token, qrt_status status, uint16_t leader, uint64_t term, uint64_t index,
                    struct bytes decided);
+/* arena: of the outbox, or of where the effect is held. */
+static inline uint8_t *effect_bytes(const struct effect *e, uint8_t *arena) {
+    return __builtin_expect(e->blob && e->kind == FX_SEND, 0) ? e->blob->data + OUTBOX_ROOM : arena + e->offset;
+}
 static inline struct bytes outbox_bytes(const struct outbox *o, const struct effect *e) {
-    return (struct bytes){o->arena.data + e->offset, e->size};
+    return (struct bytes){effect_bytes(e, o->arena.data), e->size};
 }
 
 /* ---- the interface ----------------------------------------------------------------------- */

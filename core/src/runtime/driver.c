@@ -14,13 +14,18 @@
 #include "base/check.h"
 #include "base/hash.h"
 
-static inline void send_frame(struct host *h, struct instance *in, const struct effect *e, uint8_t *frame) {
+static inline void send_frame(struct host *h, struct instance *in, struct effect *e, uint8_t *frame) {
     uint64_t id = (uint64_t)h->config.node << 40 | ++h->sends;
     wire_seal(frame, e->size, id, h->config.cluster_id);
     h->counts.sent++;
     h->counts.bytes_sent += e->size;
     host_emit(h, in->group, QRT_KIND_SEND, frame[9], e->peer, e->term, e->index, id, wire_checksum(frame));
-    h->port->send(h->runtime, h, e->peer, frame, e->size);
+    if (__builtin_expect(e->blob == NULL, 1)) {
+        h->port->send(h->runtime, h, e->peer, frame, e->size);
+    } else {
+        h->port->send_large(h->runtime, h, e->peer, e->blob);
+        blob_unref(&e->blob);
+    }
 }
 
 /* For the ticket just issued. */
@@ -93,7 +98,7 @@ static void carry_out_other(struct host *h, struct instance *in, struct effect *
     if (e->blob) blob_unref(&e->blob);
 }
 
-/* One effect that is free to go, the commonest kinds first. bytes: its own, in the outbox or among the held. */
+/* One effect that is free to go, the commonest kinds first. bytes: its own (effect_bytes). */
 static inline __attribute__((always_inline)) void carry_out(struct host *h, struct instance *in, struct effect *e,
                                                             uint8_t *bytes) {
     if (e->kind == FX_SEND)
@@ -123,7 +128,7 @@ static void hold(struct instance *in, const struct effect *e, const uint8_t *byt
     struct held *held = &in->held[in->held_count++];
     *held = (struct held){*e, in->issued};
     held->effect.offset = (uint32_t)in->held_bytes.size;
-    buffer_append(&in->held_bytes, bytes, e->size);
+    if (!e->blob) buffer_append(&in->held_bytes, bytes, e->size); /* else it takes the reference along */
 }
 
 static inline __attribute__((always_inline)) void carry_out_all(struct host *h, struct instance *in,
@@ -131,7 +136,7 @@ static inline __attribute__((always_inline)) void carry_out_all(struct host *h, 
     size_t i = 0;
     for (; i < out->count && driver_alive(h); i++) {
         struct effect *e = &out->effects[i];
-        uint8_t *bytes = out->arena.data + e->offset;
+        uint8_t *bytes = effect_bytes(e, out->arena.data);
         if (__builtin_expect(must_wait(in, e), 0))
             hold(in, e, bytes);
         else
@@ -165,7 +170,7 @@ static void compact_held(struct instance *in) {
 static void release(struct host *h, struct instance *in) {
     while (in->held_head < in->held_count && in->held[in->held_head].barrier <= in->durable && driver_alive(h)) {
         struct held *held = &in->held[in->held_head++];
-        carry_out(h, in, &held->effect, held->effect.size ? in->held_bytes.data + held->effect.offset : NULL);
+        carry_out(h, in, &held->effect, held->effect.size ? effect_bytes(&held->effect, in->held_bytes.data) : NULL);
     }
     if (!h->dying) compact_held(in);
 }
@@ -227,12 +232,15 @@ void driver_init(struct host *h, struct instance *in) {
     in->state = in->protocol->create(&config);
     in->out.node = in->service.node = h->config.node;
     in->out.group = in->service.group = in->group;
+    in->out.large = in->service.large = h->port->large;
 }
 
 void driver_clear(struct instance *in) {
     if (in->state) in->protocol->destroy(in->state);
     in->state = NULL;
     for (size_t i = 0; i < in->out.count; i++) blob_unref(&in->out.effects[i].blob);
+    for (size_t i = 0; i < in->service.count; i++) blob_unref(&in->service.effects[i].blob);
+    for (size_t i = in->held_head; i < in->held_count; i++) blob_unref(&in->held[i].effect.blob);
     outbox_clear(&in->out);
     outbox_clear(&in->service);
     in->issued = in->flushing = in->durable = in->told = 0;

@@ -64,6 +64,7 @@ static void instance_clone(struct instance *to, const struct instance *from) {
     to->cookies = mem_copy(from->cookies, from->cookies_capacity * sizeof *from->cookies);
     to->held = mem_copy(from->held, from->held_count * sizeof *from->held);
     to->held_capacity = from->held_count;
+    for (size_t i = to->held_head; i < to->held_count; i++) blob_ref(to->held[i].effect.blob);
     to->held_bytes = buffer_clone(&from->held_bytes);
     if (from->machine_state) to->machine_state = from->machine->clone(from->machine_state);
     if (from->sessions) to->sessions = sessions_clone(from->sessions);
@@ -97,7 +98,7 @@ uint64_t host_state_fingerprint(const struct host *h) {
         for (size_t k = in->held_head; k < in->held_count; k++) {
             const struct effect *e = &in->held[k].effect;
             f = hash_fold(hash_fold(f, e->kind), e->peer);
-            if (e->size) f = hash_bytes(in->held_bytes.data + e->offset, e->size, f);
+            if (e->size) f = hash_bytes(effect_bytes(e, in->held_bytes.data), e->size, f);
         }
     }
     return h->watch.count ? hash_fold(f, watch_fingerprint(h)) : f;

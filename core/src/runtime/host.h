@@ -41,6 +41,10 @@ struct host_port {
     void (*persist)(void *runtime, struct host *h); /* the store has something to flush, or a checkpoint was saved */
     void (*answer)(void *runtime, struct host *h, const struct answer *a);
     void (*died)(void *runtime, struct host *h, qrt_status why, const char *text); /* the incarnation is over */
+    /* A frame with memory of its own, behind OUTBOX_ROOM bytes that are the port's to write. It may take references; the
+     * frame does not change any more. Only frames of at least `large` bytes go this way; 0: none does. */
+    void (*send_large)(void *runtime, struct host *h, uint16_t to, struct blob *frame);
+    uint32_t large;
 };
 
 struct held { /* an effect that waits for the disk */

@@ -42,8 +42,8 @@ IN_LINE uint8_t *encode_header(const struct message *m, uint8_t *out) {
     return codec_put(out + 16, &m->id, 8);
 }
 
-/* See wire_append. */
-IN_LINE size_t codec_append(const struct message *m, struct buffer *out) {
+/* Encodes where `place` says, when it is told the size. Returns the size; 0, and no place was asked for, when wire_size would. */
+IN_LINE size_t codec_place(const struct message *m, uint8_t *(*place)(void *self, size_t size), void *self) {
     switch ((enum wire_kind)m->kind) {
 #define B(name) +4 + (uint64_t)from->name.size
 #define M(number, name, NAME)                                                                    \
@@ -51,7 +51,7 @@ IN_LINE size_t codec_append(const struct message *m, struct buffer *out) {
         const struct wire_##name *from = &m->as.name;                                            \
         uint64_t size = (uint64_t)WIRE_HEADER + WIRE_##NAME##_FIXED_SIZE WIRE_##NAME##_BLOBS(B); \
         if (size > WIRE_FRAME_MAX) return 0;                                                     \
-        encode_##name(from, encode_header(m, buffer_extend(out, (size_t)size)));                 \
+        encode_##name(from, encode_header(m, place(self, (size_t)size)));                        \
         return (size_t)size;                                                                     \
     }
         WIRE_MESSAGES(M)
@@ -59,6 +59,15 @@ IN_LINE size_t codec_append(const struct message *m, struct buffer *out) {
 #undef B
     }
     return 0;
+}
+
+static inline uint8_t *place_behind(void *buffer, size_t size) {
+    return buffer_extend(buffer, size);
+}
+
+/* See wire_append. */
+IN_LINE size_t codec_append(const struct message *m, struct buffer *out) {
+    return codec_place(m, place_behind, out);
 }
 
 /* The caller has checked that the fixed fields fit; the blobs are checked here, and so is the exact end. */

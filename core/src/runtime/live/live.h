@@ -35,6 +35,7 @@
 #define NEVER INT64_MAX
 #define LIVE_HIGH_WATER 256 /* messages, on each side of a link */
 #define LIVE_BURST 128      /* inputs between two flushes: one group commit */
+#define LIVE_LARGE 16384 /* bytes from which on a frame is sent without a copy: smaller ones lose by it (bench large) */
 
 #if defined(__SANITIZE_THREAD__)
 #define QUEUE_TRACED 1
@@ -171,8 +172,8 @@ struct live_link {
 
 struct delayed {
     uint16_t peer;
-    uint32_t size, next_free;
-    uint8_t *message; /* envelope and frame */
+    uint32_t next_free;
+    struct blob *message; /* envelope and frame */
 };
 
 struct actor {
@@ -384,8 +385,11 @@ void order_free(struct order *o);
 void alarm_set(struct alarms *t, uint32_t slot, int64_t due);
 void alarms_clear(struct alarms *t);
 int64_t alarm_take(struct alarms *t, int64_t now); /* a slot, or -1 */
-/* Sends through the fault engine; within an open input. */
+/* Sends through the fault engine; within an open input. The frame is copied, or what changed of it. */
 void actor_send(struct actor *a, uint16_t from, uint16_t to, const uint8_t *frame, uint32_t size);
+/* The same without a copy. The frame lies behind OUTBOX_ROOM bytes, which are written here; the caller keeps its reference,
+ * and nobody changes the bytes any more: libzmq has references too, and lets go of them on its own threads. */
+void actor_send_large(struct actor *a, uint16_t from, uint16_t to, struct blob *large);
 void actor_drop(struct actor *a, uint16_t from, uint16_t to, uint8_t why, uint64_t id);
 void actor_depart(struct actor *a); /* sends the delayed frames whose time has come */
 struct envelope { /* before each frame, so that a frame stays one message and its bytes stay as a peer sees them */

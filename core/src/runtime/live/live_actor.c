@@ -5,6 +5,7 @@
  * killed takes it along. */
 #include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_parcel.h"
 #include "runtime/live/live_reach.h"
 
 #include <errno.h>
@@ -42,7 +43,7 @@ void actor_free(struct actor *a) {
     for (struct order *o; (o = order_take(a));) order_end(a, o);
     actor_unplug(a);
     if (a->bell >= 0) close(a->bell);
-    for (uint32_t i = 0; i < a->delayed_count; i++) free(a->delayed[i].message);
+    for (uint32_t i = 0; i < a->delayed_count; i++) blob_unref(&a->delayed[i].message);
     free(a->delayed);
     free(a->out);
     reach_free(a->reach);
@@ -208,20 +209,18 @@ static bool send_now(zmq_msg_t *m, void *socket) {
            zmq_msg_send(m, socket, ZMQ_DONTWAIT) >= 0;
 }
 
-static void queue_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
-                          uint32_t size) {
+static void queue_message(struct actor *a, uint16_t peer, const struct parcel *p) {
+    const struct envelope *head = &p->head;
+    const uint8_t *frame = p->frame;
     zmq_msg_t m;
     if (!peer && a->live->hand) { /* its clients have no endpoint */
-        hand_reply(a, head, frame, size);
+        hand_reply(a, head, frame, p->size);
         return;
     }
-    if (!a->out[peer] || zmq_msg_init_size(&m, sizeof *head + size)) {
+    if (!a->out[peer] || !parcel_pack(&m, p)) {
         actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
         return;
     }
-    uint8_t *data = zmq_msg_data(&m);
-    memcpy(data, head, sizeof *head);
-    memcpy(data + sizeof *head, frame, size);
     QUEUE_RELEASE(a->out[peer]);
     struct actor *receiver = peer ? &a->live->nodes[peer].actor : &a->live->clients.actor;
     QUEUE_RELEASE(receiver);
@@ -232,14 +231,13 @@ static void queue_message(struct actor *a, uint16_t peer, const struct envelope 
     if (a->reach) reach_failed(a, peer);
 }
 
-static void delay_message(struct actor *a, uint16_t peer, const struct envelope *head, const uint8_t *frame,
-                          uint32_t size, int64_t time) {
+static void delay_message(struct actor *a, uint16_t peer, const struct parcel *p, int64_t time) {
     uint32_t slot = a->delayed_free;
-    if (a->delayed_bytes + size > LIVE_DELAYED_BYTES) {
-        actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
+    if (a->delayed_bytes + p->size > LIVE_DELAYED_BYTES) {
+        actor_drop(a, p->head.from, p->head.to, QRT_DROP_FULL, wire_id(p->frame));
         return;
     }
-    a->delayed_bytes += size;
+    a->delayed_bytes += p->size;
     if (slot == UINT32_MAX) {
         a->delayed = mem_grow(a->delayed, &a->delayed_capacity, (size_t)a->delayed_count + 1, sizeof *a->delayed);
         slot = a->delayed_count++;
@@ -247,44 +245,40 @@ static void delay_message(struct actor *a, uint16_t peer, const struct envelope 
     } else {
         a->delayed_free = a->delayed[slot].next_free;
     }
-    uint8_t *message = mem_alloc(sizeof *head + size);
-    memcpy(message, head, sizeof *head);
-    memcpy(message + sizeof *head, frame, size);
-    a->delayed[slot] = (struct delayed){peer, size, 0, message};
+    a->delayed[slot] = (struct delayed){peer, 0, parcel_keep(p)};
     heap_push(&a->departures, time, slot);
 }
 
-static void send_at(struct actor *a, const struct envelope *head, const uint8_t *frame, uint32_t size, int64_t time) {
+static void send_at(struct actor *a, const struct parcel *p, int64_t time) {
     if (time > a->time)
-        delay_message(a, peer_of(head->to), head, frame, size, time);
+        delay_message(a, peer_of(p->head.to), p, time);
     else
-        queue_message(a, peer_of(head->to), head, frame, size);
+        queue_message(a, peer_of(p->head.to), p);
 }
 
 /* The changed copy of a message that is a lie, or NULL. */
-static uint8_t *lie_of(struct actor *a, const struct envelope *head, const uint8_t *frame, uint32_t size,
-                       uint64_t bits) {
-    uint8_t *copy = bits ? mem_copy(frame, size) : NULL;
-    if (!copy || !wire_lie(copy, size, bits, a->live->cluster_id)) return copy;
+static uint8_t *lie_of(struct actor *a, const struct parcel *p, uint64_t bits) {
+    uint8_t *copy = bits ? mem_copy(p->frame, p->size) : NULL;
+    if (!copy || !wire_lie(copy, p->size, bits, a->live->cluster_id)) return copy;
     a->counts.lied++;
-    qrt_event e = {a->time, head->from, 0, QRT_KIND_LIE, frame[9], head->to, 0, 0, wire_id(frame), 0};
+    qrt_event e = {a->time, p->head.from, 0, QRT_KIND_LIE, p->frame[9], p->head.to, 0, 0, wire_id(p->frame), 0};
     trace_emit(&a->trace, &e);
     return copy;
 }
 
 /* As the simulator's links do it, on the sender's side: a partition drops, the engine judges, order is kept. */
-static void send_troubled(struct actor *a, struct live_link *k, const struct envelope *head, const uint8_t *frame,
-                          uint32_t size) {
+static void send_troubled(struct actor *a, struct live_link *k, const struct parcel *p) {
+    const struct envelope *head = &p->head;
     struct live *l = a->live;
     struct fault_fate fate = {0};
     int64_t time = a->time;
     pthread_mutex_lock(&l->fault_mutex);
     bool cut = faults_cut(l->faults, head->from, head->to);
-    faults_message(l->faults, head->from, head->to, k->sequence, size, &fate);
+    faults_message(l->faults, head->from, head->to, k->sequence, p->size, &fate);
     if (head->to < QRT_CLIENT) time += faults_slowness(l->faults, head->to);
     pthread_mutex_unlock(&l->fault_mutex);
     if (cut || fate.drop) {
-        actor_drop(a, head->from, head->to, cut ? QRT_DROP_PARTITION : fate.drop, wire_id(frame));
+        actor_drop(a, head->from, head->to, cut ? QRT_DROP_PARTITION : fate.drop, wire_id(p->frame));
         return;
     }
     time += fate.extra_ns;
@@ -298,28 +292,37 @@ static void send_troubled(struct actor *a, struct live_link *k, const struct env
         time = k->last;
     else
         k->last = time;
-    uint8_t *lie = lie_of(a, head, frame, size, fate.lie);
-    if (lie) frame = lie;
-    uint8_t *damaged = fate.corrupt ? mem_copy(frame, size) : NULL;
+    uint8_t *lie = lie_of(a, p, fate.lie);
+    struct parcel told = lie ? parcel_changed(p, lie) : *p;
+    uint8_t *damaged = fate.corrupt ? mem_copy(told.frame, told.size) : NULL;
     if (damaged) {
         a->counts.corrupted++;
         damaged[fate.corrupt_bit / 8] ^= (uint8_t)(1u << (fate.corrupt_bit % 8));
     }
-    send_at(a, head, damaged ? damaged : frame, size, time);
+    struct parcel arrives = damaged ? parcel_changed(p, damaged) : told;
+    send_at(a, &arrives, time);
     free(damaged);
     a->counts.duplicated += fate.duplicate;
-    if (fate.duplicate) send_at(a, head, frame, size, time + fate.duplicate_ns);
+    if (fate.duplicate) send_at(a, &told, time + fate.duplicate_ns);
     free(lie);
 }
 
-void actor_send(struct actor *a, uint16_t from, uint16_t to, const uint8_t *frame, uint32_t size) {
-    struct live_link *k = link_of(a, from, to);
-    struct envelope head = {from, to, 0, a->time};
+static void send_parcel(struct actor *a, const struct parcel *p) {
+    struct live_link *k = link_of(a, p->head.from, p->head.to);
     k->sequence++;
     if (!atomic_load_explicit(&a->live->calm, memory_order_acquire))
-        send_troubled(a, k, &head, frame, size);
+        send_troubled(a, k, p);
     else
-        send_at(a, &head, frame, size, k->last > a->time ? k->last : a->time);
+        send_at(a, p, k->last > a->time ? k->last : a->time);
+}
+
+void actor_send(struct actor *a, uint16_t from, uint16_t to, const uint8_t *frame, uint32_t size) {
+    send_parcel(a, &(struct parcel){{from, to, 0, a->time}, frame, size, NULL});
+}
+
+void actor_send_large(struct actor *a, uint16_t from, uint16_t to, struct blob *large) {
+    struct parcel p = parcel_large((struct envelope){from, to, 0, a->time}, large);
+    send_parcel(a, &p);
 }
 
 void actor_depart(struct actor *a) {
@@ -329,12 +332,10 @@ void actor_depart(struct actor *a) {
     while (a->departures.count && a->departures.keys[0].time <= now) {
         uint32_t slot = heap_slot(heap_pop(&a->departures));
         struct delayed *d = &a->delayed[slot];
-        struct envelope head;
-        memcpy(&head, d->message, sizeof head);
-        queue_message(a, d->peer, &head, d->message + sizeof head, d->size);
-        a->delayed_bytes -= d->size;
-        free(d->message);
-        d->message = NULL;
+        struct parcel p = parcel_kept(d->message);
+        queue_message(a, d->peer, &p);
+        a->delayed_bytes -= p.size;
+        blob_unref(&d->message);
         d->next_free = a->delayed_free;
         a->delayed_free = slot;
     }

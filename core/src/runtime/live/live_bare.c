@@ -20,7 +20,7 @@
 #include "base/stopwatch.h"
 #include "runtime/live/live_share.h"
 
-enum { PARTIES = 3, MESSAGE = 128, HELLO = 64, PATIENCE_MS = 20000 };
+enum { PARTIES = 3, HELLO = 64, PATIENCE_MS = 20000 };
 
 extern char **environ;
 
@@ -35,6 +35,8 @@ struct party {
 
 struct bare {
     bool tcp;
+    uint32_t size;    /* of a message */
+    uint8_t *message; /* that is sent */
     const int *cpus;
     uint64_t rounds; /* begun so far */
     struct party parties[PARTIES];
@@ -128,20 +130,25 @@ static void wait_until(void *inbox, int64_t until) {
     ppoll(&(struct pollfd){fd, POLLIN, 0}, 1, &(struct timespec){left / 1000000000, left % 1000000000}, NULL);
 }
 
-/* The next message's size; -1: none came until then. The sender's routing id is dropped. */
-static int receive(struct party *p, uint8_t *message, int64_t until) {
+/* The next message's size, of which the first bytes are put there; -1: none came until then. The sender's routing id is
+ * dropped. */
+static int receive(struct party *p, uint8_t first[BARE_LEAST], int64_t until) {
     int flags = until == NEVER ? 0 : ZMQ_DONTWAIT;
     uint8_t id[16];
-    if (!p->bare->tcp) return zmq_recv(p->inbox, message, MESSAGE, flags);
-    if (zmq_recv(p->inbox, id, sizeof id, flags) < 0) return -1;
-    return zmq_recv(p->inbox, message, MESSAGE, 0);
+    zmq_msg_t m;
+    if (p->bare->tcp && zmq_recv(p->inbox, id, sizeof id, flags) < 0) return -1;
+    zmq_msg_init(&m);
+    int size = zmq_msg_recv(&m, p->inbox, p->bare->tcp ? 0 : flags);
+    if (size > 0) memcpy(first, zmq_msg_data(&m), size < (int)BARE_LEAST ? (size_t)size : BARE_LEAST);
+    zmq_msg_close(&m);
+    return size;
 }
 
-/* Sends back what comes, until something shorter comes. */
+/* Answers what comes, until something shorter comes. */
 static void *echo(void *party) {
     struct party *p = party;
-    uint8_t message[MESSAGE];
-    while (receive(p, message, NEVER) == MESSAGE) zmq_send(p->out[0], message, MESSAGE, 0);
+    uint8_t first[BARE_LEAST];
+    while (receive(p, first, NEVER) >= (int)BARE_LEAST) zmq_send(p->out[0], first, sizeof first, 0);
     return NULL;
 }
 
@@ -158,6 +165,14 @@ int bare_main(const char *endpoint) {
     return !sound;
 }
 
+/* Where the process listens. */
+static bool hear_hello(struct bare *b, struct party *p) {
+    uint8_t first[BARE_LEAST];
+    if (receive(&b->parties[0], first, NEVER) != HELLO) return false;
+    memcpy(p->endpoint, first, HELLO);
+    return p->endpoint[HELLO - 1] == 0;
+}
+
 static bool echo_start(struct bare *b, int i) {
     struct party *p = &b->parties[i];
     char program[OPTION_TEXT_MAX];
@@ -171,13 +186,13 @@ static bool echo_start(struct bare *b, int i) {
         return false;
     }
     p->context = b->parties[0].context;
-    return receive(&b->parties[0], (uint8_t *)p->endpoint, NEVER) == HELLO && party_connect(b, 0, i);
+    return hear_hello(b, p) && party_connect(b, 0, i);
 }
 
 static void send_round(struct party *p, uint64_t number) {
-    uint8_t message[MESSAGE] = {0};
-    memcpy(message, &number, sizeof number);
-    for (int i = 1; i < PARTIES; i++) zmq_send(p->out[i], message, MESSAGE, 0);
+    struct bare *b = p->bare;
+    memcpy(b->message, &number, sizeof number);
+    for (int i = 1; i < PARTIES; i++) zmq_send(p->out[i], b->message, b->size, 0);
 }
 
 /* ---- rounds ---- */
@@ -197,7 +212,7 @@ static int64_t round_due(const struct drive *d) {
 }
 
 static bool drive(struct party *p, struct drive *d) {
-    uint8_t message[MESSAGE];
+    uint8_t message[BARE_LEAST];
     uint64_t number;
     d->began = stopwatch_ns();
     while (d->done < d->spec->count) {
@@ -208,7 +223,7 @@ static bool drive(struct party *p, struct drive *d) {
         int size = receive(p, message, until);
         if (size < 0 && until == NEVER) return false;
         if (size < 0) wait_until(p->inbox, until);
-        if (size != MESSAGE) continue;
+        if (size != (int)BARE_LEAST) continue;
         memcpy(&number, message, sizeof number);
         number -= d->first;
         if (number >= d->spec->count || d->answered[number]) continue;
@@ -234,10 +249,12 @@ qrt_status bare_rounds(struct bare *b, const struct load_spec *spec, struct load
     return sound ? QRT_OK : error_set(e, QRT_EIO, "bare ZeroMQ rounds failed: %s", zmq_strerror(number));
 }
 
-struct bare *bare_new(bool tcp, const int *cpus, struct error *e) {
+struct bare *bare_new(bool tcp, uint32_t size, const int *cpus, struct error *e) {
     struct bare *b = mem_zero(1, sizeof *b);
     bool sound = true;
     b->tcp = tcp;
+    b->size = size;
+    b->message = mem_zero(size, 1);
     b->cpus = cpus;
     for (int i = 0; i < PARTIES && sound; i++) {
         if (cpus)
@@ -257,5 +274,6 @@ void bare_free(struct bare *b) {
         if (b->parties[i].running) zmq_send(b->parties[0].out[i], "", 1, 0);
     for (int i = 1; i < PARTIES; i++) party_close(b, i);
     party_close(b, 0);
+    free(b->message);
     free(b);
 }

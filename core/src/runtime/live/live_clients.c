@@ -32,7 +32,8 @@ static void settle(struct live_clients *all, struct live_client *c) {
     live_ring(l);
 }
 
-static void send_request(struct live_clients *all, struct live_client *c, const struct effect *e, uint8_t *frame) {
+static void send_request(struct live_clients *all, struct live_client *c, struct effect *e) {
+    uint8_t *frame = effect_bytes(e, c->out.arena.data);
     struct actor *a = &all->actor;
     uint16_t id = id_of(all, c);
     uint64_t message = (uint64_t)id << 40 | ++c->sends;
@@ -40,7 +41,11 @@ static void send_request(struct live_clients *all, struct live_client *c, const 
     qrt_event event = {a->time, id,      0,        QRT_KIND_SEND, frame[9],
                        e->peer, e->term, e->index, message,       wire_checksum(frame)};
     trace_emit(&a->trace, &event);
-    actor_send(a, id, e->peer, frame, e->size);
+    if (e->blob)
+        actor_send_large(a, id, e->peer, e->blob);
+    else
+        actor_send(a, id, e->peer, frame, e->size);
+    blob_unref(&e->blob);
 }
 
 static void set_timer(struct live_clients *all, struct live_client *c, const struct effect *e) {
@@ -52,8 +57,8 @@ static void set_timer(struct live_clients *all, struct live_client *c, const str
 static void carry_out(struct live_clients *all, struct live_client *c) {
     struct actor *a = &all->actor;
     for (size_t i = 0; i < c->out.count; i++) {
-        const struct effect *e = &c->out.effects[i];
-        if (e->kind == FX_SEND) send_request(all, c, e, c->out.arena.data + e->offset);
+        struct effect *e = &c->out.effects[i];
+        if (e->kind == FX_SEND) send_request(all, c, e);
         if (e->kind == FX_TIMER) set_timer(all, c, e);
         if (e->kind != FX_NOTE) continue;
         qrt_event event = {a->time, id_of(all, c), 0,        (uint8_t)e->a, (uint8_t)e->b,
@@ -126,7 +131,8 @@ static void add_client(struct live_clients *all, const struct order *o) {
     struct live *l = all->actor.live;
     all->clients = mem_grow(all->clients, &all->capacity, all->count + 1, sizeof *all->clients);
     struct live_client *c = &all->clients[all->count++];
-    *c = (struct live_client){.out = {.node = o->client}, .manual = o->workload == NULL, .idle = true};
+    *c = (struct live_client){
+        .out = {.node = o->client, .large = live_port.large}, .manual = o->workload == NULL, .idle = true};
     struct client_config config = {
         .id = o->client,
         .nodes = l->members,

@@ -20,6 +20,11 @@ static void port_send(void *runtime, struct host *h, uint16_t to, const uint8_t 
     actor_send(&node_of(h)->actor, h->config.node, to, frame, size);
 }
 
+static void port_send_large(void *runtime, struct host *h, uint16_t to, struct blob *frame) {
+    (void)runtime;
+    actor_send_large(&node_of(h)->actor, h->config.node, to, frame);
+}
+
 static uint32_t timer_slot(struct live_node *n, uint16_t group, uint32_t id) {
     for (uint32_t i = 0; i < n->timer_count; i++)
         if (n->timers[i].id == id && n->timers[i].group == group) return i;
@@ -71,7 +76,13 @@ static void port_died(void *runtime, struct host *h, qrt_status why, const char 
     driver_die(h);
 }
 
-const struct host_port live_port = {port_send, port_timer, port_persist, port_answer, port_died};
+const struct host_port live_port = {.send = port_send,
+                                    .timer = port_timer,
+                                    .persist = port_persist,
+                                    .answer = port_answer,
+                                    .died = port_died,
+                                    .send_large = port_send_large,
+                                    .large = LIVE_LARGE};
 
 /* ---- inputs ---- */
 
