@@ -410,7 +410,7 @@ static void test_capture_foreign(void **state) {
     capture_short();
     struct buffer about = read_whole(path);
     char *text_of = buffer_text(&about), *seed = strstr(text_of, "\"seed\": \"11\""),
-         *format = strstr(text_of, "e\": 1");
+         *format = strstr(text_of, "e\": 2");
     assert_non_null(seed);
     assert_non_null(format);
     memcpy(seed + 9, "12", 2);
@@ -420,7 +420,7 @@ static void test_capture_foreign(void **state) {
     assert_int_equal(number(report, "gaps"), 5);
     assert_int_equal(number(report, "steps"), 0);
     json_decref(report);
-    format[4] = '2';
+    format[4] = '3';
     write_whole(path, about.data, about.size);
     assert_null(capture_replay_new(folder, NULL, &e));
     assert_int_equal(e.status, QRT_ENEWER);

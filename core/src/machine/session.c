@@ -178,16 +178,15 @@ struct sessions *sessions_clone(const struct sessions *s) {
 
 /* In order of use, which is the only order that matters. */
 uint64_t sessions_fingerprint(const struct sessions *s) {
-    uint64_t hash = hash_fold(s->limit, s->count);
+    uint64_t sum = 0, rank = 0; /* a sum, so that the folds do not wait for one another: captures hash every step */
     for (uint32_t i = s->oldest; i != NO_SLOT; i = s->slots[i].newer) {
         const struct slot *slot = &s->slots[i];
         struct bytes reply = slot_reply(slot);
-        hash = hash_fold(hash, slot->id);
-        hash = hash_fold(hash, slot->sequence);
+        uint64_t hash = hash_fold(hash_fold(++rank, slot->id), slot->sequence);
         hash = hash_fold(hash, (uint64_t)(int64_t)slot->status);
-        hash = hash_fold(hash, hash_bytes(reply.data, reply.size, reply.size));
+        sum += hash_fold(hash, hash_bytes(reply.data, reply.size, reply.size));
     }
-    return hash;
+    return hash_fold(hash_fold(s->limit, s->count), sum);
 }
 
 void sessions_open(struct sessions *s, uint64_t index) {

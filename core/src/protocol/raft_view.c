@@ -104,8 +104,10 @@ static uint64_t fold_log(uint64_t f, const struct raft *r) {
     f = hash_fold(hash_fold(f, l->base_hash), l->last_hash); /* the chain stands for all that lies between */
     f = hash_fold(hash_fold(f, r->commit), r->applied);
     f = hash_fold(f, r->durable);
+    uint64_t tokens = 0; /* a sum, so that the folds do not wait for one another: captures hash every step */
     for (uint64_t i = r->applied + 1; i <= l->last; i++)
-        if (log_has(l, i)) f = hash_fold(f, log_slot_of(l, i)->token);
+        if (log_has(l, i)) tokens += hash_fold(i, log_slot_of(l, i)->token);
+    f = hash_fold(f, tokens);
     for (uint32_t i = 0; i < r->pending_count; i++) {
         const struct raft_pending *p = &r->pending[(r->pending_head + i) & (r->pending_capacity - 1)];
         f = hash_fold(hash_fold(f, p->last), p->term);

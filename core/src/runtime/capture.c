@@ -19,6 +19,8 @@
 #define INPUT_FIXED 40u       /* time, mono, wall, number, group */
 #define PATH_SIZE (OPTION_TEXT_MAX + CAPTURE_NAME_MAX)
 #define ABOUT_MAX 65536
+#define BODY_LONG 240 /* from here on a hash is by vectors */
+#define READY_STEP (256u << 10)
 
 static const char magic[8] = "QRTCAPT";
 
@@ -29,8 +31,8 @@ struct capture {
     int64_t limit, taken; /* bytes of all segments but the open one */
     uint32_t number;
     int fd;
-    uint8_t *map; /* NULL: stopped, or not begun */
-    size_t size, used;
+    uint8_t *map;                /* NULL: stopped, or not begun */
+    size_t size, used, ready;    /* ready: the file's pages are there up to it */
     bool inside, stopped, begun; /* inside: a step is under way */
     uint64_t events;             /* hash of the step's events */
     uint64_t armed;
@@ -52,7 +54,8 @@ uint64_t capture_seed(const struct capture_head *head) {
 uint64_t capture_check(uint64_t seed, uint64_t offset, const struct capture_record_head *r, const void *body) {
     seed = hash_fold(seed, offset << 32 | r->size);
     seed = hash_fold(seed, (uint64_t)r->kind << 8 | r->flags);
-    return hash_bytes(body, r->size - sizeof *r, seed);
+    size_t size = r->size - sizeof *r; /* the seed is folded in behind: a seed of its own costs a long hash a secret */
+    return hash_fold(size > BODY_LONG ? hash_long(body, size, 0) : hash_bytes(body, size, 0), seed);
 }
 
 uint64_t capture_fold_event(uint64_t hash, const qrt_event *e) {
@@ -187,6 +190,17 @@ static void stop_by(struct capture *c, const char *what) {
     stop(c, why);
 }
 
+/* Pages are written before they are touched: one that a fault finds missing costs the kernel three times as much. Where it
+ * fails the fault does it. */
+static void pages_ready(struct capture *c, size_t end) {
+    static uint8_t zeros[READY_STEP];
+    while (c->ready < end) {
+        size_t size = c->size - c->ready < sizeof zeros ? c->size - c->ready : sizeof zeros;
+        if (pwrite(c->fd, zeros, size, (off_t)c->ready) < 0 && errno == EINTR) continue;
+        c->ready += size;
+    }
+}
+
 static void head_write(struct capture *c) {
     struct capture_head *head = head_of(c);
     memcpy(head->magic, magic, sizeof magic);
@@ -228,6 +242,8 @@ static bool segment_open(struct capture *c, size_t need) {
     c->fd = fd;
     c->map = map;
     c->size = size;
+    c->ready = 0;
+    pages_ready(c, CAPTURE_HEAD);
     head_write(c);
     return true;
 }
@@ -303,8 +319,9 @@ void capture_view(const struct capture *c, struct node_view *v) {
 /* ---- records ---- */
 
 /* Place for a body; `spare`: room that must be left behind it. NULL: there is none. */
-static uint8_t *record_place(const struct capture *c, size_t body, size_t spare) {
+static uint8_t *record_place(struct capture *c, size_t body, size_t spare) {
     if (!c->map || body > CAPTURE_RECORD_MAX || c->used + capture_room(body) + spare > c->size) return NULL;
+    if (__builtin_expect(c->used + capture_room(body) > c->ready, 0)) pages_ready(c, c->used + capture_room(body));
     return c->map + c->used + sizeof(struct capture_record_head);
 }
 
@@ -535,7 +552,7 @@ void capture_bury(const char *folder, uint16_t node, const qrt_event *crash) {
     c.fd = open(path, O_RDWR | O_CLOEXEC);
     if (c.fd < 0) return;
     if (!fstat(c.fd, &about) && about.st_size > CAPTURE_HEAD) {
-        c.size = (size_t)about.st_size;
+        c.size = c.ready = (size_t)about.st_size;
         void *map = mmap(NULL, c.size, PROT_READ | PROT_WRITE, MAP_SHARED, c.fd, 0);
         c.map = map == MAP_FAILED ? NULL : map;
     }

@@ -24,7 +24,7 @@
 
 #include "runtime/host.h"
 
-#define CAPTURE_FORMAT 1
+#define CAPTURE_FORMAT 2 /* 1: of version 0.1.0; its checks and fingerprints are made in another way */
 #define CAPTURE_FILE "capture.json"
 #define CAPTURE_HEAD 256
 #define CAPTURE_SEGMENT (4u << 20)
