@@ -53,6 +53,7 @@ static void forget_oldest(struct trace *t) {
 }
 
 void trace_block_full(struct trace *t) {
+    if (t->passing) return;
     t->hash = hash_long(t->block->events, sizeof t->block->events, t->hash);
     if (t->keep == 0) {
         t->block->first = t->count;

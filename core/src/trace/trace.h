@@ -40,6 +40,7 @@ struct trace {
     uint64_t keep;             /* how many events to keep; 0 none, UINT64_MAX all */
     struct trace_block **kept; /* full blocks, oldest first */
     size_t kept_count, kept_capacity;
+    bool passing; /* its sink is all that it is for: nothing is hashed, nothing is kept */
     struct trace_sink sink;
 };
 

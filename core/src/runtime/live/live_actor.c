@@ -27,6 +27,7 @@ qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate 
     heap_init(&a->departures);
     journal_init(&a->journal, gate, ring);
     trace_init(&a->trace, 0);
+    a->trace.passing = true; /* the merged one is hashed */
     a->trace.sink = journal_sink(&a->journal);
     pthread_mutex_init(&a->orders.mutex, NULL);
     atomic_store(&a->orders.pending, l->agent != NULL); /* letters may have come with the first ones */
