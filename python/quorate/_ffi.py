@@ -104,7 +104,7 @@ class Handle:
         self.noun = noun
         self.keep = keep
         self._place = place
-        self._pointer = place[0]  # None: freed
+        self._pointer = place[0]  # NULL: freed
         self._free = free
         self._lock = threading.RLock()
         self._inside = False  # in C, whose callbacks may come back to us on the same thread
@@ -124,7 +124,7 @@ class Handle:
     @property
     def closed(self) -> bool:
         """Whether it was freed."""
-        return self._pointer is None
+        return not self._pointer
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -143,7 +143,7 @@ class Handle:
         """The C pointer, for as long as nobody else may use or free it."""
         with self.held():
             pointer = self._pointer
-            if pointer is None:
+            if not pointer:
                 raise ClosedError(_CLOSED.format(self.noun))
             self._inside = True
             try:
@@ -170,7 +170,7 @@ class Handle:
         self._inside = True
         try:
             pointer = self._pointer
-            if pointer is None:
+            if not pointer:
                 raise ClosedError(_CLOSED.format(self.noun))
             status: int = function(pointer, *args)
             if status < 0:
@@ -180,22 +180,24 @@ class Handle:
             self._inside = False
             lock.release()
 
-    def number(self, function: Any, argument: int, place: Any) -> Any:
-        """What ``function(handle, argument, place)`` puts into the place; for calls that are made often."""
-        lock = self._lock
-        if not lock.acquire(False):
+    def number(self, function: Any, argument: int, place: Any) -> int:
+        """What ``function(handle, argument, place)`` puts into the place; for calls that are made often.
+
+        The function must call nobody back: nothing notes that a call is under way.
+        """
+        if not self._lock.acquire(False):
             raise self._refusal()
-        if self._inside or (pointer := self._pointer) is None:
-            lock.release()
-            return self.call(function, argument, place)  # which says why not
-        self._inside = True
         try:
-            if (status := function(pointer, argument, place)) < 0:
-                raise error_of(status, pointer)
-            return place[0]
+            if self._inside:
+                raise self._refusal()
+            if (status := function(self._pointer, argument, place)) < 0:
+                if not self._pointer:
+                    raise ClosedError(_CLOSED.format(self.noun))
+                raise error_of(status, self._pointer)
+            made: int = place[0]
+            return made
         finally:
-            self._inside = False
-            lock.release()
+            self._lock.release()
 
     def more(self, function: Any, *args: Any) -> bool:
         """As `call`; true when the call wants to be made again."""
@@ -218,7 +220,7 @@ class Handle:
         with self.held():
             if self._process == os.getpid():
                 self._free(self._place)
-            self._pointer = None
+            self._pointer = ffi.NULL
 
     def __del__(self) -> None:
         # Modules may be half gone at the end of the interpreter, when the process frees everything anyway.

@@ -163,8 +163,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
             raise RangeError(f"a number of events must not be negative: {count}")
         place = self._stepped
         if count <= 10000 and self._machines is None:
-            done: int = self._handle.number(lib.qrt_cluster_step, count, place)
-            return done
+            return self._handle.number(lib.qrt_cluster_step, count, place)
         done, made = 0, True
         while done < count and made:
             self._call(lib.qrt_cluster_step, min(count - done, 10000), place)

@@ -118,9 +118,7 @@ class History:
                 progress.update(rounds * 0.02)
         return self._verdict()
 
-    def _checking(
-        self, model: str, initial: str | None, seconds: float, memory: int
-    ) -> Callable[[], bool]:
+    def _checking(self, model: str, initial: str | None, seconds: float, memory: int) -> Callable[[], bool]:
         start = ffi.NULL if initial is None else encode(initial)
         wanted = (encode(model), start, float(seconds), memory)
         return lambda: self._handle.more(lib.qrt_history_check, *wanted)
