@@ -149,6 +149,15 @@ static void test_roles(void **state) {
     cluster_free(bob);
 }
 
+static void reload(struct rig *r, int node, bool without_bob) {
+    struct error e = {0};
+    struct hand_file *f = file_of(r, node, without_bob);
+    pthread_mutex_lock(&r->mutex);
+    assert_int_equal(hand_reload(r->nodes[node]->runtime, &f->config, &e), QRT_OK);
+    pthread_mutex_unlock(&r->mutex);
+    free(f);
+}
+
 /* A reload without bob ends what he has open; alice is back at once. */
 static void test_reload(void **state) {
     struct rig *r = *state;
@@ -157,13 +166,7 @@ static void test_reload(void **state) {
     struct cluster *alice = start(r, ALICE), *bob = start(r, BOB);
     assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
     assert_int_equal(operate(bob, QRT_GET, "x", "", answer, sizeof answer, PATIENCE, &e), QRT_OK);
-    for (int i = 0; i < NODES; i++) {
-        struct hand_file *f = file_of(r, i, true);
-        pthread_mutex_lock(&r->mutex);
-        assert_int_equal(hand_reload(r->nodes[i]->runtime, &f->config, &e), QRT_OK);
-        pthread_mutex_unlock(&r->mutex);
-        free(f);
-    }
+    for (int i = 0; i < NODES; i++) reload(r, i, true);
     assert_int_equal(operate(alice, QRT_GET, "x", "", answer, sizeof answer, PATIENCE, &e), QRT_OK);
     assert_string_equal(answer, "1");
     assert_int_not_equal(operate(bob, QRT_GET, "x", "", answer, sizeof answer, PATIENCE / 40, &e), QRT_OK);
@@ -380,6 +383,111 @@ static void send_raw(void *socket, struct envelope head, const void *body, size_
     free(message);
 }
 
+/* ---- connections, seen from the other end ---- */
+
+struct wire {
+    void *context, *socket, *monitor;
+    bool ended;
+};
+
+static void hear(struct wire *w, uint16_t wanted, int wait_ms) {
+    zmq_pollitem_t item = {w->monitor, 0, ZMQ_POLLIN, 0};
+    for (uint16_t kind = 0; kind != wanted && zmq_poll(&item, 1, wait_ms) > 0;) {
+        uint8_t event[6], address[128];
+        assert_int_equal(zmq_recv(w->monitor, event, sizeof event, 0), sizeof event);
+        assert_true(zmq_recv(w->monitor, address, sizeof address, 0) >= 0);
+        memcpy(&kind, event, sizeof kind);
+        w->ended = w->ended || kind == ZMQ_EVENT_DISCONNECTED;
+    }
+}
+
+static bool has_ended(struct wire *w, int wait_ms) {
+    if (!w->ended) hear(w, ZMQ_EVENT_DISCONNECTED, wait_ms);
+    return w->ended;
+}
+
+/* To node 1, with the handshake done. */
+static struct wire wire_open(struct rig *r, int who) {
+    struct wire w = {.context = zmq_ctx_new()};
+    char endpoint[64];
+    w.socket = zmq_socket(w.context, ZMQ_DEALER);
+    w.monitor = zmq_socket(w.context, ZMQ_PAIR);
+    zmq_setsockopt(w.socket, ZMQ_CURVE_SERVERKEY, r->public_keys[0], HAND_KEY_TEXT - 1);
+    zmq_setsockopt(w.socket, ZMQ_CURVE_PUBLICKEY, r->public_keys[who], HAND_KEY_TEXT - 1);
+    zmq_setsockopt(w.socket, ZMQ_CURVE_SECRETKEY, r->secret_keys[who], HAND_KEY_TEXT - 1);
+    zmq_setsockopt(w.socket, ZMQ_LINGER, &(int){0}, sizeof(int));
+    zmq_setsockopt(w.socket, ZMQ_RCVTIMEO, &(int){10000}, sizeof(int));
+    assert_int_equal(zmq_socket_monitor(w.socket, "inproc://monitor", ZMQ_EVENT_ALL), 0);
+    assert_int_equal(zmq_connect(w.monitor, "inproc://monitor"), 0);
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/n1.socket", r->folder);
+    assert_int_equal(zmq_connect(w.socket, endpoint), 0);
+    hear(&w, ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 10000);
+    return w;
+}
+
+/* Asks, and is answered. */
+static void wire_speak(struct wire *w) {
+    static const char ask[] = "{\"number\":1,\"ask\":\"status\"}";
+    char answer[4096];
+    send_raw(w->socket, (struct envelope){QRT_CLIENT + 1, 1, HAND_CONTROL, 0}, ask, sizeof ask - 1);
+    assert_true(zmq_recv(w->socket, answer, sizeof answer, 0) > 0);
+}
+
+static void wire_close(struct wire *w) {
+    zmq_socket_monitor(w->socket, NULL, 0);
+    zmq_close(w->monitor);
+    zmq_close(w->socket);
+    zmq_ctx_term(w->context);
+}
+
+/* Without bob, what he has open ends; what others have open does not, whether they have spoken by it or not. */
+static void test_reload_closes_only_who_went(void **state) {
+    struct rig *r = *state;
+    struct wire alice = wire_open(r, ALICE), silent = wire_open(r, ALICE);
+    struct wire bobs[] = {wire_open(r, BOB), wire_open(r, BOB)};
+    wire_speak(&alice);
+    for (int i = 0; i < 2; i++) wire_speak(&bobs[i]);
+    reload(r, 0, true);
+    for (int i = 0; i < 2; i++) assert_true(has_ended(&bobs[i], 10000));
+    wire_speak(&alice);
+    wire_speak(&silent);
+    assert_false(has_ended(&alice, 100));
+    assert_false(has_ended(&silent, 0));
+    for (int i = 0; i < 2; i++) wire_close(&bobs[i]);
+    wire_close(&alice);
+    wire_close(&silent);
+}
+
+/* One of bob's that has said nothing ends too; alice stays, because she has spoken. */
+static void test_reload_closes_the_silent(void **state) {
+    struct rig *r = *state;
+    struct wire alice = wire_open(r, ALICE), bob = wire_open(r, BOB);
+    wire_speak(&alice);
+    reload(r, 0, true);
+    assert_true(has_ended(&bob, 10000));
+    assert_false(has_ended(&alice, 100));
+    wire_close(&alice);
+    wire_close(&bob);
+}
+
+/* Another key for the same name: the old one's connection ends, and the new one is let in. */
+static void test_reload_with_another_key(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    struct wire alice = wire_open(r, ALICE), bob = wire_open(r, BOB);
+    wire_speak(&alice);
+    wire_speak(&bob);
+    assert_int_equal(hand_key_new(r->public_keys[BOB], r->secret_keys[BOB], &e), QRT_OK);
+    reload(r, 0, false);
+    assert_true(has_ended(&bob, 10000));
+    struct wire again = wire_open(r, BOB);
+    wire_speak(&again);
+    assert_false(has_ended(&alice, 100));
+    wire_close(&again);
+    wire_close(&alice);
+    wire_close(&bob);
+}
+
 static uint64_t rejected(struct rig *r) {
     struct node_view v;
     r->nodes[0]->class->view(r->nodes[0]->runtime, 1, &v);
@@ -440,6 +548,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_an_address_in_use_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_status_is_whole, set_up, tear_down),
         cmocka_unit_test(test_views_cross),
+        cmocka_unit_test_setup_teardown(test_reload_closes_only_who_went, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload_closes_the_silent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload_with_another_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nonsense_from_an_allowed_key, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,9 +3,14 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -119,6 +124,39 @@ static void test_live_socket_options(void **state) {
         fixture_begin(&f, i % 2 ? TRANSPORT_TCP : TRANSPORT_IPC, i < 2);
         assert_inbox(f.actor.inbox, i < 2);
         for (int k = 1; k <= NODES; k++) assert_outbox(f.actor.out[k], i < 2);
+        fixture_end(&f);
+    }
+}
+
+/* Does whoever has this user id get as far as a greeting? */
+static bool greeted(const char *path, uid_t user) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int status = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        char greeting[10];
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+        if (setuid(user) || connect(fd, (struct sockaddr *)&at, sizeof at)) _exit(2);
+        _exit(recv(fd, greeting, sizeof greeting, MSG_WAITALL) == sizeof greeting);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+    return WEXITSTATUS(status);
+}
+
+/* A Unix socket whose folder has been opened to all: without keys other users are turned away before they hear a byte; with keys
+ * these say who may speak. */
+static void test_live_socket_knows_its_user(void **state) {
+    (void)state;
+    for (int curve = 0; curve < 2; curve++) {
+        struct fixture f;
+        fixture_begin(&f, TRANSPORT_IPC, curve);
+        const char *path = f.live.gates.endpoints[0] + strlen("ipc://");
+        assert_int_equal(chmod(f.live.folder, 0755) | chmod(path, 0777), 0);
+        assert_true(greeted(path, geteuid()));
+        if (!geteuid()) assert_int_equal(greeted(path, 65534), curve); /* only root can be somebody else */
         fixture_end(&f);
     }
 }
@@ -240,11 +278,9 @@ static void test_a_sleeper_misses_no_message(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_orders_wake_a_sleeper),
-        cmocka_unit_test(test_a_sleeper_misses_no_message),
-        cmocka_unit_test(test_live_socket_options),
-        cmocka_unit_test(test_live_budget),
-        cmocka_unit_test(test_live_descriptors_are_counted_first),
+        cmocka_unit_test(test_orders_wake_a_sleeper), cmocka_unit_test(test_a_sleeper_misses_no_message),
+        cmocka_unit_test(test_live_socket_options),   cmocka_unit_test(test_live_socket_knows_its_user),
+        cmocka_unit_test(test_live_budget),           cmocka_unit_test(test_live_descriptors_are_counted_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

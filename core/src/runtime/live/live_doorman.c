@@ -37,16 +37,18 @@ qrt_status gates_keys(struct gates *g, uint16_t nodes, char (*secrets)[KEY_TEXT]
     return QRT_OK;
 }
 
-/* Whose key it is, as User-Id says it: a node's number, 0 for the owner's clients, a client's name by hand. */
-static bool known_key(struct doorman *d, zmq_msg_t *credentials, char user[USER_TEXT]) {
+/* Whose key it is, as User-Id says it: a node's number, 0 for the owner's clients; by hand, the key and whose it is. */
+static bool known_key(struct doorman *d, zmq_msg_t *credentials, char user[USER_TEXT], int64_t *who) {
     struct live *l = d->live;
     char text[KEY_TEXT];
     bool known = false;
     if (zmq_msg_size(credentials) != 32 || !zmq_z85_encode(text, zmq_msg_data(credentials), 32)) return false;
+    *who = guard_key(text);
     if (l->hand) return hand_knows(l, text, user);
     pthread_mutex_lock(&d->mutex);
     for (int i = 0; i <= live_node_count(l) && !known; i++)
-        if ((known = !memcmp(text, l->gates.public_keys[i], KEY_TEXT))) snprintf(user, USER_TEXT, "%d", i);
+        if ((known = !memcmp(text, l->gates.public_keys[i], KEY_TEXT)))
+            snprintf(user, USER_TEXT, "%d", (int)(*who = i));
     pthread_mutex_unlock(&d->mutex);
     return known;
 }
@@ -69,7 +71,9 @@ static void judge_key(struct doorman *d) {
     } while (count < 8 && zmq_msg_more(&parts[count - 1]));
     bool curve = count == 7 && zmq_msg_size(&parts[5]) == 5 && !memcmp(zmq_msg_data(&parts[5]), "CURVE", 5);
     char user[USER_TEXT] = "";
-    bool known = curve && known_key(d, &parts[6], user);
+    int64_t who;
+    bool known = curve && known_key(d, &parts[6], user, &who);
+    if (known) guard_admitted(d->guard, who);
     send_words(d->zap, "1.0", true);
     send_part(d->zap, zmq_msg_data(&parts[count > 1]), zmq_msg_size(&parts[count > 1]), true);
     send_words(d->zap, known ? "200" : "400", true);
@@ -139,7 +143,7 @@ qrt_status doorman_start(struct live *l, void *socket, struct error *e) {
     return error_set(e, QRT_EIO, "the keys' handler cannot start: %s", zmq_strerror(zmq_errno()));
 }
 
-void doorman_took(struct live *l, zmq_msg_t *m, size_t bytes, int who) {
+void doorman_took(struct live *l, zmq_msg_t *m, size_t bytes, int64_t who) {
     if (l->doorman) guard_took(l->doorman->guard, zmq_msg_get(m, ZMQ_SRCFD), bytes, who);
 }
 
@@ -152,6 +156,10 @@ void doorman_admit(struct live *l, uint16_t peer, const char *public_key) {
     strncpy(key, public_key, KEY_TEXT - 1);
     pthread_mutex_unlock(&d->mutex);
     if (changed) guard_expel(d->guard, peer);
+}
+
+void doorman_expel(struct live *l, int64_t who) {
+    guard_expel(l->doorman->guard, who);
 }
 
 static void doorman_free(struct live *l) {

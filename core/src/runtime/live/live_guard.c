@@ -5,15 +5,18 @@
  * Strangers end at the handshake, so this is about a peer with an allowed key that has gone mad, and about strangers that
  * connect and say nothing.
  *
- *   bytes that the kernel has received on the connection (TCP_INFO)
+ *   bytes that have come on the connection
  *   - bytes that the node has taken from it, message by message     = what is held for it
  *
  * A connection for which more is held than its limit is shut down; libzmq then drops what it has kept. Every message is
  * counted with more overhead than it has on the wire, and the two sums start anew whenever nothing is held, so neither that
- * surplus nor a long life is a credit. What is never taken by the node are ZeroMQ's heartbeats: a link on which nothing else
- * is said comes to its limit in hours, and is renewed without being called an offender.
+ * surplus nor a long life is a credit. What is never taken by the node are ZeroMQ's own commands. Nodes send none once the
+ * handshake is over; a peer that sends heartbeats all the same comes to its limit in hours, and its connection is renewed
+ * without being called an offender.
  *
- * Unix sockets have no such count. Their folder is open to the user alone who runs the cluster.
+ * What has come over tcp says the kernel (TCP_INFO). A Unix socket has no such count, but an offset for those who peek
+ * (SO_PEEK_OFF), which goes down by each byte that is taken from the socket. Nobody peeks here, so it is the count of what
+ * libzmq has read; it begins when the doorman hears of the connection.
  *
  * Invariants
  *  1. A connection is an inode. A descriptor that has come to stand for something else is never shut down: the duplicate
@@ -28,18 +31,32 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "base/hash.h"
+
 #define OVERHEAD 64     /* of a message on the wire: CURVE makes it 42 */
-#define QUIET_RATE 4096 /* bytes a second: slower, it is heartbeats */
+#define QUIET_RATE 4096 /* bytes a second: slower, it is ZeroMQ's commands */
 #define CURVE_BYTES 500 /* a handshake has more; its first half has less */
 #define PLAIN_BYTES 80
+#define HANDSHAKE_NS INT64_C(3000000000) /* more than a handshake may take (live_socket.c) */
+#define COUNT_MAX INT32_MAX              /* where a local connection's count begins, downwards */
 
 struct connection {
-    bool used;
+    bool used, local;
+    bool named; /* counted among its key's */
     uint64_t inode, order;
+    uint64_t before;          /* local: bytes read before the count was last set to COUNT_MAX */
     uint64_t received, taken; /* when nothing was held */
     int64_t since;            /* when that was */
+    int64_t seen;             /* the first time */
+};
+
+/* Connections that a key was let in with, and those of them that have said something and so are known to be its own. */
+struct key_count {
+    int64_t who;
+    uint64_t admitted, named;
 };
 
 struct guard {
@@ -48,24 +65,32 @@ struct guard {
     struct connection connections[GUARD_DESCRIPTORS]; /* by descriptor */
     struct {
         atomic_uint_fast64_t taken;
-        atomic_int who;
+        atomic_int_fast64_t who;
     } from[GUARD_DESCRIPTORS];
-    atomic_bool expelling, expelled[FAULT_NODES_MAX + 1];
+    struct key_count *keys;
+    size_t key_count, key_capacity;
+    pthread_mutex_t mutex; /* over the expelled */
+    int64_t *expelled;
+    size_t expelled_count, expelled_capacity;
 };
 
 struct guard *guard_new(bool curve) {
     struct guard *g = mem_zero(1, sizeof *g);
     g->handshake_bytes = curve ? CURVE_BYTES : PLAIN_BYTES;
+    pthread_mutex_init(&g->mutex, NULL);
     return g;
 }
 
 void guard_free(struct guard *g) {
+    pthread_mutex_destroy(&g->mutex);
+    free(g->keys);
+    free(g->expelled);
     free(g);
 }
 
 /* ---- the node's thread ---- */
 
-void guard_took(struct guard *g, int fd, size_t bytes, int who) {
+void guard_took(struct guard *g, int fd, size_t bytes, int64_t who) {
     if (fd < 0 || fd >= GUARD_DESCRIPTORS) return;
     uint64_t before = atomic_load_explicit(&g->from[fd].taken, memory_order_relaxed);
     atomic_store_explicit(&g->from[fd].taken, before + bytes + OVERHEAD, memory_order_relaxed);
@@ -75,7 +100,18 @@ void guard_took(struct guard *g, int fd, size_t bytes, int who) {
 
 /* ---- connections ---- */
 
-static bool bytes_received(int fd, uint64_t *received) {
+static bool bytes_read(struct connection *w, int fd, uint64_t *received) {
+    int left = -1, full = COUNT_MAX;
+    socklen_t size = sizeof left;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &left, &size) || left < 0) return false;
+    *received = w->before + (uint64_t)(COUNT_MAX - left);
+    if (left > COUNT_MAX / 2) return true;
+    w->before = *received; /* what is read meanwhile is not counted: once in a gigabyte */
+    return !setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &full, sizeof full);
+}
+
+static bool bytes_received(struct connection *w, int fd, uint64_t *received) {
+    if (w->local) return bytes_read(w, fd, received);
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
     bool known = !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) &&
@@ -99,32 +135,74 @@ static bool shut(int fd, uint64_t inode) {
     return same;
 }
 
-/* Is its own end the port that the monitor says it was accepted at? By now the number may be another connection's. */
-static bool comes_to(int fd, const char *address) {
+static bool same_port(in_port_t number, const char *address) {
+    const char *port = strrchr(address, ':');
+    return port && ntohs(number) == strtoul(port + 1, NULL, 10);
+}
+
+/* A name in the abstract namespace begins with a zero byte, which an address says as "@". */
+static bool same_path(const struct sockaddr_un *own, const char *address) {
+    if (strncmp(address, "ipc://", 6)) return false;
+    const char *path = address + 6;
+    if (own->sun_path[0]) return !strncmp(own->sun_path, path, sizeof own->sun_path);
+    return path[0] == '@' && !strncmp(own->sun_path + 1, path + 1, sizeof own->sun_path - 1);
+}
+
+/* Is its own end what the monitor says it was accepted at? By now the number may be another connection's. */
+static bool comes_to(int fd, const char *address, bool *local) {
     struct sockaddr_storage own = {0};
     socklen_t size = sizeof own;
-    const char *port = strrchr(address, ':');
-    if (!port || getsockname(fd, (struct sockaddr *)&own, &size)) return false;
-    in_port_t number =
-        own.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&own)->sin6_port : ((struct sockaddr_in *)&own)->sin_port;
-    return (own.ss_family == AF_INET || own.ss_family == AF_INET6) && ntohs(number) == strtoul(port + 1, NULL, 10);
+    if (getsockname(fd, (struct sockaddr *)&own, &size)) return false;
+    *local = own.ss_family == AF_UNIX;
+    if (*local) return same_path((struct sockaddr_un *)&own, address);
+    if (own.ss_family == AF_INET6) return same_port(((struct sockaddr_in6 *)&own)->sin6_port, address);
+    return own.ss_family == AF_INET && same_port(((struct sockaddr_in *)&own)->sin_port, address);
 }
 
 void guard_accepted(struct guard *g, int fd, const char *address) {
-    uint64_t received;
-    if (fd < 0 || !comes_to(fd, address) || !bytes_received(fd, &received)) return;
+    struct connection w = {.used = true};
+    int full = COUNT_MAX;
+    if (fd < 0 || !comes_to(fd, address, &w.local)) return;
+    if (w.local && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &full, sizeof full)) return;
+    if (!bytes_received(&w, fd, &w.received)) return;
+    w.inode = inode_of(fd);
     if (fd >= GUARD_DESCRIPTORS) {
-        shut(fd, inode_of(fd));
+        shut(fd, w.inode);
         return;
     }
-    struct connection *w = &g->connections[fd];
-    *w = (struct connection){true, inode_of(fd), g->orders++, received, atomic_load(&g->from[fd].taken), 0};
+    w.order = g->orders++;
+    w.taken = atomic_load(&g->from[fd].taken);
+    g->connections[fd] = w;
     atomic_store(&g->from[fd].who, -1);
     if (fd >= g->top) g->top = fd + 1;
 }
 
+/* ---- whose they are ---- */
+
+static struct key_count *count_of(struct guard *g, int64_t who) {
+    for (size_t i = 0; i < g->key_count; i++)
+        if (g->keys[i].who == who) return &g->keys[i];
+    g->keys = mem_grow(g->keys, &g->key_capacity, g->key_count + 1, sizeof *g->keys);
+    g->keys[g->key_count] = (struct key_count){.who = who};
+    return &g->keys[g->key_count++];
+}
+
+void guard_admitted(struct guard *g, int64_t who) {
+    count_of(g, who)->admitted++;
+}
+
+static void name(struct guard *g, int fd) {
+    struct connection *w = &g->connections[fd];
+    int64_t who = atomic_load_explicit(&g->from[fd].who, memory_order_relaxed);
+    if (!w->used || w->named || who < 0) return;
+    w->named = true;
+    count_of(g, who)->named++;
+}
+
 void guard_closed(struct guard *g, int fd) {
-    if (fd >= 0 && fd < GUARD_DESCRIPTORS) g->connections[fd].used = false;
+    if (fd < 0 || fd >= GUARD_DESCRIPTORS) return;
+    name(g, fd);
+    g->connections[fd].used = false;
 }
 
 /* ---- looking ---- */
@@ -145,17 +223,23 @@ static void judge(struct guard *g, struct live *l, int fd, uint64_t received, in
     }
 }
 
-static bool is_expelled(struct guard *g, int fd) {
-    int who = atomic_load(&g->from[fd].who);
-    if (who >= 0) return atomic_load(&g->expelled[who]);
-    return true; /* it has said nothing yet: if it is another's, it comes again */
+/* What the key has open. Where it was let in more often than it has spoken, each silent connection may be its own: they go
+ * as well, and those of others come again. */
+static void expel_key(struct guard *g, int64_t gone) {
+    struct key_count *k = count_of(g, gone);
+    bool silent = k->admitted > k->named;
+    for (int fd = 0; fd < g->top; fd++) {
+        int64_t who = atomic_load(&g->from[fd].who);
+        if (g->connections[fd].used && (who == gone || (who < 0 && silent))) shut(fd, g->connections[fd].inode);
+    }
+    k->admitted = k->named = 0;
 }
 
 static void expel(struct guard *g) {
-    if (!atomic_exchange(&g->expelling, false)) return;
-    for (int fd = 0; fd < g->top; fd++)
-        if (g->connections[fd].used && is_expelled(g, fd)) shut(fd, g->connections[fd].inode);
-    for (int i = 0; i <= FAULT_NODES_MAX; i++) atomic_store(&g->expelled[i], false);
+    pthread_mutex_lock(&g->mutex);
+    for (size_t i = 0; i < g->expelled_count; i++) expel_key(g, g->expelled[i]);
+    g->expelled_count = 0;
+    pthread_mutex_unlock(&g->mutex);
 }
 
 /* The oldest of those that have not finished their handshake, until so many are left as may be. */
@@ -176,23 +260,36 @@ void guard_look(struct guard *g, struct live *l) {
     int strangers[GUARD_DESCRIPTORS], top = 0;
     size_t count = 0;
     int64_t now = live_now(l);
+    for (int fd = 0; fd < g->top; fd++) name(g, fd);
     expel(g);
     for (int fd = 0; fd < g->top; fd++) {
         uint64_t received;
         struct connection *w = &g->connections[fd];
-        if (w->used && !bytes_received(fd, &received)) w->used = false;
+        if (w->used && !bytes_received(w, fd, &received)) w->used = false;
         if (!w->used) continue;
+        if (!w->seen) w->seen = now;
         top = fd + 1;
         judge(g, l, fd, received, now);
-        if (received < g->handshake_bytes) strangers[count++] = fd;
+        /* Libzmq itself ends a handshake that takes longer than that. */
+        if (received < g->handshake_bytes && now < w->seen + HANDSHAKE_NS) strangers[count++] = fd;
     }
     g->top = top;
     thin_out(g, l, strangers, count);
 }
 
-void guard_expel(struct guard *g, uint16_t peer) {
-    atomic_store(&g->expelled[peer], true);
-    atomic_store(&g->expelling, true);
+void guard_expel(struct guard *g, int64_t who) {
+    bool known = false;
+    pthread_mutex_lock(&g->mutex);
+    for (size_t i = 0; i < g->expelled_count && !known; i++) known = g->expelled[i] == who;
+    if (!known) {
+        g->expelled = mem_grow(g->expelled, &g->expelled_capacity, g->expelled_count + 1, sizeof *g->expelled);
+        g->expelled[g->expelled_count++] = who;
+    }
+    pthread_mutex_unlock(&g->mutex);
+}
+
+int64_t guard_key(const char *public_key) {
+    return (int64_t)(hash_bytes(public_key, strlen(public_key), 0) >> 2 | UINT64_C(1) << 62);
 }
 
 /* ---- sums ---- */

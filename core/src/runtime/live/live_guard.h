@@ -19,10 +19,14 @@ void guard_free(struct guard *g);
 void guard_accepted(struct guard *g, int fd, const char *address);
 void guard_closed(struct guard *g, int fd);
 void guard_look(struct guard *g, struct live *l);
-/* Any thread: at the next look every connection is closed that is not known to be another's than this peer's. */
-void guard_expel(struct guard *g, uint16_t peer);
+/* The doorman's thread as well: a handshake was granted. */
+void guard_admitted(struct guard *g, int64_t who);
+/* Any thread: at the next look what this key has open is closed. */
+void guard_expel(struct guard *g, int64_t who);
 /* The node's thread: a message of this many bytes was taken from a connection; who: its sender by key, -1: not known. */
-void guard_took(struct guard *g, int fd, size_t bytes, int who);
+void guard_took(struct guard *g, int fd, size_t bytes, int64_t who);
+/* By hand a key is its own name, above all node numbers. */
+int64_t guard_key(const char *public_key);
 
 /* A number among the protocol's options; 0: it has none of that name. */
 uint64_t live_option(const struct live *l, const char *name);

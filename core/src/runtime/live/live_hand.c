@@ -16,8 +16,8 @@
  * of them. A crash abandons the host inside the process, which stays to be asked and to restart it; what was not synced is
  * lost. A pause stops the host between two inputs.
  *
- * Keys. A reload takes over keys and roles. When a key has gone, the node's socket is closed and bound anew: every
- * connection ends, and who still has a known key is back within RECONNECT_MAX_MS (live_socket.c). */
+ * Keys. A reload takes over keys and roles. When a key has gone, the guard closes what it has open, and nothing of others
+ * (live_guard.c); what it sent before is rejected. A node whose key has changed is connected to anew. */
 #include "runtime/live/live_hand.h"
 #include "runtime/live/live_log.h"
 
@@ -34,9 +34,9 @@
 #include <zmq.h>
 
 #include "runtime/live/live_doorman.h"
+#include "runtime/live/live_guard.h"
 
 #define MARK "formatted" /* in a node's folder, from its format to its first start */
-#define BIND_PATIENCE_MS 3000
 
 /* ---- keys ---- */
 
@@ -299,30 +299,21 @@ static bool key_known(const struct hand_config *c, const char *key) {
     return known;
 }
 
-/* Whether somebody who was let in would not be any more. */
-static bool somebody_went(const struct hand_config *old, const struct hand_config *new) {
-    bool gone = false;
-    for (uint16_t i = 1; i <= old->node_count; i++) gone = gone || !key_known(new, old->nodes[i].public_key);
-    for (size_t i = 0; i < old->client_count; i++) gone = gone || !key_known(new, old->clients[i].public_key);
-    return gone;
+static void expel_unknown(struct live *l, const struct hand_config *c, const char *key) {
+    if (l->doorman && *key && !key_known(c, key)) doorman_expel(l, guard_key(key));
 }
 
-static void leave(struct live_node *n) {
-    if (!n->actor.inbox) return;
-    doorman_leave(n->actor.live, n->actor.inbox);
-    zmq_close(n->actor.inbox);
-    n->actor.inbox = NULL;
+/* Who was let in and would not be any more. */
+static void expel_gone(struct live *l, const struct hand_config *old, const struct hand_config *new) {
+    for (uint16_t i = 1; i <= old->node_count; i++) expel_unknown(l, new, old->nodes[i].public_key);
+    for (size_t i = 0; i < old->client_count; i++) expel_unknown(l, new, old->clients[i].public_key);
 }
 
-/* The old socket lets its address go a moment after it was closed. */
-static qrt_status bind_again(struct live_node *n, struct error *e) {
-    leave(n);
-    for (int waited = 0; waited < BIND_PATIENCE_MS; waited += 5) {
-        if (!actor_bind(&n->actor, LISTEN_BY_NAME, e)) return QRT_OK;
-        leave(n);
-        nanosleep(&(struct timespec){0, 5000000}, NULL);
-    }
-    return e->status;
+static bool nodes_changed(const struct hand_config *old, const struct hand_config *new) {
+    bool changed = false;
+    for (uint16_t i = 1; i <= old->node_count; i++)
+        changed = changed || strcmp(old->nodes[i].public_key, new->nodes[i].public_key) != 0;
+    return changed;
 }
 
 /* The node's thread: sockets belong to it. */
@@ -339,7 +330,7 @@ void hand_rekey(struct live_node *n) {
         actor_disconnect(&n->actor, i);
         actor_connect_to(&n->actor, i, &e);
     }
-    if (!e.status && !bind_again(n, &e)) return;
+    if (!e.status) return;
     pthread_mutex_lock(&h->mutex);
     h->death = e;
     pthread_mutex_unlock(&h->mutex);
@@ -367,9 +358,10 @@ qrt_status hand_reload(void *runtime, const struct hand_config *config, struct e
     struct hand_config *old = h->config;
     h->config = new;
     pthread_mutex_unlock(&h->mutex);
-    bool close = somebody_went(old, new);
+    expel_gone(l, old, new);
+    bool changed = nodes_changed(old, new);
     free(old);
-    if (!close) return QRT_OK;
+    if (!changed) return QRT_OK;
     struct order *o = mem_zero(1, sizeof *o);
     o->kind = ORDER_REKEY;
     order_give(&l->nodes[new->self].actor, o);

@@ -20,7 +20,7 @@
 #include "runtime/hand.h"
 #include "runtime/live/live.h"
 
-#define USER_TEXT 80 /* who a key is, as ZAP's User-Id: "3" is node 3, "=alice" a client */
+#define USER_TEXT 128 /* who a key is, as ZAP's User-Id: the key, then "3" for node 3 or "=alice" for a client */
 #define HAND_CONTROL 0x4c525443u
 #define HAND_CONTROL_MAX 65536 /* bytes of a request */
 #define HAND_WAITING_MAX 256   /* requests, and messages while paused; more are dropped and counted */

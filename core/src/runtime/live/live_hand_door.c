@@ -18,6 +18,7 @@
 
 #include "base/hash.h"
 #include "runtime/live/live_doorman.h"
+#include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
 
 #define BUCKETS 512
@@ -46,6 +47,7 @@ struct parked {
 
 struct caller {    /* of the message in hand */
     uint16_t node; /* 0: a client */
+    int64_t key;   /* guard_key; -1: none */
     uint8_t role;
     char name[HAND_NAME_MAX];
     struct bytes route;
@@ -66,21 +68,48 @@ bool hand_knows(struct live *l, const char *public_key, char user[USER_TEXT]) {
     pthread_mutex_lock(&l->hand->mutex);
     const struct hand_config *c = l->hand->config;
     for (uint16_t i = 1; i <= c->node_count && !known; i++)
-        if ((known = same_key(public_key, c->nodes[i].public_key))) snprintf(user, USER_TEXT, "%u", i);
+        if ((known = same_key(public_key, c->nodes[i].public_key))) snprintf(user, USER_TEXT, "%s%u", public_key, i);
     for (size_t i = 0; i < c->client_count && !known; i++)
         if ((known = same_key(public_key, c->clients[i].public_key)))
-            snprintf(user, USER_TEXT, "=%s", c->clients[i].name);
+            snprintf(user, USER_TEXT, "%s=%s", public_key, c->clients[i].name);
     pthread_mutex_unlock(&l->hand->mutex);
     return known;
 }
 
-static uint8_t role_of(struct hand *h, const char *name) {
+/* 0: there is nobody of that name with that key. */
+static uint8_t role_of(struct hand *h, const char *name, const char *key) {
     uint8_t role = 0;
     pthread_mutex_lock(&h->mutex);
-    for (size_t i = 0; i < h->config->client_count && !role; i++)
-        if (!strcmp(h->config->clients[i].name, name)) role = h->config->clients[i].role;
+    for (size_t i = 0; i < h->config->client_count && !role; i++) {
+        const struct hand_client *c = &h->config->clients[i];
+        if (!strcmp(c->name, name) && same_key(key, c->public_key)) role = c->role;
+    }
     pthread_mutex_unlock(&h->mutex);
     return role;
+}
+
+static bool is_node(struct hand *h, uint16_t node, const char *key) {
+    pthread_mutex_lock(&h->mutex);
+    const struct hand_config *c = h->config;
+    bool known = node >= 1 && node <= c->node_count && same_key(key, c->nodes[node].public_key);
+    pthread_mutex_unlock(&h->mutex);
+    return known;
+}
+
+/* Who says it, by the name and the key that the doorman let in. The key may have gone since. */
+static bool recognize(struct actor *a, const char *user, struct caller *c) {
+    const size_t size = HAND_KEY_TEXT - 1;
+    struct live *l = a->live;
+    char key[HAND_KEY_TEXT] = "";
+    memcpy(key, user, size);
+    c->key = guard_key(key);
+    if (user[size] == '=') {
+        snprintf(c->name, sizeof c->name, "%.63s", user + size + 1);
+        c->role = role_of(l->hand, c->name, key);
+        return c->role != 0;
+    }
+    c->node = (uint16_t)strtoul(user + size, NULL, 10);
+    return c->node != a->id && is_node(l->hand, c->node, key);
 }
 
 /* False: nobody that the node knows (any more). */
@@ -93,14 +122,10 @@ static bool identify(struct actor *a, zmq_msg_t *m, const struct envelope *head,
         return c->node <= live_node_count(l) && c->node != a->id;
     }
     const char *user = zmq_msg_gets(m, "User-Id");
-    if (!user || !*user) return false;
-    if (*user == '=') {
-        snprintf(c->name, sizeof c->name, "%.63s", user + 1);
-        c->role = role_of(l->hand, c->name);
-        return c->role != 0;
-    }
-    c->node = (uint16_t)strtoul(user, NULL, 10);
-    return c->node >= 1 && c->node <= live_node_count(l) && c->node != a->id;
+    if (!user || strlen(user) < HAND_KEY_TEXT) return false;
+    bool known = recognize(a, user, c);
+    if (!known) doorman_expel(l, c->key);
+    return known;
 }
 
 /* ---- aliases ---- */
@@ -245,7 +270,7 @@ static bool take_request(struct live *l, const struct caller *c, struct bytes te
 static bool next_arrival(struct actor *a, zmq_msg_t *route, zmq_msg_t *m, struct arrival *in, size_t *seen) {
     while (*seen < LIVE_BURST) {
         struct envelope head = {0};
-        struct caller c = {0};
+        struct caller c = {.key = -1};
         int parts = 1;
         if (zmq_msg_recv(route, a->inbox, ZMQ_DONTWAIT) < 0) return false;
         size_t bytes = 0;
@@ -260,7 +285,7 @@ static bool next_arrival(struct actor *a, zmq_msg_t *route, zmq_msg_t *m, struct
         bool sound = size >= sizeof head && c.route.size <= ROUTE_MAX;
         if (sound) memcpy(&head, data, sizeof head);
         sound = sound && identify(a, m, &head, &c);
-        doorman_took(a->live, parts > 1 ? m : route, bytes, c.node ? c.node : -1);
+        doorman_took(a->live, parts > 1 ? m : route, bytes, c.key);
         if (sound) {
             *in = (struct arrival){head.from, head.to, head.sent, bytes_of(data + sizeof head, size - sizeof head)};
             if (head.sent > live_now(a->live) + AHEAD_NS || head.sent < 0 || !c.node) in->sent = 0;

@@ -7,12 +7,19 @@
  * With CURVE a node is who its key says: the doorman (live_doorman.c) runs before the bind and names the sender of every
  * message by its key. A frame that claims another sender is rejected (actor_arrivals). Options follow what was measured on
  * libzmq 4.3.4: without a limit of the handshake's time silent connections hold their descriptors. Only a node by hand sends
- * by its ROUTER, and then with ROUTER_MANDATORY. ZeroMQ's heartbeats are not used: with them a soak of kills and pauses saw 4.3.4
- * abort in its stream engine, once, it seems on one that was read from a full queue whose peer had gone (upstream 3937, 4767,
- * 4841 look related). TCP's keepalive finds dead hosts instead. */
+ * by its ROUTER, and then with ROUTER_MANDATORY.
+ *
+ * ZeroMQ's heartbeats are not used, because they abort libzmq 4.3.4 (upstream issue 4364, "!_io_error" in out_event; seen here in
+ * a soak of kills and pauses, and at will since). A connection whose queue is full is not read; when its peer goes, it leaves the
+ * poller; and the next heartbeat, whose interval is below its timeout, asserts that it is still there. On the side that
+ * connects there is 3937 ("_input_stopped", explained in pull request 4830): the heartbeat's timeout replaces such a
+ * connection. Without heartbeats of our own there are no such timers. A PING of the peer's is still answered: one that was
+ * read ahead behind a full queue, from a peer that has reset the connection since, meets the same assertion.
+ * TCP's keepalive finds dead hosts instead. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "base/check.h"
@@ -74,12 +81,21 @@ static bool set_keepalive(const struct actor *a, void *s) {
            set_number(s, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_S) && set_number(s, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
 }
 
+/* Without keys whoever can open a Unix socket can pose as a node: so only the user's own processes may. Libzmq calls the option
+ * old and has no other that acts before the first byte. */
+static bool set_own_user(const struct actor *a, void *s) {
+    uid_t user = geteuid();
+    bool local = !strncmp(a->live->gates.endpoints[a->id], "ipc://", 6);
+    return a->live->gates.curve || !local || zmq_setsockopt(s, ZMQ_IPC_FILTER_UID, &user, sizeof user) == 0;
+}
+
 static bool set_inbox(struct actor *a, void *s, int listener) {
     const struct gates *g = &a->live->gates;
     char domain[24];
     if (listener == -1) return true;
     snprintf(domain, sizeof domain, "%016llx", (unsigned long long)a->live->cluster_id);
-    if (!set_apart(a, s) || !set_keepalive(a, s) || (listener >= 0 && !set_number(s, ZMQ_USE_FD, listener)))
+    if (!set_apart(a, s) || !set_keepalive(a, s) || !set_own_user(a, s) ||
+        (listener >= 0 && !set_number(s, ZMQ_USE_FD, listener)))
         return false;
     /* By hand clients are answered by their routes, also with a last word. */
     if (a->live->hand && (!set_number(s, ZMQ_ROUTER_MANDATORY, 1) || !set_number(s, ZMQ_LINGER, LAST_WORD_MS)))
