@@ -82,6 +82,8 @@ void raft_inspect(const void *state, inspect_fn *field, void *context) {
     if (r->role == QRT_ROLE_LEADER) inspect_peers(r, field, context);
 }
 
+/* Parts and lists enter the fingerprint as sums, so that their folds do not wait for one another: captures hash every
+ * step. */
 static uint64_t fold_peer(uint64_t f, const struct raft *r, size_t slot) {
     const struct raft_peer *p = &r->peers[slot];
     f = hash_fold(f, (uint64_t)p->flow | (uint64_t)p->probe_sent << 8 | (uint64_t)p->granted << 9 |
@@ -90,11 +92,12 @@ static uint64_t fold_peer(uint64_t f, const struct raft *r, size_t slot) {
     f = hash_fold(hash_fold(f, p->counted), p->round);
     f = hash_fold(hash_fold(f, p->flight_bytes), p->flight_count);
     uint32_t window = (uint32_t)r->options.max_in_flight;
-    for (uint32_t i = 0; i < p->flight_count; i++) {
-        const struct raft_flight *flight = &r->flights[slot * window + (p->flight_head + i) % window];
-        f = hash_fold(hash_fold(f, flight->last), flight->bytes);
+    uint64_t flights = 0;
+    for (uint32_t i = 0, at = p->flight_head; i < p->flight_count; i++, at = at + 1 == window ? 0 : at + 1) {
+        const struct raft_flight *flight = &r->flights[slot * window + at];
+        flights += hash_fold(i ^ flight->bytes << 32, flight->last);
     }
-    f = hash_fold(f, p->recover_index);
+    f = hash_fold(hash_fold(f, flights), p->recover_index);
     return p->transfer ? hash_fold(hash_fold(f, p->transfer->checksum), p->chunk_offset) : f;
 }
 
@@ -104,15 +107,16 @@ static uint64_t fold_log(uint64_t f, const struct raft *r) {
     f = hash_fold(hash_fold(f, l->base_hash), l->last_hash); /* the chain stands for all that lies between */
     f = hash_fold(hash_fold(f, r->commit), r->applied);
     f = hash_fold(f, r->durable);
-    uint64_t tokens = 0; /* a sum, so that the folds do not wait for one another: captures hash every step */
+    uint64_t tokens = 0;
     for (uint64_t i = r->applied + 1; i <= l->last; i++)
         if (log_has(l, i)) tokens += hash_fold(i, log_slot_of(l, i)->token);
     f = hash_fold(f, tokens);
+    uint64_t pending = 0;
     for (uint32_t i = 0; i < r->pending_count; i++) {
         const struct raft_pending *p = &r->pending[(r->pending_head + i) & (r->pending_capacity - 1)];
-        f = hash_fold(hash_fold(f, p->last), p->term);
+        pending += hash_fold(i ^ p->term << 32, p->last);
     }
-    return f;
+    return hash_fold(f, pending);
 }
 
 uint64_t raft_fingerprint(const void *state) {
@@ -122,8 +126,9 @@ uint64_t raft_fingerprint(const void *state) {
                          (uint64_t)r->recovering << 40 | (uint64_t)r->snapshotting << 41 |
                          (uint64_t)r->gathering << 42);
     for (size_t i = 0; i < 4; i++) f = hash_fold(f, r->random.s[i]);
-    f = fold_log(f, r);
-    for (size_t i = 0; i < r->configuration.count; i++) f = fold_peer(f, r, i);
+    uint64_t peers = 0;
+    for (size_t i = 0; i < r->configuration.count; i++) peers += fold_peer(i, r, i);
+    f = hash_fold(hash_fold(f, fold_log(0, r)), peers);
     f = hash_fold(hash_fold(f, r->round), r->round_confirmed);
     for (size_t i = 0; i < r->read_count; i++)
         f = hash_fold(hash_fold(hash_fold(f, r->reads[i].token), r->reads[i].round), r->reads[i].index);
