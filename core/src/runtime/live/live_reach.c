@@ -10,7 +10,7 @@
  * which nothing has left for REACH_NS is made anew.
  *
  * A monitor is left before its socket is closed (live_doorman.c says why), and takes any number of events: libzmq's thread would
- * wait for room. */
+ * wait for room. So its events are taken twice a second, sends or not. */
 #include "runtime/live/live_reach.h"
 
 #include <stdio.h>
@@ -24,6 +24,7 @@ struct reach {
     int64_t since[FAULT_NODES_MAX + 1], last[FAULT_NODES_MAX + 1]; /* of the sends that fail; [i]: to node i */
     void *watch[FAULT_NODES_MAX + 1];
     atomic_uchar state[FAULT_NODES_MAX + 1];
+    int64_t look;     /* when all are looked at next */
     uint32_t watches; /* so far: no two monitors of a context have one name */
 };
 
@@ -96,6 +97,14 @@ void reach_look(struct actor *a, uint16_t peer) {
     if (now == before) return;
     atomic_store(&r->state[peer], now);
     say(a, peer, now);
+}
+
+int64_t reach_tick(struct actor *a) {
+    struct reach *r = a->reach;
+    int64_t now = live_now(a->live);
+    if (now < r->look) return r->look;
+    for (uint16_t i = 1; i <= live_node_count(a->live); i++) reach_look(a, i);
+    return r->look = now + REACH_LOOK_NS;
 }
 
 /* ---- what follows ---- */
