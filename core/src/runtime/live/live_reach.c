@@ -41,15 +41,16 @@ void reach_free(struct reach *r) {
 void reach_watch(struct actor *a, uint16_t peer) {
     struct reach *r = a->reach;
     char name[64];
-    int none = 0, events = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
-                           ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                           ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+    int none = 0, events = ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED |
+                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                           ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
     if (!r) return;
     snprintf(name, sizeof name, "inproc://reach-%u-%u", a->id, r->watches++);
     void *s = r->watch[peer] = zmq_socket(a->live->context, ZMQ_PAIR);
     if (s && !zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none) && !zmq_setsockopt(s, ZMQ_RCVHWM, &none, sizeof none) &&
         !zmq_socket_monitor(a->out[peer], name, events) && !zmq_connect(s, name))
         return;
+    zmq_socket_monitor(a->out[peer], NULL, 0);
     if (s) zmq_close(s);
     r->watch[peer] = NULL;
 }
@@ -70,6 +71,7 @@ static uint8_t state_after(uint8_t before, uint16_t event) {
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: return REACH_STRANGE;
     case ZMQ_EVENT_CLOSED: return REACH_ABSENT;
+    case ZMQ_EVENT_CONNECT_RETRIED: return before == REACH_NONE ? REACH_ABSENT : before; /* a name without an address */
     default: return before == REACH_OPEN || before == REACH_OTHER ? REACH_ABSENT : before; /* disconnected */
     }
 }
