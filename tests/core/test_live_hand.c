@@ -339,6 +339,25 @@ static void test_a_status_is_whole(void **state) {
     cluster_free(alice);
 }
 
+/* A reason that a node gives may be long and in any language: it is cut, and the status stays JSON. */
+static void test_long_reasons(void **state) {
+    struct rig *r = *state;
+    struct cluster *alice = start(r, ALICE);
+    struct live *l = alice->runtime;
+    for (uint16_t i = 1; i <= NODES; i++) {
+        struct node_view *v = &l->nodes[i].shown->view;
+        robust_lock(&l->nodes[i].shown->mutex);
+        v->up = false;
+        v->why_down[0] = 'x'; /* so that a cut at an even place goes through a letter */
+        for (size_t k = 1; k + 3 <= sizeof v->why_down; k += 2) memcpy(v->why_down + k, "\xc3\xa9", 3);
+        pthread_mutex_unlock(&l->nodes[i].shown->mutex);
+    }
+    json_t *status = json_loads(report_status(alice), 0, NULL);
+    assert_true(json_is_string(json_object_get(status, "reason")));
+    json_decref(status);
+    cluster_free(alice);
+}
+
 /* What one end writes the other reads, field by field; what is no view is refused as a whole. */
 static void test_views_cross(void **state) {
     struct node_view v = {.node = 3, .up = true, .pid = 77, .metrics_port = 9100, .shut = 5, .memory = 1 << 30}, read;
@@ -547,6 +566,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_why_a_node_is_not_reached, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_address_in_use_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_status_is_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_long_reasons, set_up, tear_down),
         cmocka_unit_test(test_views_cross),
         cmocka_unit_test_setup_teardown(test_reload_closes_only_who_went, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reload_closes_the_silent, set_up, tear_down),

@@ -124,7 +124,7 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
         json_object_update(o, own);
         json_decref(own);
     }
-    if (*c->config.options.capture)
+    if (*c->config.options.capture || v.captured || v.uncaptured)
         json_object_set_new(o, "capture",
                             json_pack("{s:I, s:I, s:o}", "bytes", (json_int_t)v.captured, "lost",
                                       (json_int_t)v.uncaptured, "why", text_value(bytes_text(v.why_uncaptured))));
@@ -141,16 +141,26 @@ const char *report_status(struct cluster *c) {
     for (uint16_t i = 1; i <= c->config.options.nodes; i++) json_array_append_new(nodes, node_value(c, i));
     add_options(options, &cluster_option_table, &c->config.options, NULL);
     add_options(options, &c->config.protocol->options, c->protocol_options, NULL);
-    json_t *root = json_pack("{s:s, s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o}", "protocol", c->config.protocol->name,
-                             "runtime", c->class->name, "machine", text_value(bytes_text(c->config.machine->name)),
-                             "now", seconds_value(c->class->now(c->runtime)), "leader", leader, "reason", why, "nodes",
-                             nodes, "counts", counts_value(c), "options", options);
+    json_t *root =
+        json_pack("{s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "protocol", c->config.protocol->name, "runtime",
+                  c->class->name, "machine", text_value(bytes_text(c->config.machine->name)), "now",
+                  seconds_value(c->class->now(c->runtime)), "leader", leader, "reason", text_value(bytes_text(why)),
+                  "nodes", nodes, "counts", counts_value(c), "options", options);
     dump_value(root, &c->text, 15);
     return (const char *)c->text.data;
 }
 
 static void inspect_field(void *context, const char *name, const char *value) {
     json_object_set_new(context, name, text_value(bytes_text(value)));
+}
+
+static void say_no_state(struct cluster *c, uint16_t node, struct error *e) {
+    struct node_view v;
+    c->class->view(c->runtime, node, &v);
+    if (c->afar && *v.why_down)
+        error_set(e, v.denied ? QRT_EDENIED : QRT_EDOWN, "n%u: %s", node, v.why_down);
+    else
+        error_set(e, QRT_EDOWN, "n%u is down: a crashed node has no state to show; restart it first", node);
 }
 
 const char *report_inspect(struct cluster *c, uint16_t node, struct error *e) {
@@ -162,7 +172,7 @@ const char *report_inspect(struct cluster *c, uint16_t node, struct error *e) {
     json_t *root = json_object();
     if (!c->class->inspect(c->runtime, node, inspect_field, root)) {
         json_decref(root);
-        error_set(e, QRT_EDOWN, "n%u is down: a crashed node has no state to show; restart it first", node);
+        say_no_state(c, node, e);
         return NULL;
     }
     dump_value(root, &c->text, 15);

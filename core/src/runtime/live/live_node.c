@@ -2,6 +2,7 @@
  * sleeps. The host is the simulator's; what differs is that time passes by itself. */
 #include "runtime/live/live_hand.h"
 #include "runtime/live/live_log.h"
+#include "runtime/live/live_reach.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -291,7 +292,8 @@ void *node_main(void *node) {
         if (a->quit) break;
         bool more = burst(n);
         if (a->live->agent) agent_flush(a->live);
-        actor_sleep(a, !n->paused, more ? 0 : n->paused ? NEVER : load_due(n));
+        int64_t until = n->paused ? NEVER : load_due(n), look = a->reach ? reach_tick(a) : NEVER;
+        actor_sleep(a, !n->paused, more ? 0 : look < until ? look : until);
     }
     return NULL;
 }

@@ -10,7 +10,7 @@
  * which nothing has left for REACH_NS is made anew.
  *
  * A monitor is left before its socket is closed (live_doorman.c says why), and takes any number of events: libzmq's thread would
- * wait for room. */
+ * wait for room. So its events are taken twice a second, sends or not. */
 #include "runtime/live/live_reach.h"
 
 #include <stdio.h>
@@ -24,6 +24,7 @@ struct reach {
     int64_t since[FAULT_NODES_MAX + 1], last[FAULT_NODES_MAX + 1]; /* of the sends that fail; [i]: to node i */
     void *watch[FAULT_NODES_MAX + 1];
     atomic_uchar state[FAULT_NODES_MAX + 1];
+    int64_t look;     /* when all are looked at next */
     uint32_t watches; /* so far: no two monitors of a context have one name */
 };
 
@@ -40,15 +41,16 @@ void reach_free(struct reach *r) {
 void reach_watch(struct actor *a, uint16_t peer) {
     struct reach *r = a->reach;
     char name[64];
-    int none = 0, events = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
-                           ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                           ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+    int none = 0, events = ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED |
+                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                           ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
     if (!r) return;
     snprintf(name, sizeof name, "inproc://reach-%u-%u", a->id, r->watches++);
     void *s = r->watch[peer] = zmq_socket(a->live->context, ZMQ_PAIR);
     if (s && !zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none) && !zmq_setsockopt(s, ZMQ_RCVHWM, &none, sizeof none) &&
         !zmq_socket_monitor(a->out[peer], name, events) && !zmq_connect(s, name))
         return;
+    zmq_socket_monitor(a->out[peer], NULL, 0);
     if (s) zmq_close(s);
     r->watch[peer] = NULL;
 }
@@ -69,6 +71,7 @@ static uint8_t state_after(uint8_t before, uint16_t event) {
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: return REACH_STRANGE;
     case ZMQ_EVENT_CLOSED: return REACH_ABSENT;
+    case ZMQ_EVENT_CONNECT_RETRIED: return before == REACH_NONE ? REACH_ABSENT : before; /* a name without an address */
     default: return before == REACH_OPEN || before == REACH_OTHER ? REACH_ABSENT : before; /* disconnected */
     }
 }
@@ -96,6 +99,14 @@ void reach_look(struct actor *a, uint16_t peer) {
     if (now == before) return;
     atomic_store(&r->state[peer], now);
     say(a, peer, now);
+}
+
+int64_t reach_tick(struct actor *a) {
+    struct reach *r = a->reach;
+    int64_t now = live_now(a->live);
+    if (now < r->look) return r->look;
+    for (uint16_t i = 1; i <= live_node_count(a->live); i++) reach_look(a, i);
+    return r->look = now + REACH_LOOK_NS;
 }
 
 /* ---- what follows ---- */

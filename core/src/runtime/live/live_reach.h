@@ -5,6 +5,7 @@
 #include "runtime/live/live.h"
 
 #define REACH_NS INT64_C(2000000000)
+#define REACH_LOOK_NS INT64_C(500000000)
 
 enum reach_state {
     REACH_NONE = 0,    /* nothing is known yet */
@@ -24,6 +25,8 @@ void reach_leave(struct actor *a, uint16_t peer); /* before the socket is closed
 /* A send to it has failed: looks why, and makes the socket anew when none has left for REACH_NS. */
 void reach_failed(struct actor *a, uint16_t peer);
 void reach_look(struct actor *a, uint16_t peer);
+/* Looks at all of them every REACH_LOOK_NS, so that no events pile up where nobody sends. When it wants to look again. */
+int64_t reach_tick(struct actor *a);
 void reach_other(struct actor *a, uint16_t peer, bool other); /* whose cluster it is, as it says itself */
 enum reach_state reach_state(const struct actor *a, uint16_t peer);
 /* "it does not answer: ..." */
