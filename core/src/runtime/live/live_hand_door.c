@@ -151,29 +151,38 @@ static uint16_t alias_of(struct routes *r, const struct caller *c, uint16_t clie
 
 /* ---- the way back ---- */
 
-/* False: the client has gone, or reads nothing. */
-static bool route_send(struct actor *a, struct bytes route, const struct envelope *head, struct bytes body) {
-    zmq_msg_t m;
-    if (zmq_msg_init_size(&m, sizeof *head + body.size)) return false;
-    uint8_t *data = zmq_msg_data(&m);
+/* Where the body is in the message; NULL: there is no memory. */
+static uint8_t *pack(zmq_msg_t *m, const struct envelope *head, struct bytes body) {
+    if (zmq_msg_init_size(m, sizeof *head + body.size)) return NULL;
+    uint8_t *data = zmq_msg_data(m);
     memcpy(data, head, sizeof *head);
     if (body.size) memcpy(data + sizeof *head, body.data, body.size);
+    return data + sizeof *head;
+}
+
+/* Takes the message. False: the client has gone, or reads nothing. */
+static bool route_message(struct actor *a, struct bytes route, zmq_msg_t *m) {
     if (zmq_send(a->inbox, route.data, route.size, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0 &&
-        zmq_msg_send(&m, a->inbox, ZMQ_DONTWAIT) >= 0)
+        zmq_msg_send(m, a->inbox, ZMQ_DONTWAIT) >= 0)
         return true;
-    zmq_msg_close(&m);
+    zmq_msg_close(m);
     return false;
+}
+
+static bool route_send(struct actor *a, struct bytes route, const struct envelope *head, struct bytes body) {
+    zmq_msg_t m;
+    return pack(&m, head, body) && route_message(a, route, &m);
 }
 
 static bool frame_send(struct actor *a, struct bytes route, struct envelope head, uint16_t client, const uint8_t *frame,
                        uint32_t size) {
-    uint8_t *own = mem_copy(frame, size);
+    zmq_msg_t m;
     head.to = client;
+    uint8_t *own = pack(&m, &head, bytes_of(frame, size));
+    if (!own) return false;
     memcpy(own + WIRE_TO, &client, sizeof client);
     wire_seal(own, size, wire_id(frame), a->live->cluster_id);
-    bool sent = route_send(a, route, &head, bytes_of(own, size));
-    free(own);
-    return sent;
+    return route_message(a, route, &m);
 }
 
 void hand_reply(struct actor *a, const struct envelope *head, const uint8_t *frame, uint32_t size) {
