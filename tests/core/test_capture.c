@@ -494,6 +494,36 @@ static void test_capture_of_clients_damaged(void **state) {
     json_decref(report);
 }
 
+/* A history above its budget ends in the file, with the reason, and everything before it is there; the clients go on. */
+static void test_capture_of_clients_budget(void **state) {
+    (void)state;
+    static char value[4096];
+    struct history h = {0};
+    struct captured_history read;
+    struct error e = {0};
+    assert_int_equal(capture_begin(folder, bytes_text("{}"), false, &e), QRT_OK);
+    struct capture *c = capture_history_open(folder, 8 << 20, &h);
+    memset(value, 'v', sizeof value);
+    for (int i = 0; i < 3000; i++) {
+        struct history_operation op = {
+            .process = 1, .function = HISTORY_WRITE, .invoke_ns = 2 * i, .value = bytes_of(value, sizeof value)};
+        history_return(&h, history_invoke(&h, &op), HISTORY_OK, QRT_OK, (struct bytes){0}, 2 * i + 1);
+    }
+    assert_int_equal(h.count, 3000);
+    assert_true(capture_lost(c) > 1000);
+    capture_history_close(&c, &h);
+    struct buffer text = captured_text(&read);
+    assert_true(read.ended);
+    assert_non_null(strstr(read.why, "the capture stopped here: its budget of 8388608 bytes"));
+    assert_in_range(read.history.count, 1800, 2100);
+    const struct history_operation *last = &read.history.operations[read.history.count - 1];
+    assert_int_equal(last->value.size, sizeof value);
+    assert_int_equal(last->invoke_ns, 2 * (int64_t)(read.history.count - 1));
+    captured_history_close(&read);
+    buffer_free(&text);
+    history_free(&h);
+}
+
 /* A full disk (here: files may grow no further) stops captures, is counted and said, and the nodes go on as before. */
 static void test_capture_disk_full(void **state) {
     (void)state;
@@ -546,6 +576,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_capture_foreign, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_folders, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_of_clients_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_of_clients_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_disk_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_budget, setup, teardown),
     };

@@ -131,6 +131,30 @@ def test_what_cannot_be_captured(tmp_path: Path) -> None:
         q.replay(tmp_path.parent)
 
 
+def test_a_capture_that_stops_is_said(tmp_path: Path) -> None:
+    """Budgets are used up: the nodes and clients go on, and log, status and replay say what is missing."""
+    folder, log = tmp_path / "capture", tmp_path / "log"
+    with live(folder, "inproc", capture_size="8MiB", log=f"warn:{log}", metrics=0, disk="memory") as c:
+        c.wait_leader()
+        said = False
+        for _ in range(20):
+            c.load(clients=8, operations=20000)
+            said = log.exists() and "clients' history stops: its budget" in log.read_text(encoding="utf-8")
+            if said:
+                break
+        assert said
+        c.client().put("x", "1")
+        c.run_until(lambda c: c.status().nodes[0].capture["lost"] > 0)
+        c.run_until(
+            lambda _: " n1 its capture stops: its budget" in log.read_text(encoding="utf-8"), every=0.05
+        )
+    replayed = q.replay(folder)
+    assert replayed.verdict == "unknown" and replayed.verdicts["linearizability"] == "unknown"
+    assert replayed.history["operations"] > 10000 and not replayed.history["whole"]
+    assert "behind which the history ends: clients-" in str(replayed)
+    assert log.read_text(encoding="utf-8").count("clients' history stops") == 1
+
+
 OWNER = """
 import os, signal, sys
 import quorate as q

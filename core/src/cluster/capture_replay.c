@@ -19,8 +19,8 @@
 
 /* Where the run lived is no part of what its nodes did. */
 static bool of_nodes(const char *name) {
-    static const char *const others[] = {"runtime",      "transport", "curve",       "data", "capture",
-                                         "capture_size", "record",    "record_last", "check"};
+    static const char *const others[] = {"runtime", "transport",   "curve", "data", "capture", "capture_size",
+                                         "record",  "record_last", "check", "log",  "metrics"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (!strcmp(name, others[i])) return false;
     return true;

@@ -225,7 +225,7 @@ struct meters {
 struct look {
     int64_t at;
     uint64_t refused, rejected, full;
-    bool down[FAULT_NODES_MAX + 1];
+    bool down[FAULT_NODES_MAX + 1], uncaptured;
 };
 
 /* What others see of a node. */
@@ -278,6 +278,7 @@ struct live_clients {
     pthread_mutex_t mutex; /* over history and counts */
     struct history history;
     struct capture *capture; /* of the history; NULL: none */
+    bool uncaptured;         /* it has stopped, and the log has said so */
     struct runtime_counts counts;
 };
 

@@ -2,6 +2,7 @@
  * asks of them. Their clock is the trace's, so that a history's intervals and the trace agree. */
 #include "runtime/capture_history.h"
 #include "runtime/live/live_hand.h"
+#include "runtime/live/live_log.h"
 
 #include <stdlib.h>
 
@@ -82,7 +83,14 @@ static struct client_io input_begin(struct live_clients *all, struct live_client
     return (struct client_io){c ? &c->out : NULL, &all->history, all->actor.time};
 }
 
+static void look_at_capture(struct live_clients *all) {
+    const char *why = all->capture && !all->uncaptured ? capture_why(all->capture) : NULL;
+    if (why) log_line(all->actor.live->log, LOG_WARN, 0, "the capture of the clients' history stops: %s", why);
+    all->uncaptured |= why != NULL;
+}
+
 static void input_end(struct live_clients *all, struct live_client *c) {
+    look_at_capture(all);
     all->counts = all->actor.counts;
     pthread_mutex_unlock(&all->mutex);
     if (c) carry_out(all, c);

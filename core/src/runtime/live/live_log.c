@@ -257,6 +257,10 @@ void log_look(struct live_node *n, const struct node_view *v) {
     look_at(n, &n->look.refused, v->refused, "connections without an allowed key were refused");
     look_at(n, &n->look.rejected, v->counts.rejected, "messages were rejected");
     look_at(n, &n->look.full, n->actor.drops[QRT_DROP_FULL], "messages found a queue full");
+    bool uncaptured = *v->why_uncaptured;
+    if (uncaptured && !n->look.uncaptured)
+        log_line(l->log, LOG_WARN, n->actor.id, "its capture stops: %s", v->why_uncaptured);
+    n->look.uncaptured = uncaptured;
     look_at_peers(n);
 }
 
