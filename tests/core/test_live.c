@@ -273,10 +273,13 @@ static void test_live_workload_under_faults(void **state) {
     const struct history *h = c->class->history(c->runtime);
     struct runtime_counts counts;
     c->class->counts(c->runtime, &counts);
+    print_message("%zu operations, %llu events; %llu faults, %llu crashes, %llu restarts, %llu pauses\n", h->count,
+                  (unsigned long long)c->class->trace(c->runtime)->count, (unsigned long long)counts.faults,
+                  (unsigned long long)counts.crashes, (unsigned long long)counts.restarts,
+                  (unsigned long long)counts.pauses);
     assert_true(h->count > 200);
     assert_true(counts.faults >= 18 && counts.crashes >= 2 && counts.restarts >= 2 && counts.pauses >= 1);
     assert_true(counts.duplicated && counts.corrupted && counts.reordered && counts.dropped);
-    print_message("%zu operations, %llu events\n", h->count, (unsigned long long)c->class->trace(c->runtime)->count);
     cluster_free(c);
 }
 

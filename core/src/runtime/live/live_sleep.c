@@ -96,6 +96,7 @@ static void sleep_in_inbox(struct actor *a, int64_t ms) {
     atomic_store(&a->asleep, true);
     if (!atomic_load(&a->orders.pending)) a->came_early = zmq_msg_recv(&a->early, a->inbox, 0) >= 0;
     atomic_store(&a->asleep, false);
+    a->drained = false; /* what may be behind that message no descriptor tells any more */
 }
 
 static void sleep_by_descriptors(struct actor *a, bool inputs, int64_t next) {
