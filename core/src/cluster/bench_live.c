@@ -17,11 +17,11 @@
 #include "runtime/live/live_share.h"
 #endif
 
-#ifdef QRT_HAVE_LIVE
-enum { NODES = 3, VALUE = 128, SLICES = 4, PATIENCE_S = 20 };
-
 /* A case's size. */
 enum { OVER_TCP = 0, OVER_CURVE = 1, OVER_INPROC = 2, ON_DISK = 3, CAPTURED = 4, ON_ONE_DISK = 5 };
+
+#ifdef QRT_HAVE_LIVE
+enum { NODES = 3, VALUE = 128, SLICES = 4, PATIENCE_S = 20 };
 
 static bool on_disk(uint32_t over) {
     return over == ON_DISK || over == ON_ONE_DISK;
@@ -262,12 +262,6 @@ static qrt_status run_live(const struct bench_case *k, struct sample *s, struct 
     (void)s;
     return error_set(e, QRT_EUNSUPPORTED, "this build has no live runtime: build it with -DQUORATE_LIVE=ON and libzmq");
 }
-#define OVER_TCP 0
-#define OVER_CURVE 1
-#define OVER_INPROC 2
-#define ON_DISK 3
-#define CAPTURED 4
-#define ON_ONE_DISK 5
 #endif
 
 #define BARE "; against quorum rounds of bare ZeroMQ"
@@ -311,6 +305,7 @@ const struct bench_case bench_live_cases[] = {
     {"large", "large/inproc-64k-w16", "MB/s", OVER_INPROC, 3, 16, false, 4800, run_live, "values" LARGE, 0, 64 << 10},
     {"large", "large/frame-1k", "MB/s", 0, 0, 16, false, 400000, run_frames, FRAMES, 0, 1024},
     {"large", "large/frame-4k", "MB/s", 0, 0, 16, false, 122070, run_frames, FRAMES, 0, 4096},
+    {"large", "large/frame-8k", "MB/s", 0, 0, 16, false, 61035, run_frames, FRAMES, 0, 8192},
     {"large", "large/frame-16k", "MB/s", 0, 0, 16, false, 30517, run_frames, FRAMES, 0, 16384},
     {"large", "large/frame-64k", "MB/s", 0, 0, 16, false, 16000, run_frames, FRAMES, 0, 65536},
     {"large", "large/frame-256k", "MB/s", 0, 0, 16, false, 16000, run_frames, FRAMES, 0, 262144},
