@@ -47,7 +47,27 @@ static qrt_status socket_fail(const struct actor *a, const char *what, struct er
     return error_set(e, QRT_EIO, "%s of node %u's sockets failed: %s", what, a->id, zmq_strerror(zmq_errno()));
 }
 
+static void *pass(void *gate) {
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+/* libzmq makes its threads with the first socket, and ends the process where the system gives it none: so they are tried out. */
+static qrt_status threads_exist(struct live *l, struct error *e) {
+    pthread_t made[2];
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    int wanted = live_apart(l) ? 2 : 1, count = 0, number = 0;
+    pthread_mutex_lock(&gate); /* all of them at a time */
+    while (count < wanted && !(number = pthread_create(&made[count], NULL, pass, &gate))) count++;
+    pthread_mutex_unlock(&gate);
+    while (count) pthread_join(made[--count], NULL);
+    if (!number) return QRT_OK;
+    return error_set(e, QRT_EIO, "the system gives no threads for ZeroMQ: %s; see ulimit -u", strerror(number));
+}
+
 qrt_status live_context(struct live *l, int sockets, struct error *e) {
+    if (threads_exist(l, e)) return e->status;
     l->context = zmq_ctx_new();
     if (l->context && !zmq_ctx_set(l->context, ZMQ_IO_THREADS, live_apart(l)) &&
         (sockets < 1000 || !zmq_ctx_set(l->context, ZMQ_MAX_SOCKETS, sockets)))
