@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from quorate._ffi import encode, lib, library_text, text_at
+from quorate._ffi import c_text, lib, library_text, text_at
 from quorate.display import html_table, text_table
 
 
@@ -48,7 +48,7 @@ def options(protocol: str = "raft") -> Table:
     """Every option of a cluster of that protocol: section, name, type, unit, low, high, default, choices,
     help.
     """
-    rows = json.loads(library_text(lib.qrt_options(encode(protocol))))
+    rows = json.loads(library_text(lib.qrt_options(c_text(protocol))))
     return Table(rows, ("section", "name", "type", "default", "help"))
 
 
@@ -70,6 +70,7 @@ def bugs(protocol: str | None = None) -> Table:
 
 def fault_model(protocol: str = "raft") -> Mapping[str, Any]:
     """What a protocol stands: crashes, liars, loss, and so on, as data."""
+    options(protocol)  # which there is, or raises what says so
     found: Mapping[str, Any] = protocols()[protocol]["fault_model"]
     return found
 

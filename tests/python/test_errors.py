@@ -19,6 +19,12 @@ OPTIONS = [
     ({"nodes": 1000}, q.RangeError, "nodes"),
     ({"delay": -1}, q.RangeError, "delay"),
     ({"runtime": "dream"}, q.QuorateError, "sim"),
+    ({"heartbeat_interval": 1}, q.RangeError, "heartbeat_interval must be below election_timeout"),
+    ({"election_timeout": "30ms"}, q.RangeError, "heartbeat_interval must be below election_timeout"),
+    ({"detector": "polling", "detector_timeout": "20ms"}, q.RangeError, "above detector_interval"),
+    ({"data": "/tmp"}, q.ArgumentError, "disk=folder"),
+    ({"data": "/tmp", "disk": "folder"}, q.ArgumentError, "runtime=live"),
+    ({"machine": "k\0v"}, q.ArgumentError, "zero byte"),
     ({"bug": "vote-before-sink"}, q.NotFoundError, "vote-before-sync"),
     ({"machine": "kw"}, q.NotFoundError, "kv"),
 ]

@@ -72,6 +72,26 @@ static qrt_status find_machine(struct cluster *c, const struct machine_class *ow
                      nearest ? "'?" : "");
 }
 
+/* Options that are each in range, and whose values do not go together. */
+static qrt_status options_fit(const struct cluster *c, struct error *e) {
+    const struct cluster_options *o = &c->config.options;
+    const struct protocol *p = c->config.protocol;
+    bool live = o->runtime == RUNTIME_LIVE;
+    if (o->transport && !live)
+        return error_set(e, QRT_EINVAL,
+                         "transport=ipc and transport=tcp make the nodes of a live cluster processes: they need "
+                         "runtime=live");
+    if ((*o->log || o->metrics >= 0) && !live)
+        return error_set(e, QRT_EINVAL, "log= and metrics= are of live clusters: they need runtime=live");
+    if (o->disk == DISK_FOLDER && !*o->data)
+        return error_set(e, QRT_EINVAL, "disk=folder needs data=, the folder to put the nodes' data into");
+    if (o->disk == DISK_FOLDER && !live)
+        return error_set(e, QRT_EINVAL, "disk=folder is of live clusters: it needs runtime=live");
+    if (o->disk != DISK_FOLDER && *o->data)
+        return error_set(e, QRT_EINVAL, "data= needs disk=folder: without it nothing is kept in that folder");
+    return p->fits ? p->fits(c->protocol_options, (uint16_t)o->nodes, e) : QRT_OK;
+}
+
 static qrt_status set_options(struct cluster *c, const struct setting *settings, size_t count, struct error *e) {
     struct option_table tables[2] = {cluster_option_table, c->config.protocol->options};
     void *places[2] = {&c->config.options, c->protocol_options};
@@ -83,17 +103,7 @@ static qrt_status set_options(struct cluster *c, const struct setting *settings,
         qrt_status s = option_set(tables, places, tables[1].specs ? 2 : 1, settings[i].name, settings[i].value, e);
         if (s) return s;
     }
-    if (c->config.options.transport && c->config.options.runtime != RUNTIME_LIVE)
-        return error_set(e, QRT_EINVAL,
-                         "transport=ipc and transport=tcp make the nodes of a live cluster processes: they need "
-                         "runtime=live");
-    if ((*c->config.options.log || c->config.options.metrics >= 0) && c->config.options.runtime != RUNTIME_LIVE)
-        return error_set(e, QRT_EINVAL, "log= and metrics= are of live clusters: they need runtime=live");
-    const struct protocol *p = c->config.protocol;
-    if (p->fits && p->fits(c->protocol_options, (uint16_t)c->config.options.nodes, e)) return e->status;
-    if (c->config.options.disk == DISK_FOLDER && !*c->config.options.data)
-        return error_set(e, QRT_EINVAL, "disk=folder needs data=, the folder to put the nodes' data into");
-    return QRT_OK;
+    return options_fit(c, e);
 }
 
 static qrt_status set_quorum(struct cluster *c, struct error *e) {
@@ -443,8 +453,17 @@ static void say_result(const struct ticket *t, const struct protocol *p, struct 
                   t->node);
     else if (t->status == QRT_ENOTLEADER)
         say_refusal(t, leaderless, e);
+    else if (t->unsent)
+        error_set(e, t->status, "the operation of client %u was not sent, and so not executed", t->node - QRT_CLIENT);
     else
         error_set(e, t->status, "%s", status_text(t->status));
+}
+
+static void say_unsent(struct cluster *c, const struct ticket *t, struct error *e) {
+    char why[ERROR_TEXT_MAX - 128];
+    cluster_no_leader(c, why, sizeof why);
+    error_set(e, t->status, "the operation of client %u was not sent, and so not executed: %s", t->node - QRT_CLIENT,
+              why);
 }
 
 static struct proposal *proposal_at(struct cluster *c, uint64_t ticket) {
@@ -472,6 +491,7 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     say_result(&t, c->config.protocol, e);
     if (t.status == QRT_EDENIED && data.size) /* the node has said why */
         error_set(e, t.status, "%.*s", (int)data.size, (const char *)data.data);
+    if (t.unsent && c->afar) say_unsent(c, &t, e);
     return QRT_OK;
 }
 
@@ -523,6 +543,11 @@ qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int6
         s = c->class->run(c->runtime, until, &condition, left);
         if (s == QRT_MORE) return s;
         if (s != QRT_ETIMEOUT) continue;
+        if (p->inner && c->class->withdraw) {
+            c->class->withdraw(c->runtime, p->inner);
+            s = cluster_result(c, ticket, result, e);
+            if (s != QRT_MORE) return s;
+        }
         if (p->inner)
             end_unanswered(c, p, result, e);
         else

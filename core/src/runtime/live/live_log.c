@@ -186,9 +186,14 @@ qrt_status log_open(struct live *l, const char *path, enum log_level level, stru
         if (sayings[i].level <= level) g->kinds |= UINT64_C(1) << sayings[i].kind;
     l->log = g;
     if (!*path) return QRT_OK;
-    g->fd = place_high(open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
-    if (g->fd >= 0) return QRT_OK;
+    g->fd = place_high(open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0640));
+    if (g->fd >= 0) {
+        fcntl(g->fd, F_SETFL, O_APPEND); /* only the opening must not wait for a reader */
+        return QRT_OK;
+    }
     g->fd = 2;
+    if (errno == ENXIO)
+        return error_set(e, QRT_EIO, "the log %s cannot be written: it is a pipe or socket that nobody reads", path);
     return error_set(e, QRT_EIO, "the log %s cannot be written: %s", path, strerror(errno));
 }
 

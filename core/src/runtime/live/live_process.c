@@ -579,6 +579,7 @@ void process_order(struct live *l, uint16_t node, struct order *o) {
     case ORDER_PROPOSE:
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
+    case ORDER_WITHDRAW:
     case ORDER_STOP:
     case ORDER_LOAD:
     case ORDER_START:
