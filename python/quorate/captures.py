@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quorate._ffi import Handle, encode, ffi, lib
+from quorate._ffi import Handle, c_text, ffi, lib
 from quorate.progress import Progress
 from quorate.trace import Trace
 
@@ -76,12 +76,10 @@ def replay_capture(
         handle.close()
 
 
-def capture_handle(
-    folder: str | os.PathLike[str], bug: str | None, record: int | None = None
-) -> Handle:
+def capture_handle(folder: str | os.PathLike[str], bug: str | None, record: int | None = None) -> Handle:
     """A replay of a capture that has not begun."""
-    name = ffi.NULL if bug is None else encode(bug)
-    handle = Handle.make("replay", lib.qrt_replay_free, lib.qrt_replay_new, encode(os.fspath(folder)), name)
+    name = ffi.NULL if bug is None else c_text(bug)
+    handle = Handle.make("replay", lib.qrt_replay_free, lib.qrt_replay_new, c_text(os.fspath(folder)), name)
     if record is not None:
         handle.call(lib.qrt_replay_record, record)
     return handle
