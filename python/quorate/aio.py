@@ -93,13 +93,13 @@ async def campaign(
         raise
 
 
-async def replay(run: str | Path | Run, bug: str | None = None) -> Any:
+async def replay(run: str | Path | Run, bug: str | None = None, record: int | None = None) -> Any:
     """As :func:`quorate.replay`, of a run or a capture."""
     if captures.is_capture(run):
-        captured = captures.capture_handle(cast("str | Path", run), bug)
+        captured = captures.capture_handle(cast("str | Path", run), bug, record)
         await until_done(captured, False, lambda: captured.more(lib.qrt_replay_run))
         return captures.capture_report(captured)
-    handle = campaigns.replay_handle(run, bug)
+    handle = campaigns.replay_handle(run, bug, record)
     await until_done(handle, False, lambda: handle.more(lib.qrt_cluster_replay_run))
     return Cluster._from_handle(handle)
 

@@ -123,8 +123,10 @@ def _add_judges(add: Add) -> None:
     replay = add("replay", cli_commands.replay, "run a failing run's file, or a captured run, again")
     replay.add_argument("file", metavar="FILE", help="written by a campaign; or a capture's folder")
     replay.add_argument("--bug", metavar="B", help="of a capture: switch on a mistake and see what differs")
+    replay.add_argument("--last", metavar="K", type=int, help="of a capture: print its last K events first")
+    replay.add_argument("--id", metavar="N", type=int, help="with --last: those of node N only")
     replay.add_argument(
-        "--picture", metavar="FILE", help="write the space-time diagram of the violation as SVG"
+        "--picture", metavar="FILE", help="write the space-time diagram of what is violated or differs as SVG"
     )
     check = add("check", cli_commands.check, "judge the linearizability of histories")
     check.add_argument("histories", metavar="HISTORY", nargs="+", help="etcd's Jepsen log, EDN or JSON")
