@@ -69,7 +69,8 @@ def bugs(protocol: str | None = None) -> Table:
 
 
 def fault_model(protocol: str = "raft") -> Mapping[str, Any]:
-    """What a protocol stands: crashes, liars, loss, and so on, as data."""
+    """What a protocol stands: crashes, liars, loss, and so on, as data. NotFoundError where there is none."""
+    options(protocol)  # names the nearest one
     found: Mapping[str, Any] = protocols()[protocol]["fault_model"]
     return found
 
