@@ -621,6 +621,7 @@ void process_order(struct live *l, uint16_t node, struct order *o) {
     case ORDER_PROPOSE:
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
+    case ORDER_WITHDRAW:
     case ORDER_STOP:
     case ORDER_LOAD:
     case ORDER_START:
@@ -672,6 +673,7 @@ static qrt_status share_new(struct live *l, struct process *p, uint16_t node, co
     mutex_init(&s->shown.mutex, true);
     s->shown.view.node = node;
     l->nodes[node].shown = &s->shown;
+    s->ring.silent = l->silent;
     journal_init(&l->nodes[node].actor.journal, &s->gate, &s->ring);
     return QRT_OK;
 }
