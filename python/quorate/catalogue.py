@@ -39,6 +39,17 @@ class Table(list[dict[str, Any]]):
         return super().__getitem__(which)
 
 
+class Options(Table):
+    """Options; behind the help of one that is a choice stand the choices."""
+
+    def _cells(self) -> list[list[str]]:
+        choices = [str(row.get("choices") or "").replace("|", ", ") for row in self]
+        return [
+            [*cells[:-1], f"{cells[-1]} ({those})"] if those else cells
+            for cells, those in zip(super()._cells(), choices, strict=True)
+        ]
+
+
 def protocols() -> Table:
     """Every protocol: name, summary, fault_model (what it stands), bugs."""
     return Table(json.loads(library_text(lib.qrt_protocols())), ("name", "summary"))
@@ -49,7 +60,7 @@ def options(protocol: str = "raft") -> Table:
     help.
     """
     rows = json.loads(library_text(lib.qrt_options(c_text(protocol))))
-    return Table(rows, ("section", "name", "type", "default", "help"))
+    return Options(rows, ("section", "name", "type", "default", "help"))
 
 
 def machines() -> Table:

@@ -49,8 +49,9 @@ static qrt_status find_bug(struct cluster *c, struct error *e) {
         }
     }
     const char *nearest = option_nearest(wanted, known, count);
-    return error_set(e, QRT_ENOTFOUND, "%s has no switchable mistake '%s'%s%s%s", c->config.protocol->name, wanted,
-                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    return error_set(e, QRT_ENOTFOUND, "%s has no switchable mistake '%s'%s%s%s; `quorate bugs` lists them",
+                     c->config.protocol->name, wanted, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                     nearest ? "'?" : "");
 }
 
 static qrt_status find_machine(struct cluster *c, const struct machine_class *own, struct error *e) {
@@ -323,8 +324,11 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
     else if (s.followed)
         snprintf(out, size, "%u of %u nodes %s and follow n%u, which this client does not reach%s", s.up, n, there,
                  s.followed, s.why);
+    else if (c->config.protocol->elects)
+        snprintf(out, size, "%u of %u nodes %s and reach each other; one leads once it is asked to elect", s.up, n,
+                 there);
     else if (c->config.protocol->leaderless)
-        snprintf(out, size, "%u of %u nodes %s and reach each other; decisions are under way", s.up, n, there);
+        snprintf(out, size, "none is needed; %u of %u nodes %s and reach each other", s.up, n, there);
     else
         snprintf(out, size, "%u of %u nodes %s and reach each other; an election is under way in term %llu", s.up, n,
                  there, (unsigned long long)s.term);
@@ -466,6 +470,16 @@ static void say_unsent(struct cluster *c, const struct ticket *t, struct error *
               why);
 }
 
+/* A client's operation that nobody took, a read without an answer, or one that a node declined. */
+static void say_not_executed(struct cluster *c, const struct ticket *t, struct error *e) {
+    char why[ERROR_TEXT_MAX - 256] = "";
+    uint16_t leader = c->class->leader(c->runtime);
+    bool headless = !leader && !c->config.protocol->leaderless;
+    if (headless) cluster_no_leader(c, why, sizeof why);
+    error_set(e, t->status, "the operation of client %u was not executed%s%s", t->node - QRT_CLIENT,
+              headless ? "; no leader: " : ": nobody answered in time, or a node refused", why);
+}
+
 static struct proposal *proposal_at(struct cluster *c, uint64_t ticket) {
     return ticket >= 1 && ticket <= c->proposal_count ? &c->proposals[ticket - 1] : NULL;
 }
@@ -489,6 +503,7 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     uint16_t who = c->afar && t.leader ? t.leader : t.node; /* a client proposed it; people mean the node */
     *result = (qrt_result){t.status, who, t.leader, t.term, t.index, latency, data.data, data.size};
     say_result(&t, c->config.protocol, e);
+    if (t.status == QRT_EFAILED && t.node > QRT_CLIENT) say_not_executed(c, &t, e);
     if (t.status == QRT_EDENIED && data.size) /* the node has said why */
         error_set(e, t.status, "%.*s", (int)data.size, (const char *)data.data);
     if (t.unsent && c->afar) say_unsent(c, &t, e);
@@ -562,6 +577,11 @@ qrt_status cluster_load(struct cluster *c, const struct workload *w, struct erro
             e, QRT_EUNSUPPORTED,
             "workloads speak the built-in machines' commands; use c.client().call() on a machine of your own");
     bool values = !strcmp(w->machine, "values");
+    if (!values && c->config.protocol->elects)
+        return error_set(e, QRT_EUNSUPPORTED,
+                         "%s elects and runs no state machine: give the workload machine=\"values\", "
+                         "and each operation asks for an election",
+                         c->config.protocol->name);
     if (values != c->config.protocol->values)
         return error_set(e, QRT_EUNSUPPORTED,
                          values ? "%s runs a state machine: a workload of proposals is for protocols that decide values"

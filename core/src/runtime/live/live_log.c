@@ -259,9 +259,9 @@ void log_look(struct live_node *n, const struct node_view *v) {
     struct live *l = n->actor.live;
     if (!l->log || n->actor.time - n->look.at < LOOK_NS) return;
     n->look.at = n->actor.time;
-    look_at(n, &n->look.refused, v->refused, "connections without an allowed key were refused");
-    look_at(n, &n->look.rejected, v->counts.rejected, "messages were rejected");
-    look_at(n, &n->look.full, n->actor.drops[QRT_DROP_FULL], "messages found a queue full");
+    look_at(n, &n->look.refused, v->refused, "connections refused for want of an allowed key");
+    look_at(n, &n->look.rejected, v->counts.rejected, "messages rejected");
+    look_at(n, &n->look.full, n->actor.drops[QRT_DROP_FULL], "messages dropped, as their receiver is slow or gone");
     bool uncaptured = *v->why_uncaptured;
     if (uncaptured && !n->look.uncaptured)
         log_line(l->log, LOG_WARN, n->actor.id, "its capture stops: %s", v->why_uncaptured);
