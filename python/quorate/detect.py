@@ -15,6 +15,7 @@ from typing import Any
 
 from quorate._arrays import Given, Made, Options
 from quorate._ffi import NEVER, Handle, bytes_at, encode, error_of, ffi, lib
+from quorate.errors import ArgumentError
 from quorate.mixture import GaussianMixture
 
 __all__ = [
@@ -61,7 +62,7 @@ def check(status: int) -> None:
 
 class Detector:
     """Any detector by name: "timeout", "polling", "phi", "phi-exponential", "nfd-s", "nfd-e", "bertier",
-    "threshold".
+    "threshold"; ``q.detector_options("phi")`` lists the options of one.
 
     An unknown option raises OptionError and names the nearest; a time that runs backwards raises
     ArgumentError.
@@ -97,7 +98,7 @@ class Detector:
         pointer, count, _keep = many_ns(times)
         numbers = None if values is None else Given(values, "d")
         if numbers is not None and numbers.count != count:
-            raise ValueError(f"{count} times and {numbers.count} values: there must be as many")
+            raise ArgumentError(f"{count} times and {numbers.count} values: there must be as many")
         suspicion, suspected = Made("d", count), Made("B", count)
         given = ffi.NULL if numbers is None else numbers.pointer
         self._handle.call(
@@ -152,7 +153,7 @@ class Detector:
         twin = object.__new__(type(self))
         place = ffi.new("qrt_detector **")
         self._handle.call(lib.qrt_detector_clone, place)
-        twin._handle = Handle("detector", place, lib.qrt_detector_free)
+        twin._handle = Handle(place, lib.qrt_detector_free)
         twin.kind = self.kind
         return twin
 
@@ -270,11 +271,11 @@ class MixtureDetector(Detector):
 
     def __init__(self, mixture: GaussianMixture, threshold: float = 0.5) -> None:
         place = ffi.new("qrt_detector **")
-        with mixture._handle.entered() as pointer:
+        with mixture._handle.held() as pointer:
             status = lib.qrt_detector_of_mixture(place, pointer, float(threshold))
             if status < 0:  # told by the mixture, or, of the threshold, by the thread
                 raise error_of(status, pointer if lib.qrt_last_status(pointer) < 0 else ffi.NULL)
-        self._handle = Handle("detector", place, lib.qrt_detector_free)
+        self._handle = Handle(place, lib.qrt_detector_free)
         self.kind = "mixture"
 
     def observe_sample(self, time: float, sample: Sequence[float]) -> None:

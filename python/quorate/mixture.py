@@ -6,6 +6,7 @@ from typing import Any
 
 from quorate._arrays import Given, Made
 from quorate._ffi import Handle, ffi, lib, view
+from quorate.errors import ArgumentError
 
 
 class GaussianMixture:
@@ -17,7 +18,7 @@ class GaussianMixture:
 
     def __init__(self, components: int, dimensions: int, covariance: str = "full") -> None:
         if covariance not in ("full", "diag"):
-            raise ValueError(f"covariance is 'full' or 'diag', not {covariance!r}")
+            raise ArgumentError(f"covariance is 'full' or 'diag', not {covariance!r}")
         make, free = lib.qrt_mixture_new, lib.qrt_mixture_free
         sizes = (max(0, components), max(0, dimensions))
         self._handle = Handle.make("mixture", free, make, *sizes, covariance == "diag")
@@ -36,7 +37,7 @@ class GaussianMixture:
     def _rows(self, samples: Any) -> tuple[Given, int]:
         given = Given(samples, "d")
         if given.count % self.dimensions or (len(given.shape) > 1 and given.shape[-1] != self.dimensions):
-            raise ValueError(
+            raise ArgumentError(
                 f"samples have {self.dimensions} dimensions each, and these are of shape {given.shape}"
             )
         return given, given.count // self.dimensions
@@ -50,7 +51,7 @@ class GaussianMixture:
         w, m, c = Given(weights, "d"), Given(means, "d"), Given(covariances, "d")
         wanted = (self.components, self.components * self.dimensions, self.components * self._block())
         if (w.count, m.count, c.count) != wanted:
-            raise ValueError(
+            raise ArgumentError(
                 f"weights, means and covariances hold {wanted} numbers, not {(w.count, m.count, c.count)}"
             )
         self._handle.call(lib.qrt_mixture_set, w.pointer, m.pointer, c.pointer)
@@ -136,7 +137,7 @@ class GaussianMixture:
         given, count = self._rows(samples)
         flags = Given([bool(f) for f in failed], "B")
         if flags.count != count:
-            raise ValueError(f"{count} samples and {flags.count} flags: there must be as many")
+            raise ArgumentError(f"{count} samples and {flags.count} flags: there must be as many")
         self._handle.call(lib.qrt_mixture_label_by, given.pointer, flags.pointer, count)
 
     @property

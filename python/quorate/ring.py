@@ -101,14 +101,14 @@ class Ring:
     @property
     def slots(self) -> tuple[str | None, ...]:
         """Names by slot: what `lookup_many` numbers. A slot stays a node's until it is removed."""
-        with self._handle.entered() as pointer:
+        with self._handle.held() as pointer:
             names = (lib.qrt_ring_node(pointer, i) for i in range(lib.qrt_ring_slots(pointer)))
             return tuple(None if name == ffi.NULL else text_at(name) for name in names)
 
     @property
     def nodes(self) -> dict[str, float]:
         """Names and weights, in order of name."""
-        with self._handle.entered() as pointer:
+        with self._handle.held() as pointer:
             slots = range(lib.qrt_ring_slots(pointer))
             names = {i: lib.qrt_ring_node(pointer, i) for i in slots}
             found = {
@@ -126,7 +126,7 @@ class Ring:
         return node in self.nodes
 
     def _name(self, slot: int) -> str:
-        with self._handle.entered() as pointer:
+        with self._handle.held() as pointer:
             return text_at(lib.qrt_ring_node(pointer, slot))
 
     def lookup(self, key: str | bytes | int) -> str:
@@ -187,7 +187,7 @@ class Ring:
         twin = object.__new__(Ring)
         place = ffi.new("qrt_ring **")
         self._handle.call(lib.qrt_ring_clone, place)
-        twin._handle = Handle("ring", place, lib.qrt_ring_free)
+        twin._handle = Handle(place, lib.qrt_ring_free)
         return twin
 
     @property
@@ -229,7 +229,7 @@ def moves(before: Ring, after: Ring) -> tuple[Move, ...]:
         return ()
     place, count = ffi.new("const qrt_ring_move **"), ffi.new("size_t *")
     before_names, after_names = before.slots, after.slots
-    with before._handle.entered() as one, after._handle.entered() as two:
+    with before._handle.held() as one, after._handle.held() as two:
         status = lib.qrt_ring_moves(one, two, place, count)
         if status < 0:
             raise error_of(status, two)

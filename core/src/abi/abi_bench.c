@@ -9,6 +9,10 @@ struct qrt_bench {
     struct bench *bench;
 };
 
+static void bench_end(struct handle *h) {
+    bench_free(((qrt_bench *)h)->bench);
+}
+
 QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name) {
     struct error e = {0};
     if (!out || !name) return last_error_format(QRT_EINVAL, "out and name must not be NULL");
@@ -19,16 +23,13 @@ QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name) {
         return e.status;
     }
     *out = mem_zero(1, sizeof **out);
-    handle_init(&(*out)->handle, HANDLE_BENCH);
+    handle_init(&(*out)->handle, HANDLE_BENCH, bench_end);
     (*out)->bench = b;
     return QRT_OK;
 }
 
 QRT_API void qrt_bench_free(qrt_bench **b) {
-    if (!b || !*b || !handle_close(&(*b)->handle, HANDLE_BENCH)) return;
-    bench_free((*b)->bench);
-    free(*b);
-    *b = NULL;
+    handle_free(b, HANDLE_BENCH);
 }
 
 QRT_API qrt_status qrt_bench_run(qrt_bench *b) {

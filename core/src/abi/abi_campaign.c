@@ -15,6 +15,10 @@ struct qrt_campaign {
 
 static _Thread_local struct buffer text;
 
+static void campaign_end(struct handle *h) {
+    campaign_free(((qrt_campaign *)h)->campaign);
+}
+
 QRT_API qrt_status qrt_campaign_new(qrt_campaign **out, const char *spec_json) {
     struct error e = {0};
     if (!out || !spec_json) return last_error_format(QRT_EINVAL, "out and spec_json must not be NULL");
@@ -25,16 +29,13 @@ QRT_API qrt_status qrt_campaign_new(qrt_campaign **out, const char *spec_json) {
         return e.status;
     }
     *out = mem_zero(1, sizeof **out);
-    handle_init(&(*out)->handle, HANDLE_CAMPAIGN);
+    handle_init(&(*out)->handle, HANDLE_CAMPAIGN, campaign_end);
     (*out)->campaign = c;
     return QRT_OK;
 }
 
 QRT_API void qrt_campaign_free(qrt_campaign **c) {
-    if (!c || !*c || !handle_close(&(*c)->handle, HANDLE_CAMPAIGN)) return;
-    campaign_free((*c)->campaign);
-    free(*c);
-    *c = NULL;
+    handle_free(c, HANDLE_CAMPAIGN);
 }
 
 QRT_API qrt_status qrt_campaign_run(qrt_campaign *c, uint64_t *done, uint64_t *total) {
@@ -56,7 +57,7 @@ QRT_API const char *qrt_campaign_report(qrt_campaign *c) {
 
 QRT_API const qrt_campaign_row *qrt_campaign_rows(const qrt_campaign *c, size_t *count) {
     if (count) *count = 0;
-    return c && count ? campaign_rows(c->campaign, count) : NULL;
+    return c && count && handle_open(&c->handle, HANDLE_CAMPAIGN) ? campaign_rows(c->campaign, count) : NULL;
 }
 
 QRT_API const char *qrt_campaign_run_file(const char *spec_json, uint64_t seed) {

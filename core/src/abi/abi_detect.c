@@ -32,9 +32,15 @@ static qrt_status refuse_null(const char *what) {
     return last_error_format(QRT_EINVAL, "%s must not be NULL", what);
 }
 
+static void detector_end(struct handle *h) {
+    qrt_detector *d = (qrt_detector *)h;
+    detector_free(&d->detector);
+    buffer_free(&d->saved);
+}
+
 static qrt_detector *detector_wrap(struct detector *inner) {
     qrt_detector *d = mem_zero(1, sizeof *d);
-    handle_init(&d->handle, HANDLE_DETECTOR);
+    handle_init(&d->handle, HANDLE_DETECTOR, detector_end);
     d->detector = inner;
     return d;
 }
@@ -112,11 +118,7 @@ QRT_API qrt_status qrt_detector_of_mixture(qrt_detector **out, qrt_mixture *m, d
 }
 
 QRT_API void qrt_detector_free(qrt_detector **d) {
-    if (!d || !*d || !handle_close(&(*d)->handle, HANDLE_DETECTOR)) return;
-    detector_free(&(*d)->detector);
-    buffer_free(&(*d)->saved);
-    free(*d);
-    *d = NULL;
+    handle_free(d, HANDLE_DETECTOR);
 }
 
 QRT_API qrt_status qrt_detector_clone(qrt_detector *d, qrt_detector **out) {
@@ -254,6 +256,10 @@ QRT_API double qrt_phi_exponential(double elapsed, double mean) {
     return phi_exponential(elapsed, mean);
 }
 
+static void mixture_end(struct handle *h) {
+    mixture_free(&((qrt_mixture *)h)->mixture);
+}
+
 QRT_API qrt_status qrt_mixture_new(qrt_mixture **out, uint32_t components, uint32_t dimensions, bool diagonal) {
     struct mixture *inner;
     struct error e = {0};
@@ -261,16 +267,13 @@ QRT_API qrt_status qrt_mixture_new(qrt_mixture **out, uint32_t components, uint3
     *out = NULL;
     if (mixture_new(components, dimensions, diagonal, &inner, &e)) return fail(&e);
     *out = mem_zero(1, sizeof **out);
-    handle_init(&(*out)->handle, HANDLE_MIXTURE);
+    handle_init(&(*out)->handle, HANDLE_MIXTURE, mixture_end);
     (*out)->mixture = inner;
     return QRT_OK;
 }
 
 QRT_API void qrt_mixture_free(qrt_mixture **m) {
-    if (!m || !*m || !handle_close(&(*m)->handle, HANDLE_MIXTURE)) return;
-    mixture_free(&(*m)->mixture);
-    free(*m);
-    *m = NULL;
+    handle_free(m, HANDLE_MIXTURE);
 }
 
 QRT_API qrt_status qrt_mixture_set(qrt_mixture *m, const double *weights, const double *means,
@@ -343,6 +346,10 @@ QRT_API qrt_status qrt_mixture_failure(qrt_mixture *m, const double *samples, si
     return handle_leave(&m->handle, mixture_failure(m->mixture, samples, count, probabilities, &m->handle.error));
 }
 
+static void meter_end(struct handle *h) {
+    (void)h; /* it owns nothing */
+}
+
 QRT_API qrt_status qrt_meter_new(qrt_meter **out, int64_t begin_ns, int64_t crash_ns) {
     if (!out) return refuse_null("out");
     *out = NULL;
@@ -350,15 +357,13 @@ QRT_API qrt_status qrt_meter_new(qrt_meter **out, int64_t begin_ns, int64_t cras
         return last_error_format(QRT_ERANGE,
                                  "a meter begins within a century of time 0, and the crash is not before that");
     *out = mem_zero(1, sizeof **out);
-    handle_init(&(*out)->handle, HANDLE_METER);
+    handle_init(&(*out)->handle, HANDLE_METER, meter_end);
     meter_begin(&(*out)->meter, begin_ns, crash_ns);
     return QRT_OK;
 }
 
 QRT_API void qrt_meter_free(qrt_meter **m) {
-    if (!m || !*m || !handle_close(&(*m)->handle, HANDLE_METER)) return;
-    free(*m);
-    *m = NULL;
+    handle_free(m, HANDLE_METER);
 }
 
 QRT_API qrt_status qrt_meter_opinion(qrt_meter *m, int64_t time_ns, bool suspected) {

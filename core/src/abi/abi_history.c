@@ -13,9 +13,18 @@ struct qrt_history {
     struct buffer text, report;
 };
 
+static void history_end(struct handle *handle) {
+    qrt_history *h = (qrt_history *)handle;
+    linear_free(h->linear);
+    history_free(&h->history);
+    buffer_free(&h->text);
+    buffer_free(&h->report);
+    free(h->initial);
+}
+
 static qrt_history *history_wrap(void) {
     qrt_history *h = mem_zero(1, sizeof *h);
-    handle_init(&h->handle, HANDLE_HISTORY);
+    handle_init(&h->handle, HANDLE_HISTORY, history_end);
     return h;
 }
 
@@ -47,18 +56,11 @@ QRT_API qrt_status qrt_history_parse(qrt_history **out, const char *text, size_t
 }
 
 QRT_API void qrt_history_free(qrt_history **h) {
-    if (!h || !*h || !handle_close(&(*h)->handle, HANDLE_HISTORY)) return;
-    linear_free((*h)->linear);
-    history_free(&(*h)->history);
-    buffer_free(&(*h)->text);
-    buffer_free(&(*h)->report);
-    free((*h)->initial);
-    free(*h);
-    *h = NULL;
+    handle_free(h, HANDLE_HISTORY);
 }
 
 QRT_API size_t qrt_history_count(const qrt_history *h) {
-    return h ? h->history.count : 0;
+    return h && handle_open(&h->handle, HANDLE_HISTORY) ? h->history.count : 0;
 }
 
 QRT_API const char *qrt_history_print(qrt_history *h, const char *format) {

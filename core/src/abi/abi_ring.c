@@ -28,9 +28,16 @@ static qrt_status refuse_null(const char *what) {
     return last_error_format(QRT_EINVAL, "%s must not be NULL", what);
 }
 
+static void ring_end(struct handle *h) {
+    qrt_ring *r = (qrt_ring *)h;
+    ring_free(&r->ring);
+    free(r->moves);
+    buffer_free(&r->picture);
+}
+
 static qrt_ring *ring_wrap(void) {
     qrt_ring *r = mem_zero(1, sizeof *r);
-    handle_init(&r->handle, HANDLE_RING);
+    handle_init(&r->handle, HANDLE_RING, ring_end);
     return r;
 }
 
@@ -58,12 +65,7 @@ QRT_API qrt_status qrt_ring_new(qrt_ring **out, const char *const *names, const 
 }
 
 QRT_API void qrt_ring_free(qrt_ring **r) {
-    if (!r || !*r || !handle_close(&(*r)->handle, HANDLE_RING)) return;
-    ring_free(&(*r)->ring);
-    free((*r)->moves);
-    buffer_free(&(*r)->picture);
-    free(*r);
-    *r = NULL;
+    handle_free(r, HANDLE_RING);
 }
 
 QRT_API qrt_status qrt_ring_clone(qrt_ring *r, qrt_ring **out) {
@@ -107,11 +109,11 @@ QRT_API qrt_status qrt_ring_remove(qrt_ring *r, const char *node) {
 }
 
 QRT_API uint32_t qrt_ring_slots(const qrt_ring *r) {
-    return r ? r->ring.slot_count : 0;
+    return r && handle_open(&r->handle, HANDLE_RING) ? r->ring.slot_count : 0;
 }
 
 QRT_API const char *qrt_ring_node(const qrt_ring *r, uint32_t slot) {
-    return r && slot < r->ring.slot_count ? r->ring.nodes[slot].name : NULL;
+    return slot < qrt_ring_slots(r) ? r->ring.nodes[slot].name : NULL;
 }
 
 QRT_API double qrt_ring_weight(const qrt_ring *r, uint32_t slot) {
