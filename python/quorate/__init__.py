@@ -14,7 +14,17 @@ from quorate.ballots import Ballot
 from quorate.benchmarks import bench
 from quorate.campaigns import Campaign, CampaignResult, Run, Violation, campaign, replay
 from quorate.captures import CaptureReplay
-from quorate.catalogue import bugs, fault_model, machines, options, protocols, version
+from quorate.catalogue import (
+    bugs,
+    detector_kinds,
+    detector_options,
+    fault_model,
+    machines,
+    options,
+    protocols,
+    ring_options,
+    version,
+)
 from quorate.client import Client
 from quorate.cluster import Cluster
 from quorate.compare import Comparison, compare
@@ -69,7 +79,7 @@ from quorate.errors import (
 from quorate.grading import Grade, Points, grade
 from quorate.history import History, HistoryVerdict
 from quorate.machine import StateMachine
-from quorate.meter import Quality, measure, nfd_quality
+from quorate.meter import Quality, measure, measure_opinions, nfd_quality
 from quorate.mixture import GaussianMixture
 from quorate.node import Node
 from quorate.pending import Pending
@@ -178,6 +188,8 @@ __all__ = [
     "campaign",
     "compare",
     "connect",
+    "detector_kinds",
+    "detector_options",
     "fault_model",
     "grade",
     "jump",
@@ -186,6 +198,7 @@ __all__ = [
     "machines",
     "maglev",
     "measure",
+    "measure_opinions",
     "moves",
     "nfd_quality",
     "options",
@@ -194,6 +207,7 @@ __all__ = [
     "quorum",
     "rendezvous_many",
     "replay",
+    "ring_options",
     "soak",
     "twice",
     "version",

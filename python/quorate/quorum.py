@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from quorate._ffi import encode, error_of, ffi, lib, text_at
+from quorate.errors import ArgumentError, RangeError
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,11 @@ class Quorum:
         flags, place = bytearray(self.nodes), ffi.new("bool *")
         for member in members:
             if not 1 <= member <= self.nodes:
-                raise IndexError(f"there is no node {member} among {self.nodes}; ids count from 1")
+                raise RangeError(f"there is no node {member} among {self.nodes}; ids count from 1")
             flags[member - 1] = 1
-        number = {"read": 0, "write": 1}[phase]
+        if phase not in ("read", "write"):
+            raise ArgumentError(f'a phase is "read" or "write", not {phase!r}')
+        number = int(phase == "write")
         status = lib.qrt_quorum_met(encode(self.rule), self.nodes, number, bytes(flags), place)
         if status < 0:
             raise error_of(status)
