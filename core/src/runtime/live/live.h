@@ -71,6 +71,7 @@ struct gate {
 
 /* Events on their way out of a node's process: written by it alone while it lives, taken under the gate's mutex. */
 struct ring {
+    bool silent;                     /* as the journal's; its owner's word, before the process begins */
     atomic_uint_fast64_t head, tail; /* events taken, events written */
     qrt_event events[RING_EVENTS];
 };
@@ -80,10 +81,11 @@ struct journal {
     struct ring *ring;              /* NULL: events go by `fresh` and `ready` */
     void (*crowded)(void *context); /* the ring is half full: somebody should take from it */
     void *context;
+    bool silent; /* events are counted, and nothing more */
     qrt_event *ready;
     size_t ready_count, ready_capacity;
     atomic_uint_fast64_t total;
-    /* The actor's own: events of the input under way. */
+    /* The actor's own: events of the input under way (silent: their number). */
     qrt_event *fresh;
     size_t fresh_count, fresh_capacity;
     /* The merging thread's own. */
@@ -296,6 +298,7 @@ struct live {
     uint16_t members[FAULT_NODES_MAX];
     uint64_t cluster_id;
     int64_t epoch;
+    bool silent;             /* nobody keeps, checks or watches the trace: see live_journal.c */
     void *context;           /* ZeroMQ's */
     struct live_node *nodes; /* [1..n] */
     struct live_clients clients;

@@ -26,6 +26,7 @@ qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate 
     heap_init(&a->alarms.heap);
     heap_init(&a->departures);
     journal_init(&a->journal, gate, ring);
+    a->journal.silent |= l->silent;
     trace_init(&a->trace, 0);
     a->trace.passing = true; /* the merged one is hashed */
     a->trace.sink = journal_sink(&a->journal);
@@ -327,8 +328,9 @@ void actor_send_large(struct actor *a, uint16_t from, uint16_t to, struct blob *
 }
 
 void actor_depart(struct actor *a) {
+    if (!a->departures.count) return;
     int64_t now = live_now(a->live);
-    if (!a->departures.count || a->departures.keys[0].time > now) return;
+    if (a->departures.keys[0].time > now) return;
     a->time = journal_open(&a->journal, a->live, 0);
     while (a->departures.count && a->departures.keys[0].time <= now) {
         uint32_t slot = heap_slot(heap_pop(&a->departures));

@@ -630,6 +630,7 @@ static qrt_status share_new(struct live *l, struct process *p, uint16_t node, co
     mutex_init(&s->shown.mutex, true);
     s->shown.view.node = node;
     l->nodes[node].shown = &s->shown;
+    s->ring.silent = l->silent;
     journal_init(&l->nodes[node].actor.journal, &s->gate, &s->ring);
     return QRT_OK;
 }
