@@ -166,8 +166,9 @@ class Detector:
     def save(self) -> bytes:
         """Its options and state; :meth:`load` makes it again."""
         data, size = ffi.new("const uint8_t **"), ffi.new("size_t *")
-        self._handle.call(lib.qrt_detector_save, data, size)
-        return bytes_at(data[0], size[0])
+        with self._handle.held():  # the bytes are the detector's until its next call
+            self._handle.call(lib.qrt_detector_save, data, size)
+            return bytes_at(data[0], size[0])
 
     @staticmethod
     def load(saved: bytes) -> Detector:

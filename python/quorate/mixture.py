@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from quorate._arrays import Given, Made
-from quorate._ffi import Handle, ffi, lib, view
+from quorate._ffi import Handle, bytes_at, ffi, lib
 from quorate.errors import ArgumentError
 
 
@@ -83,29 +84,27 @@ class GaussianMixture:
         self._handle.call(lib.qrt_mixture_info_get, place)
         return place
 
-    def _array(self, pointer: Any, shape: tuple[int, ...]) -> Any:
-        size = 1
-        for n in shape:
-            size *= n
-        copy = bytes(view(self._handle, pointer, 8 * size, "d"))
+    def _array(self, name: str, shape: tuple[int, ...]) -> Any:
+        with self._handle.held():  # the numbers are the mixture's until its next fit
+            copy = bytes_at(getattr(self._info(), name), 8 * math.prod(shape))
         return memoryview(copy).cast("d", shape=shape) if len(shape) > 1 else memoryview(copy).cast("d")
 
     @property
     def weights(self) -> Any:
         """A read-only view of k numbers, as they are now."""
-        return self._array(self._info().weights, (self.components,))
+        return self._array("weights", (self.components,))
 
     @property
     def means(self) -> Any:
         """k x d."""
-        return self._array(self._info().means, (self.components, self.dimensions))
+        return self._array("means", (self.components, self.dimensions))
 
     @property
     def covariances(self) -> Any:
         """k x d x d, or k x d."""
         diagonal = (self.components, self.dimensions)
         shape = diagonal if self.covariance == "diag" else (*diagonal, self.dimensions)
-        return self._array(self._info().covariances, shape)
+        return self._array("covariances", shape)
 
     @property
     def log_likelihood(self) -> float:
@@ -114,10 +113,12 @@ class GaussianMixture:
 
     @property
     def iterations(self) -> int:
+        """How many the last fit took."""
         return int(self._info().iterations)
 
     @property
     def converged(self) -> bool:
+        """Whether the last fit ended because it changed the log-likelihood by less than its tolerance."""
         return bool(self._info().converged)
 
     def score(self, samples: Any) -> Any:
