@@ -6,6 +6,7 @@ file(GLOB test_sources CONFIGURE_DEPENDS tests/core/test_*.c)
 file(GLOB test_support CONFIGURE_DEPENDS tests/core/support/*.c)
 if(NOT QUORATE_LIVE)
   list(FILTER test_sources EXCLUDE REGEX "/test_live[^/]*$")
+  list(FILTER test_support EXCLUDE REGEX "/live_[^/]*$")
 endif()
 
 # The core and the tests' own helpers, once, for all test programs.

@@ -42,7 +42,8 @@ def add_licences(wheel: Path, lean: Path, work: Path) -> Path:
     (information,) = root.glob("*.dist-info")
     folder = information / "licenses" / "carried"
     folder.mkdir(parents=True)
-    shutil.copy(lean / "licences" / "libzmq.txt", folder)
+    for text in (lean / "licences").iterdir():
+        shutil.copy(text, folder)
     for name, package in CARRIED.items():
         licence = Path("/usr/share/doc") / package / "copyright"
         if not licence.is_file():

@@ -52,6 +52,8 @@ def faults_of_carried(names: list[str]) -> list[str]:
             faults.append(f"carries no {library}")
         if not any(name.endswith(f"licenses/carried/{library}.txt") for name in names):
             faults.append(f"carries no licence of {library}")
+    if not any(name.endswith("licenses/carried/libzmq-changes.txt") for name in names):
+        faults.append("carries a changed libzmq without its changes")
     return faults
 
 

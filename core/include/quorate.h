@@ -453,15 +453,19 @@ QRT_API const char *qrt_cluster_load_report(qrt_cluster *c);
 QRT_API qrt_status qrt_cluster_fault(qrt_cluster *c, const char *directive_json);
 /* A plan, its times counted from now: {"directives": [{"at": 1.5, "do": ...}, ...]}. */
 QRT_API qrt_status qrt_cluster_plan(qrt_cluster *c, const char *plan_json);
+/* Whether a file that a user named can be read whole: QRT_EIO says why not (a pipe would block, a device might never end, more
+ * than 1 GiB is no plan, run, history or script). */
+QRT_API qrt_status qrt_file_check(const char *path);
 /* Parses and prints it again in canonical form (thread-local text; NULL: qrt_last_error(NULL)). */
 QRT_API const char *qrt_plan_canonical(const char *plan_json, uint16_t nodes);
-/* A plan drawn from a seed for a cluster of that protocol and size over that time. */
+/* A plan drawn from a seed for a cluster of that protocol and size over that time, inside the protocol's fault model as its
+ * options stand by default. */
 QRT_API const char *qrt_plan_draw(const char *protocol, uint16_t nodes, uint64_t seed, int64_t duration_ns);
 
 /* --- Verdicts ------------------------------------------------------------------------------------- */
 
 /* Checks everything up to now: the properties of every step and every client history, within a budget of seconds
- * (0: 60) and bytes (0: 256 MiB). QRT_MORE: call again. */
+ * of the processor's time (0: 60) and bytes (0: 256 MiB). QRT_MORE: call again. */
 QRT_API qrt_status qrt_cluster_check(qrt_cluster *c, double seconds, size_t memory);
 /* Of the last complete check: {"verdict","hash","events","time","properties":[{"name","says","verdict","text","event",
  * "time","node"}],"consistency":{"share","first_inconsistent"},"consensus":{"at"},"history":{..},"counts":{..}}; atomic

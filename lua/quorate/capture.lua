@@ -28,11 +28,7 @@ local capture = {}
 ---@param folder string
 ---@return boolean
 function capture.present(folder)
-   local file = io.open(folder .. "/capture.json", "rb")
-   if file then
-      file:close()
-   end
-   return file ~= nil
+   return core.check_file(folder .. "/capture.json") == true
 end
 
 --- Feeds the captured inputs to the nodes again; `bug` switches a mistake on for it.

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from quorate._ffi import Handle, encode, ffi, lib, library_text, view
+from quorate._ffi import Handle, c_text, checked_path, encode, ffi, lib, library_text, view
+from quorate._json import written
 from quorate.awaits import AwaitableCampaign
 from quorate.captures import CaptureReplay, is_capture, replay_capture
 from quorate.cluster import Cluster
@@ -146,7 +147,7 @@ class Campaign:
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.spec = dict(spec)
         self._handle = Handle.make(
-            "campaign", lib.qrt_campaign_free, lib.qrt_campaign_new, encode(json.dumps(self.spec))
+            "campaign", lib.qrt_campaign_free, lib.qrt_campaign_new, encode(written(self.spec))
         )
 
     def run(self) -> CampaignResult:
@@ -207,7 +208,7 @@ def list_plan(plan: Plan | str | Mapping[str, Any]) -> dict[str, Any]:
     """A plan as a JSON object."""
     if isinstance(plan, Plan):
         return dict(json.loads(plan.to_json()))
-    return dict(json.loads(plan) if isinstance(plan, str) else plan)
+    return dict(json.loads(Plan.from_json(plan).to_json()) if isinstance(plan, str) else plan)
 
 
 def campaign(
@@ -239,7 +240,7 @@ def campaign(
 
 def run_file(spec: Mapping[str, Any], seed: int) -> Run:
     """The run of one seed of a campaign as data: what :func:`replay` takes."""
-    text = library_text(lib.qrt_campaign_run_file(encode(json.dumps(dict(spec))), seed))
+    text = library_text(lib.qrt_campaign_run_file(encode(written(dict(spec))), seed))
     run: Run = json.loads(text)
     return run
 
@@ -271,9 +272,9 @@ def replay_handle(run: str | Path | Run, bug: str | None) -> Handle:
     if bug is not None:
         raise ArgumentError("bug= is for captures: a run's file says itself which mistake is on")
     if isinstance(run, Mapping):
-        text = json.dumps(run)
+        text = written(run)
     elif isinstance(run, str) and run.lstrip().startswith("{"):
         text = run
     else:
-        text = Path(run).read_text(encoding="utf-8")
-    return Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_cluster_replay, encode(text))
+        text = checked_path(run).read_text(encoding="utf-8", errors="surrogateescape")
+    return Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_cluster_replay, c_text(text))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quorate._ffi import Handle, encode, ffi, lib
+from quorate._ffi import Handle, c_text, ffi, lib
 from quorate.progress import Progress
 
 
@@ -72,8 +72,8 @@ def replay_capture(folder: str | os.PathLike[str], bug: str | None = None) -> Ca
 
 def capture_handle(folder: str | os.PathLike[str], bug: str | None) -> Handle:
     """A replay of a capture that has not begun."""
-    name = ffi.NULL if bug is None else encode(bug)
-    return Handle.make("replay", lib.qrt_replay_free, lib.qrt_replay_new, encode(os.fspath(folder)), name)
+    name = ffi.NULL if bug is None else c_text(bug)
+    return Handle.make("replay", lib.qrt_replay_free, lib.qrt_replay_new, c_text(os.fspath(folder)), name)
 
 
 def capture_report(handle: Handle) -> CaptureReplay:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from quorate._ffi import encode, lib, library_text, text_at
+from quorate._ffi import c_text, lib, library_text, text_at
 from quorate.display import html_table, text_table
 
 
@@ -39,6 +39,17 @@ class Table(list[dict[str, Any]]):
         return super().__getitem__(which)
 
 
+class Options(Table):
+    """Options; behind the help of one that is a choice stand the choices."""
+
+    def _cells(self) -> list[list[str]]:
+        choices = [str(row.get("choices") or "").replace("|", ", ") for row in self]
+        return [
+            [*cells[:-1], f"{cells[-1]} ({those})"] if those else cells
+            for cells, those in zip(super()._cells(), choices, strict=True)
+        ]
+
+
 def protocols() -> Table:
     """Every protocol: name, summary, fault_model (what it stands), bugs."""
     return Table(json.loads(library_text(lib.qrt_protocols())), ("name", "summary"))
@@ -48,10 +59,10 @@ def options(protocol: str = "raft") -> Table:
     """Every option of a cluster of that protocol: section, name, type, unit, low, high, default, choices,
     help.
     """
-    return _options(lib.qrt_options(encode(protocol)))
+    return _options(lib.qrt_options(c_text(protocol)))
 
 
-def ring_options() -> Table:
+def ring_options() -> Options:
     """Every option of a :class:`quorate.Ring`, as of :func:`options`."""
     return _options(lib.qrt_ring_options())
 
@@ -61,13 +72,13 @@ def detector_kinds() -> list[str]:
     return [text_at(lib.qrt_detector_kind(i)) for i in range(lib.QRT_DETECTOR_KINDS)]
 
 
-def detector_options(kind: str) -> Table:
+def detector_options(kind: str) -> Options:
     """Every option of a detector of that kind, as of :func:`options`."""
-    return _options(lib.qrt_detector_options(encode(kind)))
+    return _options(lib.qrt_detector_options(c_text(kind)))
 
 
-def _options(text: Any) -> Table:
-    return Table(json.loads(library_text(text)), ("section", "name", "type", "default", "help"))
+def _options(text: Any) -> Options:
+    return Options(json.loads(library_text(text)), ("section", "name", "type", "default", "help"))
 
 
 def machines() -> Table:
@@ -88,6 +99,7 @@ def bugs(protocol: str | None = None) -> Table:
 
 def fault_model(protocol: str = "raft") -> Mapping[str, Any]:
     """What a protocol stands: crashes, liars, loss, and so on, as data."""
+    options(protocol)  # which there is, or raises what says so
     found: Mapping[str, Any] = protocols()[protocol]["fault_model"]
     return found
 

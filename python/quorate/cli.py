@@ -132,7 +132,9 @@ def _add_judges(add: Add) -> None:
         "--model", metavar="M", default="cas-register", help="cas-register, append-kv, kv, ..."
     )
     check.add_argument("--initial", metavar="V", default="nil", help="the first value (default: nil)")
-    check.add_argument("--seconds", type=float, default=60.0, help="budget of time a history (default: 60)")
+    check.add_argument(
+        "--seconds", type=float, default=60.0, help="of the processor, a history at most (default: 60)"
+    )
     check.add_argument("--memory", type=int, default=0, help="budget in bytes (default: 256 MiB)")
     compare = add("compare", cli_commands.compare, "what protocols cost, side by side")
     compare.add_argument("protocols", metavar="P", nargs="+", help="see `quorate protocols`")
@@ -178,7 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         code: int = given.run(given)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: it was closed before we began
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         print("quorate: interrupted", file=sys.stderr)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quorate import campaigns, catalogue
+from quorate._ffi import checked_path
 from quorate.benchmarks import bench as run_bench
 from quorate.captures import is_capture, replay_capture
 from quorate.catalogue import Table
@@ -99,7 +100,7 @@ def replay(arguments: argparse.Namespace) -> int:
         replayed = replay_capture(arguments.file, arguments.bug)
         show(arguments, dict(replayed.report), replayed)
         return EXIT.get(replayed.verdict, 4)
-    text = Path(arguments.file).read_text(encoding="utf-8")
+    text = checked_path(arguments.file).read_text(encoding="utf-8", errors="surrogateescape")
     with campaigns.replay(text) as cluster:
         result = cluster.check()
         expected = json.loads(text).get("hash")
@@ -147,7 +148,7 @@ def _check_file(arguments: argparse.Namespace, path: str, model: str, initial: s
         with History.load(path) as history:
             verdict = history.check(model, initial, arguments.seconds, arguments.memory)
     except QuorateError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise error if path in str(error) else type(error)(f"{path}: {error}") from error
     if not arguments.json:
         print(f"{path}: {verdict}")
     return {"file": path, **_verdict_data(verdict)}

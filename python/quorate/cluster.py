@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from quorate import _report
-from quorate._ffi import NEVER, Handle, encode, error_of, ffi, lib, to_ns
+from quorate._ffi import NEVER, Handle, c_text, encode, error_of, ffi, lib, to_ns
 from quorate.awaits import Awaits
-from quorate.base import node_id, option_array
+from quorate.base import node_id, option_array, whole
 from quorate.client import Client
-from quorate.errors import ArgumentError, QuorateError, WaitTimeout
+from quorate.errors import ArgumentError, QuorateError, RangeError, WaitTimeout
 from quorate.faults import Faults
 from quorate.machine import MachineFactory, Machines
 from quorate.node import Node
@@ -68,7 +68,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
         array = option_array(given)
         if isinstance(protocol, str):
             machines = ffi.NULL if own is None else own.struct
-            make: tuple[Any, ...] = (lib.qrt_cluster_new, encode(protocol), array, len(array), machines)
+            make: tuple[Any, ...] = (lib.qrt_cluster_new, c_text(protocol), array, len(array), machines)
         else:
             if machine != "kv":
                 raise ArgumentError("a script decides values itself: it takes no machine")
@@ -130,7 +130,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
 
     def run(self, seconds: float) -> None:
         """Lets that much time pass."""
-        self._run(self._deadline(seconds))
+        self._run(self._span(seconds))
 
     def run_until(
         self,
@@ -148,7 +148,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
         """
         deadline = self._deadline(timeout)
         if isinstance(condition, str):
-            self._run(deadline, encode(condition))
+            self._run(deadline, c_text(condition))
             return
         pause = max(to_ns(every), 1)
         with self._handle.held():
@@ -160,15 +160,17 @@ class Cluster(Faults, Views, Transactions, Awaits):
 
     def step(self, count: int = 1) -> int:
         """Carries out that many events of a simulated cluster; how many there were."""
-        if count > self._quick:
-            return self._step_slowly(count)
-        done: int = _step(self._pointer, count)
-        if done < 0:
-            raise error_of(done, self._pointer)
-        return done
+        if type(count) is int and 0 <= count <= self._quick:
+            done: int = _step(self._pointer, count)
+            if done < 0:
+                raise error_of(done, self._pointer)
+            return done
+        return self._step_slowly(whole("step takes a number of events", count))
 
     def _step_slowly(self, count: int) -> int:
         """In pieces, between which Ctrl-C gets its turn, and with what machines and scripts raise."""
+        if count < 0:
+            raise RangeError(f"a number of events must not be negative: {count}")
         done, made = 0, -1
         while made and done < count:
             made = self._call(_step, min(count - done, _STEPS))
@@ -184,7 +186,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
         """
         condition = "leader" if other_than is None else f"leader != {int(other_than)}"
         try:
-            self._run(self._deadline(timeout), encode(condition))
+            self._run(self._deadline(timeout), c_text(condition))
         except WaitTimeout:
             if self.leader is None:
                 self._leader_or_why()

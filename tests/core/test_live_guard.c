@@ -22,6 +22,8 @@
 #define SECOND INT64_C(1000000000)
 #define PIECE 65536
 #define MORE (GUARD_STRANGERS + 6)
+#define CROWD (3 * GUARD_STRANGERS)
+#define NODES 3
 
 struct door {
     struct live live;
@@ -43,6 +45,7 @@ static void door_open(struct door *d) {
     struct sockaddr_un local = {.sun_family = AF_UNIX};
     memset(d, 0, sizeof *d);
     d->guard = guard_new(true);
+    d->live.config.options.nodes = NODES;
     strcpy(d->folder, "/tmp/quorate-guard-XXXXXX");
     if (family == AF_UNIX) assert_non_null(mkdtemp(d->folder));
     snprintf(local.sun_path, sizeof local.sun_path, "%s/door", d->folder);
@@ -67,18 +70,39 @@ static void door_close(struct door *d) {
     assert_int_equal(rmdir(d->folder), 0);
 }
 
-static int connect_to(struct door *d) {
+/* host: of the loopback network, as 127.0.0.host; 1 is what it would be anyway. */
+static int connect_from(struct door *d, unsigned host) {
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + host)};
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (host > 1) assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&d->at, d->size), 0);
     return fd;
 }
 
-static struct line line_new(struct door *d) {
-    struct line k = {.theirs = connect_to(d)};
+static int connect_to(struct door *d) {
+    return connect_from(d, 1);
+}
+
+static struct line line_from(struct door *d, unsigned host) {
+    struct line k = {.theirs = connect_from(d, host)};
     k.ours = accept(d->listener, NULL, NULL);
     assert_true(k.ours >= 0);
     guard_accepted(d->guard, k.ours, d->address);
     return k;
+}
+
+static struct line line_new(struct door *d) {
+    return line_from(d, 1);
+}
+
+/* As the doorman does it, with the address that libzmq tells it. */
+static bool admit(struct door *d, int64_t who, unsigned host) {
+    char address[64];
+    if (family == AF_UNIX)
+        snprintf(address, sizeof address, "localhost:%u:%u:%d", geteuid(), getegid(), getpid());
+    else
+        snprintf(address, sizeof address, "127.0.0.%u", host);
+    return guard_admitted(d->guard, who, bytes_text(address), live_now(&d->live));
 }
 
 static void line_free(struct line *k) {
@@ -150,6 +174,20 @@ static void test_live_guard_shuts_who_sends_too_much(void **state) {
         line_free(&k);
         door_close(&d);
     }
+}
+
+/* What comes before the first look counts as well. */
+static void test_live_guard_counts_from_the_beginning(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    struct line k = line_new(&d);
+    arrive(&k, LIVE_LINK_BYTES + PIECE);
+    look(&d);
+    assert_true(is_shut(k.theirs));
+    assert_int_equal(d.live.shut, 1);
+    line_free(&k);
+    door_close(&d);
 }
 
 /* A thousand honest messages, each counted with more overhead than it had, are no credit for what comes then. */
@@ -227,19 +265,113 @@ static void test_live_guard_thins_out_strangers(void **state) {
     door_close(&d);
 }
 
-/* Libzmq ends what has not finished its handshake in time, so one that is older has finished it, however little came. */
+/* However many have come since the last look: after it there are no more than may be. */
+static void test_live_guard_thins_out_a_crowd(void **state) {
+    (void)state;
+    struct door d;
+    struct line lines[CROWD];
+    door_open(&d);
+    for (int i = 0; i < CROWD; i++) lines[i] = line_new(&d);
+    look(&d);
+    for (int i = 0; i < CROWD; i++) assert_int_equal(is_shut(lines[i].theirs), i < CROWD - GUARD_STRANGERS);
+    assert_int_equal(d.live.refused, CROWD - GUARD_STRANGERS);
+    assert_int_equal(d.live.shut, 0);
+    for (int i = 0; i < CROWD; i++) line_free(&lines[i]);
+    door_close(&d);
+}
+
+/* Libzmq ends what has not finished its handshake in time, so one that is older has finished it, however little came. Of those
+ * too the oldest go when they are too many, which nobody has to be. */
 static void test_live_guard_leaves_silent_peers(void **state) {
     (void)state;
     struct door d;
     struct line lines[MORE];
     door_open(&d);
-    for (int i = 0; i < MORE; i++) {
+    for (int i = 0; i < MORE - 6; i++) {
         lines[i] = line_new(&d);
         if (i == MORE / 2) look(&d), pass(&d, 4);
     }
     look(&d);
-    for (int i = 0; i < MORE; i++) assert_false(is_shut(lines[i].theirs));
+    for (int i = 0; i < MORE - 6; i++) assert_false(is_shut(lines[i].theirs));
+    pass(&d, 4);
+    for (int i = MORE - 6; i < MORE; i++) lines[i] = line_new(&d);
+    look(&d);
+    for (int i = 0; i < MORE; i++) assert_int_equal(is_shut(lines[i].theirs), i < 6 - NODES);
+    assert_int_equal(d.live.shut, 6 - NODES);
     for (int i = 0; i < MORE; i++) line_free(&lines[i]);
+    door_close(&d);
+}
+
+/* Many connections of one key are one peer: what they hold is summed, and who holds most of it goes. */
+static void test_live_guard_sums_a_key(void **state) {
+    (void)state;
+    struct door d;
+    struct line lines[4];
+    door_open(&d);
+    for (int i = 0; i < 4; i++) lines[i] = line_new(&d);
+    look(&d);
+    for (int i = 0; i < 4; i++) {
+        arrive(&lines[i], PIECE);
+        guard_took(d.guard, lines[i].ours, PIECE, i < 3 ? 2 : 1);
+    }
+    look(&d);
+    for (int i = 0; i < 4; i++) arrive(&lines[i], LIVE_LINK_BYTES / 4);
+    look(&d);
+    for (int i = 0; i < 4; i++) assert_false(is_shut(lines[i].theirs));
+    arrive(&lines[1], LIVE_LINK_BYTES / 4 + PIECE);
+    look(&d);
+    for (int i = 0; i < 4; i++) assert_int_equal(is_shut(lines[i].theirs), i == 1);
+    assert_int_equal(d.live.shut, 1);
+    for (int i = 0; i < 4; i++) line_free(&lines[i]);
+    door_close(&d);
+}
+
+/* So are many connections that have not said whose they are. */
+static void test_live_guard_sums_the_silent(void **state) {
+    (void)state;
+    struct door d;
+    struct line lines[5];
+    door_open(&d);
+    for (int i = 0; i < 5; i++) lines[i] = line_new(&d);
+    look(&d);
+    for (int i = 0; i < 5; i++) arrive(&lines[i], LIVE_LINK_BYTES / 4 + (i == 3 ? PIECE : 0));
+    look(&d);
+    for (int i = 0; i < 5; i++) assert_int_equal(is_shut(lines[i].theirs), i == 3);
+    for (int i = 0; i < 5; i++) line_free(&lines[i]);
+    door_close(&d);
+}
+
+/* A key has so many connections at once; of more the oldest go, and nobody else's. */
+static void test_live_guard_counts_connections(void **state) {
+    (void)state;
+    enum { ALL = GUARD_CONNECTIONS + 5 };
+    struct door d;
+    struct line lines[ALL];
+    door_open(&d);
+    for (int i = 0; i < ALL; i++) {
+        lines[i] = line_new(&d);
+        arrive(&lines[i], PIECE);
+        guard_took(d.guard, lines[i].ours, PIECE, i ? 2 : 1);
+        look(&d);
+    }
+    for (int i = 0; i < ALL; i++) assert_int_equal(is_shut(lines[i].theirs), i > 0 && i <= 4);
+    assert_int_equal(d.live.shut, 4);
+    for (int i = 0; i < ALL; i++) line_free(&lines[i]);
+    door_close(&d);
+}
+
+/* Handshakes of one key may come in a crowd, and then at a rate; another key's do not wait for it. */
+static void test_live_guard_paces_handshakes(void **state) {
+    (void)state;
+    struct door d;
+    int granted = 0;
+    door_open(&d);
+    while (granted < 2 * GUARD_AHEAD && admit(&d, 2, 1)) granted++;
+    assert_in_range(granted, GUARD_AHEAD, GUARD_AHEAD + 20); /* some are due meanwhile */
+    assert_true(admit(&d, 1, 1));
+    pass(&d, 1);
+    for (granted = 0; granted < 2 * GUARD_AHEAD && admit(&d, 2, 1);) granted++;
+    assert_in_range(granted, 50, 70);
     door_close(&d);
 }
 
@@ -254,7 +386,7 @@ static void test_live_guard_expels(void **state) {
         struct line lines[4];
         for (int k = 0; k < 4; k++) lines[k] = line_new(&d);
         const int64_t who[] = {1, keys[i], keys[i], 3};
-        for (int k = 0; k < 4; k++) guard_admitted(d.guard, who[k]);
+        for (int k = 0; k < 4; k++) assert_true(admit(&d, who[k], 1));
         for (int k = 0; k < 3; k++) guard_took(d.guard, lines[k].ours, 10, who[k]);
         guard_expel(d.guard, keys[i]);
         look(&d);
@@ -272,21 +404,42 @@ static void test_live_guard_expels_the_silent(void **state) {
     struct door d;
     door_open(&d);
     struct line lines[3], gone = line_new(&d);
-    guard_admitted(d.guard, 2);
+    assert_true(admit(&d, 2, 1));
     guard_took(d.guard, gone.ours, 10, 2);
     guard_closed(d.guard, gone.ours);
     for (int k = 0; k < 3; k++) lines[k] = line_new(&d);
-    guard_admitted(d.guard, 1);
+    assert_true(admit(&d, 1, 1));
     guard_took(d.guard, lines[0].ours, 10, 1);
     guard_expel(d.guard, 2);
     look(&d);
     for (int k = 0; k < 3; k++) assert_false(is_shut(lines[k].theirs));
-    guard_admitted(d.guard, 2);
+    assert_true(admit(&d, 2, 1));
     guard_expel(d.guard, 2);
     look(&d);
     for (int k = 0; k < 3; k++) assert_int_equal(is_shut(lines[k].theirs), k > 0);
     for (int k = 0; k < 3; k++) line_free(&lines[k]);
     line_free(&gone);
+    door_close(&d);
+}
+
+/* What another peer has opened from another host is left alone, and so it is where the key was let in from another process of
+ * this host. */
+static void test_live_guard_expels_by_address(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    struct line near = line_new(&d), far = family == AF_INET ? line_from(&d, 2) : line_new(&d);
+    assert_true(admit(&d, 1, 1));
+    if (family == AF_INET)
+        assert_true(admit(&d, 2, 2));
+    else
+        assert_true(guard_admitted(d.guard, 2, bytes_text("localhost:0:0:1"), 0));
+    guard_expel(d.guard, 2);
+    look(&d);
+    assert_false(is_shut(near.theirs));
+    assert_int_equal(is_shut(far.theirs), family == AF_INET);
+    line_free(&near);
+    line_free(&far);
     door_close(&d);
 }
 
@@ -335,12 +488,19 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live_guard_leaves_honest_peers),
         cmocka_unit_test(test_live_guard_shuts_who_sends_too_much),
+        cmocka_unit_test(test_live_guard_counts_from_the_beginning),
         cmocka_unit_test(test_live_guard_gives_no_credit),
         cmocka_unit_test(test_live_guard_renews_quiet_links),
         cmocka_unit_test(test_live_guard_knows_connections_apart),
         cmocka_unit_test(test_live_guard_thins_out_strangers),
+        cmocka_unit_test(test_live_guard_thins_out_a_crowd),
         cmocka_unit_test(test_live_guard_leaves_silent_peers),
+        cmocka_unit_test(test_live_guard_sums_a_key),
+        cmocka_unit_test(test_live_guard_sums_the_silent),
+        cmocka_unit_test(test_live_guard_counts_connections),
+        cmocka_unit_test(test_live_guard_paces_handshakes),
         cmocka_unit_test(test_live_guard_expels),
+        cmocka_unit_test(test_live_guard_expels_by_address),
         cmocka_unit_test(test_live_guard_expels_the_silent),
         cmocka_unit_test(test_live_guard_counts_beyond_two_gigabytes),
         cmocka_unit_test(test_live_guard_ignores_what_is_no_connection),

@@ -115,6 +115,27 @@ def hand(tmp_path: Path) -> Iterator[ByHand]:
     cluster.close()
 
 
+def test_what_was_never_sent_is_said_to_be_so(hand: ByHand) -> None:
+    """Where no node could be reached, a write has certainly failed, and is not sent later either."""
+    with hand.connect() as r:
+        r.wait_leader(PATIENCE)
+        r.put("x", "1")
+        for node in (1, 2, 3):
+            hand.kill(node)
+        assert eventually(lambda: not any(n.up for n in r.status().nodes))
+        for call in (lambda: r.put("x", "2", timeout=0.3), lambda: r.client().put("x", "2", timeout=0.3)):
+            with pytest.raises(q.FailedError, match="was not sent, and so not executed: 0 of 3 nodes answer"):
+                call()
+        for node in (1, 2, 3):
+            hand.start(node)
+        assert r.wait_leader(PATIENCE)
+        assert r.get("x", timeout=PATIENCE) == "1"
+        for process in hand.running.values():
+            process.send_signal(signal.SIGSTOP)
+        with pytest.raises(q.UnknownOutcome, match="may still be executed"):
+            r.put("x", "3", timeout=0.3)  # their kernels have taken it
+
+
 def test_three_nodes_serve_and_survive_kill_and_restart(hand: ByHand) -> None:
     """A leader is killed with -9 and the others go on; all are stopped and started, and the data is there."""
     with hand.connect() as r:

@@ -226,7 +226,10 @@ static void queue_message(struct actor *a, uint16_t peer, const struct parcel *p
     QUEUE_RELEASE(a->out[peer]);
     struct actor *receiver = peer ? &a->live->nodes[peer].actor : &a->live->clients.actor;
     QUEUE_RELEASE(receiver);
-    if (send_now(&m, a->out[peer])) return;
+    if (send_now(&m, a->out[peer])) {
+        a->departed++;
+        return;
+    }
     zmq_msg_close(&m);
     uint8_t why = live_apart(a->live) && peer_is_down(a->live, peer) ? QRT_DROP_DOWN : QRT_DROP_FULL;
     actor_drop(a, head->from, head->to, why, wire_id(frame));
@@ -240,6 +243,7 @@ static void delay_message(struct actor *a, uint16_t peer, const struct parcel *p
         return;
     }
     a->delayed_bytes += p->size;
+    a->departed++; /* it will, and nobody takes it back */
     if (slot == UINT32_MAX) {
         a->delayed = mem_grow(a->delayed, &a->delayed_capacity, (size_t)a->delayed_count + 1, sizeof *a->delayed);
         slot = a->delayed_count++;

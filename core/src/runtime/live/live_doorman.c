@@ -73,11 +73,12 @@ static void judge_key(struct doorman *d) {
     char user[USER_TEXT] = "";
     int64_t who;
     bool known = curve && known_key(d, &parts[6], user, &who);
-    if (known) guard_admitted(d->guard, who);
+    struct bytes address = known ? bytes_of(zmq_msg_data(&parts[3]), zmq_msg_size(&parts[3])) : (struct bytes){0};
+    bool due = known && guard_admitted(d->guard, who, address, live_now(d->live));
     send_words(d->zap, "1.0", true);
     send_part(d->zap, zmq_msg_data(&parts[count > 1]), zmq_msg_size(&parts[count > 1]), true);
-    send_words(d->zap, known ? "200" : "400", true);
-    send_words(d->zap, known ? "OK" : "no key of this cluster", true);
+    send_words(d->zap, due ? "200" : known ? "300" : "400", true); /* after 300 a peer tries again */
+    send_words(d->zap, due ? "OK" : known ? "too many handshakes" : "no key of this cluster", true);
     send_words(d->zap, user, true);
     send_words(d->zap, "", false);
     for (size_t i = 0; i < count; i++) zmq_msg_close(&parts[i]);

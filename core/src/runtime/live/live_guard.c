@@ -8,11 +8,12 @@
  *   bytes that have come on the connection
  *   - bytes that the node has taken from it, message by message     = what is held for it
  *
- * A connection for which more is held than its limit is shut down; libzmq then drops what it has kept. Every message is
- * counted with more overhead than it has on the wire, and the two sums start anew whenever nothing is held, so neither that
- * surplus nor a long life is a credit. What is never taken by the node are ZeroMQ's own commands. Nodes send none once the
- * handshake is over; a peer that sends heartbeats all the same comes to its limit in hours, and its connection is renewed
- * without being called an offender.
+ * That is summed over the connections of a key, and over those that have not said yet whose they are: the key is known with the
+ * first message that the node takes. Where it is more than the limit, the connection that holds most is shut down; libzmq then
+ * drops what it has kept. A key's connections and handshakes are counted too. Every message is counted with more overhead than
+ * it has on the wire, and the two sums start anew whenever nothing is held, so neither that surplus nor a long life is a
+ * credit. What is never taken by the node are ZeroMQ's own commands. Nodes send none once the handshake is over; a peer that
+ * sends heartbeats all the same comes to its limit in hours, and its connection is renewed without being called an offender.
  *
  * What has come over tcp says the kernel (TCP_INFO). A Unix socket has no such count, but an offset for those who peek
  * (SO_PEEK_OFF), which goes down by each byte that is taken from the socket. Nobody peeks here, so it is the count of what
@@ -27,6 +28,8 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/tcp.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,12 +44,15 @@
 #define CURVE_BYTES 500 /* a handshake has more; its first half has less */
 #define PLAIN_BYTES 80
 #define HANDSHAKE_NS INT64_C(3000000000) /* more than a handshake may take (live_socket.c) */
-#define COUNT_MAX INT32_MAX              /* where a local connection's count begins, downwards */
+#define UNNAMED 0
+#define PLACES 8            /* addresses of a key */
+#define COUNT_MAX INT32_MAX /* where a local connection's count begins, downwards */
 
 struct connection {
     bool used, local;
-    bool named; /* counted among its key's */
+    size_t key; /* whose it is: a place among the keys; UNNAMED until its first message was taken */
     uint64_t inode, order;
+    uint64_t held;            /* at the last look */
     uint64_t before;          /* local: bytes read before the count was last set to COUNT_MAX */
     uint64_t received, taken; /* when nothing was held */
     int64_t since;            /* when that was */
@@ -57,6 +63,13 @@ struct connection {
 struct key_count {
     int64_t who;
     uint64_t admitted, named;
+    int64_t next; /* a handshake is due then; many may come before they are due, and then no more (guard_admitted) */
+    uint64_t
+        places[PLACES]; /* hashes of the addresses that it was let in from; of more than that, any address may be one */
+    size_t place_count;
+    /* at the last look: */
+    size_t open;
+    uint64_t held;
 };
 
 struct guard {
@@ -67,16 +80,25 @@ struct guard {
         atomic_uint_fast64_t taken;
         atomic_int_fast64_t who;
     } from[GUARD_DESCRIPTORS];
-    struct key_count *keys;
+    struct key_count *keys; /* the first for all connections that are UNNAMED */
     size_t key_count, key_capacity;
     pthread_mutex_t mutex; /* over the expelled */
     int64_t *expelled;
     size_t expelled_count, expelled_capacity;
 };
 
+static size_t key_of(struct guard *g, int64_t who) {
+    for (size_t i = 0; i < g->key_count; i++)
+        if (g->keys[i].who == who) return i;
+    g->keys = mem_grow(g->keys, &g->key_capacity, g->key_count + 1, sizeof *g->keys);
+    g->keys[g->key_count] = (struct key_count){.who = who};
+    return g->key_count++;
+}
+
 struct guard *guard_new(bool curve) {
     struct guard *g = mem_zero(1, sizeof *g);
     g->handshake_bytes = curve ? CURVE_BYTES : PLAIN_BYTES;
+    key_of(g, -1);
     pthread_mutex_init(&g->mutex, NULL);
     return g;
 }
@@ -165,6 +187,7 @@ void guard_accepted(struct guard *g, int fd, const char *address) {
     if (fd < 0 || !comes_to(fd, address, &w.local)) return;
     if (w.local && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &full, sizeof full)) return;
     if (!bytes_received(&w, fd, &w.received)) return;
+    if (!w.local) w.received = 0; /* what came before this was heard of counts as well */
     w.inode = inode_of(fd);
     if (fd >= GUARD_DESCRIPTORS) {
         shut(fd, w.inode);
@@ -179,24 +202,46 @@ void guard_accepted(struct guard *g, int fd, const char *address) {
 
 /* ---- whose they are ---- */
 
-static struct key_count *count_of(struct guard *g, int64_t who) {
-    for (size_t i = 0; i < g->key_count; i++)
-        if (g->keys[i].who == who) return &g->keys[i];
-    g->keys = mem_grow(g->keys, &g->key_capacity, g->key_count + 1, sizeof *g->keys);
-    g->keys[g->key_count] = (struct key_count){.who = who};
-    return &g->keys[g->key_count++];
+static bool comes_from(const struct key_count *k, uint64_t place) {
+    for (size_t i = 0; i < k->place_count && i < PLACES; i++)
+        if (k->places[i] == place) return true;
+    return k->place_count > PLACES;
 }
 
-void guard_admitted(struct guard *g, int64_t who) {
-    count_of(g, who)->admitted++;
+bool guard_admitted(struct guard *g, int64_t who, struct bytes address, int64_t now) {
+    struct key_count *k = &g->keys[key_of(g, who)];
+    uint64_t place = hash_bytes(address.data, address.size, 0);
+    if (k->next > now + GUARD_AHEAD * GUARD_HANDSHAKE_NS) return false;
+    k->next = (k->next > now ? k->next : now) + GUARD_HANDSHAKE_NS;
+    k->admitted++;
+    if (comes_from(k, place)) return true;
+    if (k->place_count < PLACES) k->places[k->place_count] = place;
+    k->place_count++;
+    return true;
+}
+
+/* The hash of a peer's address, as libzmq tells it to the doorman: without its port, but with who is at the other end of a Unix
+ * socket. */
+static uint64_t place_of(int fd) {
+    struct sockaddr_storage peer = {0};
+    struct ucred other;
+    socklen_t size = sizeof peer, other_size = sizeof other;
+    char host[NI_MAXHOST] = "", text[NI_MAXHOST + 48];
+    if (getpeername(fd, (struct sockaddr *)&peer, &size) ||
+        getnameinfo((struct sockaddr *)&peer, size, host, sizeof host, NULL, 0, NI_NUMERICHOST))
+        return 0;
+    snprintf(text, sizeof text, "%s", host);
+    if (peer.ss_family == AF_UNIX && !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &other, &other_size))
+        snprintf(text, sizeof text, "%s:%u:%u:%d", host, other.uid, other.gid, other.pid);
+    return hash_bytes(text, strlen(text), 0);
 }
 
 static void name(struct guard *g, int fd) {
     struct connection *w = &g->connections[fd];
     int64_t who = atomic_load_explicit(&g->from[fd].who, memory_order_relaxed);
-    if (!w->used || w->named || who < 0) return;
-    w->named = true;
-    count_of(g, who)->named++;
+    if (!w->used || w->key != UNNAMED || who < 0) return;
+    w->key = key_of(g, who);
+    g->keys[w->key].named++;
 }
 
 void guard_closed(struct guard *g, int fd) {
@@ -207,32 +252,67 @@ void guard_closed(struct guard *g, int fd) {
 
 /* ---- looking ---- */
 
-static void judge(struct guard *g, struct live *l, int fd, uint64_t received, int64_t now) {
+static void measure(struct guard *g, int fd, uint64_t received, int64_t now) {
     struct connection *w = &g->connections[fd];
     uint64_t taken = atomic_load_explicit(&g->from[fd].taken, memory_order_relaxed);
     uint64_t got = received - w->received, went = taken - w->taken;
-    uint64_t limit = atomic_load_explicit(&g->from[fd].who, memory_order_relaxed) ? LIVE_LINK_BYTES : LIVE_OWNER_BYTES;
-    if (went >= got || !w->since) {
-        w->received = received;
-        w->taken = taken;
-        w->since = now;
-    } else if (got - went > limit) {
-        bool quiet = (double)(now - w->since) * 1e-9 * QUIET_RATE > (double)limit;
-        if (shut(fd, w->inode) && !quiet) atomic_fetch_add(&l->shut, 1);
-        w->used = false;
+    w->held = got > went ? got - went : 0;
+    if (!w->since) w->since = now;
+    if (w->held) return;
+    w->received = received;
+    w->taken = taken;
+    w->since = now;
+}
+
+static void shut_offender(struct guard *g, struct live *l, int fd, int64_t now) {
+    struct connection *w = &g->connections[fd];
+    bool quiet = w->held && (double)(now - w->since) * 1e-9 * QUIET_RATE > (double)w->held;
+    if (shut(fd, w->inode) && !quiet) atomic_fetch_add(&l->shut, 1);
+    w->used = false;
+    g->keys[w->key].open--;
+    g->keys[w->key].held -= w->held;
+}
+
+/* The one of a key that holds most, or that is the oldest. -1: it has none. */
+static int worst(const struct guard *g, size_t key, bool oldest) {
+    int found = -1;
+    for (int fd = 0; fd < g->top; fd++) {
+        const struct connection *w = &g->connections[fd], *other = found < 0 ? NULL : &g->connections[found];
+        if (!w->used || w->key != key) continue;
+        if (!other || (oldest ? w->order < other->order : w->held > other->held)) found = fd;
+    }
+    return found;
+}
+
+/* What all connections of each key make the node hold together, and how many they are. */
+static void limit_keys(struct guard *g, struct live *l, int64_t now) {
+    for (size_t i = 0; i < g->key_count; i++) g->keys[i].open = g->keys[i].held = 0;
+    for (int fd = 0; fd < g->top; fd++) {
+        const struct connection *w = &g->connections[fd];
+        if (!w->used) continue;
+        g->keys[w->key].open++;
+        g->keys[w->key].held += w->held;
+    }
+    for (size_t i = 0; i < g->key_count; i++) {
+        const struct key_count *k = &g->keys[i];
+        size_t most = i == UNNAMED ? GUARD_STRANGERS + live_node_count(l) : GUARD_CONNECTIONS;
+        for (int fd; k->held > (k->who ? LIVE_LINK_BYTES : LIVE_OWNER_BYTES) && (fd = worst(g, i, false)) >= 0;)
+            shut_offender(g, l, fd, now);
+        for (int fd; k->open > most && (fd = worst(g, i, true)) >= 0;) shut_offender(g, l, fd, now);
     }
 }
 
-/* What the key has open. Where it was let in more often than it has spoken, each silent connection may be its own: they go
- * as well, and those of others come again. */
+/* What the key has open. Where it was let in more often than it has spoken, a silent connection may be its own if it comes from
+ * where the key did: such ones go as well, and those of others come again. */
 static void expel_key(struct guard *g, int64_t gone) {
-    struct key_count *k = count_of(g, gone);
+    struct key_count *k = &g->keys[key_of(g, gone)];
     bool silent = k->admitted > k->named;
     for (int fd = 0; fd < g->top; fd++) {
         int64_t who = atomic_load(&g->from[fd].who);
-        if (g->connections[fd].used && (who == gone || (who < 0 && silent))) shut(fd, g->connections[fd].inode);
+        if (!g->connections[fd].used || (who >= 0 && who != gone)) continue;
+        if (who == gone || (silent && comes_from(k, place_of(fd)))) shut(fd, g->connections[fd].inode);
     }
-    k->admitted = k->named = 0;
+    k->admitted = k->named = k->place_count = 0;
 }
 
 static void expel(struct guard *g) {
@@ -244,7 +324,7 @@ static void expel(struct guard *g) {
 
 /* The oldest of those that have not finished their handshake, until so many are left as may be. */
 static void thin_out(struct guard *g, struct live *l, const int *fds, size_t count) {
-    for (; count > GUARD_STRANGERS; count--) {
+    for (size_t left = count; left > GUARD_STRANGERS; left--) {
         int oldest = -1;
         for (size_t i = 0; i < count; i++)
             if (g->connections[fds[i]].used &&
@@ -269,12 +349,13 @@ void guard_look(struct guard *g, struct live *l) {
         if (!w->used) continue;
         if (!w->seen) w->seen = now;
         top = fd + 1;
-        judge(g, l, fd, received, now);
+        measure(g, fd, received, now);
         /* Libzmq itself ends a handshake that takes longer than that. */
         if (received < g->handshake_bytes && now < w->seen + HANDSHAKE_NS) strangers[count++] = fd;
     }
     g->top = top;
     thin_out(g, l, strangers, count);
+    limit_keys(g, l, now);
 }
 
 void guard_expel(struct guard *g, int64_t who) {
@@ -305,11 +386,13 @@ uint64_t live_option(const struct live *l, const char *name) {
     return 0;
 }
 
-/* In: twice its limit for each link, as a look comes up to GUARD_LOOK_MS late, and half a handshake for each stranger. Out:
- * a queue for each link. And what the faults delay, and what the protocol's own options let it keep uncommitted. */
+/* In: its limit for each key, and for those that have not said whose they are, with what a message of a few bytes costs above
+ * them; and half a handshake for each stranger. Out: a queue for each link. And what the faults delay, and what the protocol's
+ * own options let it keep uncommitted. */
 uint64_t live_budget(const struct live *l) {
     uint64_t peers = live_node_count(l) - 1u;
-    uint64_t in = 2 * (peers * LIVE_LINK_BYTES + LIVE_OWNER_BYTES) + (uint64_t)GUARD_STRANGERS * 65536;
+    uint64_t in =
+        LIVE_HELD_COST * ((peers + 1) * LIVE_LINK_BYTES + LIVE_OWNER_BYTES) + (uint64_t)GUARD_STRANGERS * 65536;
     uint64_t out = (peers + 1) * LIVE_HIGH_WATER * 65536;
     return LIVE_BASE_BYTES + in + out + LIVE_DELAYED_BYTES + live_option(l, "max_pending_bytes");
 }

@@ -4,13 +4,17 @@
 
 #include "runtime/live/live.h"
 
-#define GUARD_LOOK_MS 20               /* between two looks at every connection */
-#define GUARD_STRANGERS 64             /* connections that have not finished their handshake */
-#define GUARD_DESCRIPTORS 4096         /* a connection with a higher descriptor is closed */
-#define LIVE_LINK_BYTES (8u << 20)     /* from a node, and not yet taken by the one that it was sent to */
-#define LIVE_OWNER_BYTES (32u << 20)   /* the same from the owner, who is all clients together */
-#define LIVE_DELAYED_BYTES (32u << 20) /* of the messages that a fault delays */
-#define LIVE_BASE_BYTES (24u << 20)    /* program, libraries, memory shared with the owner, ZeroMQ at rest */
+#define GUARD_LOOK_MS 20                     /* between two looks at every connection */
+#define GUARD_STRANGERS 64                   /* connections that have not finished their handshake */
+#define GUARD_CONNECTIONS 64                 /* of one key, at once */
+#define GUARD_DESCRIPTORS 4096               /* a connection with a higher descriptor is closed */
+#define GUARD_HANDSHAKE_NS INT64_C(20000000) /* between two handshakes of one key, in the long run */
+#define GUARD_AHEAD 200                      /* so many may come sooner */
+#define LIVE_LINK_BYTES (8u << 20)           /* from a node, and not yet taken by the one that it was sent to */
+#define LIVE_HELD_COST 3                     /* bytes of memory for each of these, where messages are small */
+#define LIVE_OWNER_BYTES (32u << 20)         /* the same from the owner, who is all clients together */
+#define LIVE_DELAYED_BYTES (32u << 20)       /* of the messages that a fault delays */
+#define LIVE_BASE_BYTES (24u << 20)          /* program, libraries, memory shared with the owner, ZeroMQ at rest */
 
 struct guard *guard_new(bool curve);
 void guard_free(struct guard *g);
@@ -19,8 +23,9 @@ void guard_free(struct guard *g);
 void guard_accepted(struct guard *g, int fd, const char *address);
 void guard_closed(struct guard *g, int fd);
 void guard_look(struct guard *g, struct live *l);
-/* The doorman's thread as well: a handshake was granted. */
-void guard_admitted(struct guard *g, int64_t who);
+/* The doorman's thread as well: a handshake is about to be granted; address: the peer's, as libzmq says it. False: the key has
+ * had too many lately. */
+bool guard_admitted(struct guard *g, int64_t who, struct bytes address, int64_t now);
 /* Any thread: at the next look what this key has open is closed. */
 void guard_expel(struct guard *g, int64_t who);
 /* The node's thread: a message of this many bytes was taken from a connection; who: its sender by key, -1: not known. */

@@ -239,6 +239,7 @@ static void carry_out(struct live_node *n, struct order *o) {
     case ORDER_PROPOSE:
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
+    case ORDER_WITHDRAW:
     case ORDER_STOP:
     case ORDER_START:
     case ORDER_ASK: break; /* not for here */

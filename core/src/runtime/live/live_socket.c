@@ -13,12 +13,16 @@
  * a soak of kills and pauses, and at will since). A connection whose queue is full is not read; when its peer goes, it leaves the
  * poller; and the next heartbeat, whose interval is below its timeout, asserts that it is still there. On the side that
  * connects there is 3937 ("_input_stopped", explained in pull request 4830): the heartbeat's timeout replaces such a
- * connection. Without heartbeats of our own there are no such timers. A PING of the peer's is still answered: one that was
- * read ahead behind a full queue, from a peer that has reset the connection since, meets the same assertion.
- * TCP's keepalive finds dead hosts instead. */
+ * connection. Without heartbeats of our own there are no such timers. TCP's keepalive finds dead hosts instead.
+ *
+ * A PING of the peer's is answered all the same. Were it read ahead behind a full queue, and had the peer reset the connection
+ * since, it would meet the same assertion. So with CURVE an inbox has no high-water mark: it is always read, and what a peer
+ * may make it hold is the guard's alone to limit, by bytes (live_guard.c). Without keys a byte could become a message of 64,
+ * which no guard could keep up with, so there the mark stays. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -47,8 +51,16 @@ static qrt_status socket_fail(const struct actor *a, const char *what, struct er
     return error_set(e, QRT_EIO, "%s of node %u's sockets failed: %s", what, a->id, zmq_strerror(zmq_errno()));
 }
 
+/* A ROUTER names peers that give no name by a number that it counts up from rand(), and takes such a name from a peer as well: when
+ * the count comes to one that is taken, the process ends. The context has set rand() by the clock; so it is set anew. */
+static void unguessable(void) {
+    unsigned seed;
+    if (getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed) srand(seed);
+}
+
 qrt_status live_context(struct live *l, int sockets, struct error *e) {
     l->context = zmq_ctx_new();
+    if (live_apart(l)) unguessable();
     if (l->context && !zmq_ctx_set(l->context, ZMQ_IO_THREADS, live_apart(l)) &&
         (sockets < 1000 || !zmq_ctx_set(l->context, ZMQ_MAX_SOCKETS, sockets)))
         return QRT_OK;
@@ -129,7 +141,8 @@ qrt_status actor_bind(struct actor *a, int listener, struct error *e) {
     bool apart = live_apart(a->live);
     address_of(a->live, a->id, address, sizeof address);
     a->inbox = zmq_socket(a->live->context, apart ? ZMQ_ROUTER : ZMQ_PULL);
-    if (!a->inbox || !set_number(a->inbox, ZMQ_RCVHWM, LIVE_HIGH_WATER) || !set_number(a->inbox, ZMQ_LINGER, 0) ||
+    int most = apart && a->live->gates.curve ? 0 : LIVE_HIGH_WATER;
+    if (!a->inbox || !set_number(a->inbox, ZMQ_RCVHWM, most) || !set_number(a->inbox, ZMQ_LINGER, 0) ||
         !set_inbox(a, a->inbox, listener) || zmq_getsockopt(a->inbox, ZMQ_FD, &a->inbox_signal, &size))
         return socket_fail(a, "the making", e);
     if (apart && doorman_start(a->live, a->inbox, e)) return e->status;
