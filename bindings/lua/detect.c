@@ -25,7 +25,7 @@ static int detector_create(lua_State *L) {
         s = qrt_detector_of_mixture(&d, m, threshold);
     } else {
         struct face_options o = face_options(L, 2, NULL);
-        s = qrt_detector_new(&d, face_text(L, 1, "a kind of detector"), o.names, o.values, o.count);
+        s = qrt_detector_new(&d, face_text(L, 1, "a kind of detector"), o.all, o.count);
     }
     *place = d;
     if (s) return face_fail(L, s, m && qrt_last_status(m) ? (const void *)m : NULL);

@@ -79,7 +79,7 @@ static int ring_create(lua_State *L) {
     void **place = face_new(L, FACE_RING);
     struct face_options o = face_options(L, 1, ring_fields);
     qrt_ring *r = NULL;
-    qrt_status s = qrt_ring_new(&r, o.names, o.values, o.count);
+    qrt_status s = qrt_ring_new(&r, o.all, o.count);
     *place = r;
     if (s) return face_fail(L, s, NULL);
     if ((s = ring_fill(L, r, 1))) return face_fail(L, s, r);

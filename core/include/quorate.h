@@ -628,7 +628,7 @@ typedef struct qrt_ring_move { /* keys at positions first..last leave one node f
     uint32_t from, to; /* a slot of the ring before, a slot of the ring after */
 } qrt_ring_move;
 
-QRT_API qrt_status qrt_ring_new(qrt_ring **out, const char *const *names, const char *const *values, size_t count);
+QRT_API qrt_status qrt_ring_new(qrt_ring **out, const qrt_option *options, size_t count);
 QRT_API void qrt_ring_free(qrt_ring **r);
 QRT_API qrt_status qrt_ring_clone(qrt_ring *r, qrt_ring **out);
 QRT_API const char *qrt_ring_options(void); /* JSON as of qrt_options; thread-local */
@@ -696,8 +696,7 @@ QRT_API qrt_status qrt_seconds_to_ns(const double *seconds, size_t count, int64_
 QRT_API const char *qrt_detector_kind(uint32_t i); /* NULL past the last */
 QRT_API const char *
 qrt_detector_options(const char *kind); /* JSON as of qrt_options; NULL: qrt_last_error(NULL); thread-local */
-QRT_API qrt_status qrt_detector_new(qrt_detector **out, const char *kind, const char *const *names,
-                                    const char *const *values, size_t count);
+QRT_API qrt_status qrt_detector_new(qrt_detector **out, const char *kind, const qrt_option *options, size_t count);
 QRT_API qrt_status qrt_detector_of_mixture(qrt_detector **out, qrt_mixture *m, double threshold); /* m is copied */
 QRT_API void qrt_detector_free(qrt_detector **d);
 QRT_API qrt_status qrt_detector_clone(qrt_detector *d, qrt_detector **out);

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quorate._arrays import Given, Made, Options
+from quorate._arrays import Given, Made
 from quorate._ffi import NEVER, Handle, bytes_at, c_text, error_of, ffi, lib
+from quorate.base import option_array
 from quorate.errors import ArgumentError
 from quorate.mixture import GaussianMixture
 
@@ -71,11 +72,9 @@ class Detector:
     _handle: Handle
 
     def __init__(self, kind: str, **options: Any) -> None:
-        given = Options(options)
+        given = option_array({name: value for name, value in options.items() if value is not None})
         make, free = lib.qrt_detector_new, lib.qrt_detector_free
-        self._handle = Handle.make(
-            "detector", free, make, c_text(kind), given.names, given.values, given.count
-        )
+        self._handle = Handle.make("detector", free, make, c_text(kind), given, len(given))
         self.kind = kind
 
     def __enter__(self) -> Detector:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quorate._arrays import Given, Made, Options, Texts
+from quorate._arrays import Given, Made, Texts
 from quorate._ffi import Handle, c_text, encode, error_of, ffi, lib, text_at
+from quorate.base import option_array
 
 _TURN = 2.0**64
 _NUMBER_MASK = 2**64 - 1
@@ -63,10 +64,8 @@ class Ring:
         zones: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
-        given = Options(options)
-        self._handle = Handle.make(
-            "ring", lib.qrt_ring_free, lib.qrt_ring_new, given.names, given.values, given.count
-        )
+        given = option_array({name: value for name, value in options.items() if value is not None})
+        self._handle = Handle.make("ring", lib.qrt_ring_free, lib.qrt_ring_new, given, len(given))
         self.add_many(nodes, zones=zones)
 
     def __enter__(self) -> Ring:

@@ -15,13 +15,10 @@ static void bench_end(struct handle *h) {
 
 QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name) {
     struct error e = {0};
-    if (!out || !name) return last_error_format(QRT_EINVAL, "out and name must not be NULL");
+    if (!out || !name) return last_error_null("out and name");
     *out = NULL;
     struct bench *b = bench_new(name, &e);
-    if (!b) {
-        last_error_set(&e);
-        return e.status;
-    }
+    if (!b) return last_error_set(&e);
     *out = mem_zero(1, sizeof **out);
     handle_init(&(*out)->handle, HANDLE_BENCH, bench_end);
     (*out)->bench = b;
@@ -29,7 +26,7 @@ QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name) {
 }
 
 QRT_API void qrt_bench_free(qrt_bench **b) {
-    handle_free(b, HANDLE_BENCH);
+    if (b && *b && handle_free(&(*b)->handle, HANDLE_BENCH)) *b = NULL;
 }
 
 QRT_API qrt_status qrt_bench_run(qrt_bench *b) {

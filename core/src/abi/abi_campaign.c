@@ -22,13 +22,10 @@ static void campaign_end(struct handle *h) {
 
 QRT_API qrt_status qrt_campaign_new(qrt_campaign **out, const char *spec_json) {
     struct error e = {0};
-    if (!out || !spec_json) return last_error_format(QRT_EINVAL, "out and spec_json must not be NULL");
+    if (!out || !spec_json) return last_error_null("out and spec_json");
     *out = NULL;
     struct campaign *c = campaign_new(bytes_text(spec_json), &e);
-    if (!c) {
-        last_error_set(&e);
-        return e.status;
-    }
+    if (!c) return last_error_set(&e);
     *out = mem_zero(1, sizeof **out);
     handle_init(&(*out)->handle, HANDLE_CAMPAIGN, campaign_end);
     (*out)->campaign = c;
@@ -36,7 +33,7 @@ QRT_API qrt_status qrt_campaign_new(qrt_campaign **out, const char *spec_json) {
 }
 
 QRT_API void qrt_campaign_free(qrt_campaign **c) {
-    handle_free(c, HANDLE_CAMPAIGN);
+    if (c && *c && handle_free(&(*c)->handle, HANDLE_CAMPAIGN)) *c = NULL;
 }
 
 QRT_API qrt_status qrt_campaign_run(qrt_campaign *c, uint64_t *done, uint64_t *total) {
@@ -86,14 +83,11 @@ QRT_API const char *qrt_compare(const char *spec_json) {
 QRT_API qrt_status qrt_cluster_replay(qrt_cluster **out, const char *run_json) {
     struct error e = {0};
     struct run_spec spec;
-    if (!out || !run_json) return last_error_format(QRT_EINVAL, "out and run_json must not be NULL");
+    if (!out || !run_json) return last_error_null("out and run_json");
     *out = NULL;
     struct runner *r = NULL;
     if (!spec_parse(&spec, bytes_text(run_json), &e)) r = runner_new(&spec, true, &e);
-    if (!r) {
-        last_error_set(&e);
-        return e.status;
-    }
+    if (!r) return last_error_set(&e);
     *out = abi_cluster_wrap(r->cluster, NULL);
     (*out)->runner = r;
     return QRT_OK;

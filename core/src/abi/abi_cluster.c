@@ -45,15 +45,14 @@ QRT_API qrt_status qrt_cluster_new(qrt_cluster **out, const char *protocol, cons
     free(settings);
     if (!c) {
         own_machine_unref(own);
-        last_error_set(&e);
-        return e.status;
+        return last_error_set(&e);
     }
     *out = abi_cluster_wrap(c, own);
     return QRT_OK;
 }
 
 QRT_API void qrt_cluster_free(qrt_cluster **c) {
-    handle_free(c, HANDLE_CLUSTER);
+    if (c && *c && handle_free(&(*c)->handle, HANDLE_CLUSTER)) *c = NULL;
 }
 
 /* Begins every call: inside, or an early return with the refusal. */

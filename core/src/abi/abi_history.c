@@ -39,7 +39,7 @@ QRT_API qrt_status qrt_cluster_history(qrt_cluster *c, qrt_history **out) {
 
 QRT_API qrt_status qrt_history_parse(qrt_history **out, const char *text, size_t size) {
     struct error e = {0};
-    if (!out || (size && !text)) return last_error_format(QRT_EINVAL, "out and text must not be NULL");
+    if (!out || (size && !text)) return last_error_null("out and text");
     *out = NULL;
     if (size > UINT32_MAX)
         return last_error_format(QRT_ETOOLARGE, "a history holds at most 4 GiB, not %zu bytes", size);
@@ -48,15 +48,14 @@ QRT_API qrt_status qrt_history_parse(qrt_history **out, const char *text, size_t
     if (history_parse(&h->history, bytes_of(text, size), &e)) {
         history_free(&h->history);
         free(h);
-        last_error_set(&e);
-        return e.status;
+        return last_error_set(&e);
     }
     *out = h;
     return QRT_OK;
 }
 
 QRT_API void qrt_history_free(qrt_history **h) {
-    handle_free(h, HANDLE_HISTORY);
+    if (h && *h && handle_free(&(*h)->handle, HANDLE_HISTORY)) *h = NULL;
 }
 
 QRT_API size_t qrt_history_count(const qrt_history *h) {

@@ -96,7 +96,7 @@ QRT_API qrt_status qrt_cluster_trace(qrt_cluster *c, qrt_trace **out) {
 }
 
 QRT_API void qrt_trace_free(qrt_trace **t) {
-    handle_free(t, HANDLE_TRACE);
+    if (t && *t && handle_free(&(*t)->handle, HANDLE_TRACE)) *t = NULL;
 }
 
 QRT_API const qrt_columns *qrt_trace_columns(const qrt_trace *t) {

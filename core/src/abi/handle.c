@@ -27,9 +27,10 @@ static void watch_forks(void) {
     pthread_atfork(NULL, NULL, forked);
 }
 
-void last_error_set(const struct error *e) {
+qrt_status last_error_set(const struct error *e) {
     thread_error = *e;
     told = NULL;
+    return e->status;
 }
 
 qrt_status last_error_format(qrt_status status, const char *format, ...) {
@@ -40,6 +41,10 @@ qrt_status last_error_format(qrt_status status, const char *format, ...) {
     va_end(args);
     told = NULL;
     return status;
+}
+
+qrt_status last_error_null(const char *what) {
+    return last_error_format(QRT_EINVAL, "%s must not be NULL", what);
 }
 
 void handle_init(struct handle *h, enum handle_kind kind, void (*end)(struct handle *h)) {
@@ -116,12 +121,19 @@ static void step_out(struct handle *h) {
 }
 
 qrt_status handle_leave(struct handle *h, qrt_status status) {
+    if (status < 0 && !h->error.status) error_set(&h->error, status, "%s", status_text(status));
     if (h->error.status) {
         thread_error = h->error;
         told = h;
     }
     step_out(h);
     return status;
+}
+
+qrt_status handle_null(const void *handle, const char *what) {
+    qrt_status s = last_error_null(what);
+    told = handle;
+    return s;
 }
 
 bool handle_open(const struct handle *h, enum handle_kind kind) {
@@ -139,12 +151,11 @@ static qrt_status handle_close(struct handle *h, enum handle_kind kind) {
     return QRT_OK;
 }
 
-void handle_free(void *place, enum handle_kind kind) {
-    struct handle **h = place;
-    if (!h || !*h || handle_close(*h, kind) || (*h)->process != generation) return;
-    (*h)->kind = 0;
-    free(*h);
-    *h = NULL;
+bool handle_free(struct handle *h, enum handle_kind kind) {
+    if (handle_close(h, kind) || h->process != generation) return false;
+    h->kind = 0;
+    free(h);
+    return true;
 }
 
 static enum handle_kind kind_of(const struct handle *h) {

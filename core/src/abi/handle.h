@@ -44,10 +44,12 @@ void handle_init(struct handle *h, enum handle_kind kind, void (*end)(struct han
 qrt_status handle_enter(struct handle *h, enum handle_kind kind);
 /* Leaves, with the result of the call. What went wrong is from then on told to this thread, whatever others do. */
 qrt_status handle_leave(struct handle *h, qrt_status status);
+/* Refuses a call without entering: "key must not be NULL", told of that handle (which may be NULL as well). */
+qrt_status handle_null(const void *handle, const char *what);
 /* For calls that do not enter: is it there, and neither closed nor freed? */
 bool handle_open(const struct handle *h, enum handle_kind kind);
-/* The body of every qrt_x_free, of whose pointer `place` is the address: ends the handle unless it was closed, frees it and
- * nulls the pointer. Does nothing, with the error set, while somebody is inside, and in a child of fork(2). */
-void handle_free(void *place, enum handle_kind kind);
+/* Ends a handle, unless it was closed, and frees it. False, with nothing done and the error set, while somebody is inside; and
+ * in a child of fork(2), whose parent it belongs to. */
+bool handle_free(struct handle *h, enum handle_kind kind);
 
 #endif
