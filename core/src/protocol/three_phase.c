@@ -278,11 +278,6 @@ static void *three_phase_clone(const void *state) {
     return t;
 }
 
-static bool three_phase_entry(const void *state, uint64_t index, struct entry *entry) {
-    (void)state, (void)index, (void)entry;
-    return false; /* nothing is applied to a machine */
-}
-
 /* clang-format off */
 #define OPTION(name, type, low, high, standard, help) \
     {#name, type, offsetof(struct three_phase_options, name), low, high, standard, NULL, help}
@@ -331,7 +326,6 @@ const struct protocol protocol_three_phase = {
     .fingerprint = three_phase_fingerprint,
     .step = three_phase_step,
     .status = three_phase_status,
-    .entry = three_phase_entry,
     .describe = three_phase_describe,
     .inspect = three_phase_inspect,
     .invariants = three_phase_invariants,
