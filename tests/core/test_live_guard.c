@@ -443,6 +443,19 @@ static void test_live_guard_expels_by_address(void **state) {
     door_close(&d);
 }
 
+/* Of a hundred keys each has its own count of handshakes, from the first one on, wherever the keys were moved to meanwhile. */
+static void test_live_guard_counts_every_key(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    for (int64_t who = 1; who <= 100; who++) {
+        int granted = 0;
+        while (granted < 2 * GUARD_AHEAD && guard_admitted(d.guard, who, bytes_text("127.0.0.1"), 0)) granted++;
+        assert_int_equal(granted, GUARD_AHEAD + 1);
+    }
+    door_close(&d);
+}
+
 /* More than a count holds at once: it is set anew on the way, and stays true. */
 static void test_live_guard_counts_beyond_two_gigabytes(void **state) {
     (void)state;
@@ -502,6 +515,7 @@ int main(void) {
         cmocka_unit_test(test_live_guard_expels),
         cmocka_unit_test(test_live_guard_expels_by_address),
         cmocka_unit_test(test_live_guard_expels_the_silent),
+        cmocka_unit_test(test_live_guard_counts_every_key),
         cmocka_unit_test(test_live_guard_counts_beyond_two_gigabytes),
         cmocka_unit_test(test_live_guard_ignores_what_is_no_connection),
     };

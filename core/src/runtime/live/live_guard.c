@@ -90,6 +90,7 @@ struct guard {
     size_t expelled_count, expelled_capacity;
 };
 
+/* May move the keys: C leaves open whether `g->keys[key_of(...)]` reads their place before or after. */
 static size_t key_of(struct guard *g, int64_t who) {
     for (size_t i = 0; i < g->key_count; i++)
         if (g->keys[i].who == who) return i;
@@ -212,7 +213,8 @@ static bool comes_from(const struct key_count *k, uint64_t place) {
 }
 
 bool guard_admitted(struct guard *g, int64_t who, struct bytes address, int64_t now) {
-    struct key_count *k = &g->keys[key_of(g, who)];
+    size_t key = key_of(g, who);
+    struct key_count *k = &g->keys[key];
     uint64_t place = hash_bytes(address.data, address.size, 0);
     if (k->next > now + GUARD_AHEAD * GUARD_HANDSHAKE_NS) return false;
     k->next = (k->next > now ? k->next : now) + GUARD_HANDSHAKE_NS;
@@ -308,7 +310,8 @@ static void limit_keys(struct guard *g, struct live *l, int64_t now) {
 /* What the key has open. Where it was let in more often than it has spoken, a silent connection may be its own if it comes from
  * where the key did: such ones go as well, and those of others come again. */
 static void expel_key(struct guard *g, int64_t gone) {
-    struct key_count *k = &g->keys[key_of(g, gone)];
+    size_t key = key_of(g, gone);
+    struct key_count *k = &g->keys[key];
     bool silent = k->admitted > k->named;
     for (int fd = 0; fd < g->top; fd++) {
         int64_t who = atomic_load(&g->from[fd].who);
