@@ -42,6 +42,7 @@ $(STAMPS)/system: packages.txt .ci/install-packages
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/venv: $(STAMPS)/system pyproject.toml
+	@echo "== a virtual environment in $(VENV), with what building needs"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Quorate needs Python 3.10 or newer, \
 	this is " + sys.version.split()[0] + "; name another one: make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -56,6 +57,7 @@ editable = CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(BIN)/python -m pip install -q --
 
 python: $(STAMPS)/python
 $(STAMPS)/python: $(STAMPS)/venv $(extension_sources)
+	@echo "== the Python package: silent, and some minutes the first time"
 	$(editable) -e '.[test]'
 	@touch $@
 
@@ -70,6 +72,7 @@ $(STAMPS)/configured-$(WERROR): $(STAMPS)/system
 	@rm -f $(STAMPS)/configured-*; touch $@
 
 c: $(STAMPS)/configured-$(WERROR) $(STAMPS)/venv
+	@echo "== the C library, its tests and the Lua module"
 	$(CMAKE) --build $(DEV) -j $(JOBS)
 	@$(CMAKE) --install $(DEV) --component lua --prefix $(VENV) >/dev/null
 

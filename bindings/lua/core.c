@@ -58,6 +58,14 @@ static int core_to_ns(lua_State *L) {
     return 1;
 }
 
+/* check_file(path): true, or nil and why it cannot be read whole. */
+static int core_check_file(lua_State *L) {
+    qrt_status s = qrt_file_check(face_text(L, 1, "a file's path"));
+    if (s < 0) return face_fail(L, s, NULL);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"protocols", core_protocols},
     {"options", core_options},
@@ -70,6 +78,7 @@ static const luaL_Reg functions[] = {
     {"to_ns", core_to_ns},
     {"json_encode", face_json_encode},
     {"json_decode", face_json_decode},
+    {"check_file", core_check_file},
     {NULL, NULL},
 };
 

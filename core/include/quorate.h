@@ -444,15 +444,19 @@ QRT_API const char *qrt_cluster_load_report(qrt_cluster *c);
 QRT_API qrt_status qrt_cluster_fault(qrt_cluster *c, const char *directive_json);
 /* A plan, its times counted from now: {"directives": [{"at": 1.5, "do": ...}, ...]}. */
 QRT_API qrt_status qrt_cluster_plan(qrt_cluster *c, const char *plan_json);
+/* Whether a file that a user named can be read whole: QRT_EIO says why not (a pipe would block, a device might never end, more
+ * than 1 GiB is no plan, run, history or script). */
+QRT_API qrt_status qrt_file_check(const char *path);
 /* Parses and prints it again in canonical form (thread-local text; NULL: qrt_last_error(NULL)). */
 QRT_API const char *qrt_plan_canonical(const char *plan_json, uint16_t nodes);
-/* A plan drawn from a seed for a cluster of that protocol and size over that time. */
+/* A plan drawn from a seed for a cluster of that protocol and size over that time, inside the protocol's fault model as its
+ * options stand by default. */
 QRT_API const char *qrt_plan_draw(const char *protocol, uint16_t nodes, uint64_t seed, int64_t duration_ns);
 
 /* --- Verdicts ------------------------------------------------------------------------------------- */
 
 /* Checks everything up to now: the properties of every step and every client history, within a budget of seconds
- * (0: 60) and bytes (0: 256 MiB). QRT_MORE: call again. */
+ * of the processor's time (0: 60) and bytes (0: 256 MiB). QRT_MORE: call again. */
 QRT_API qrt_status qrt_cluster_check(qrt_cluster *c, double seconds, size_t memory);
 /* Of the last complete check: {"verdict","hash","events","time","properties":[{"name","says","verdict","text","event",
  * "time","node"}],"consistency":{"share","first_inconsistent"},"consensus":{"at"},"history":{..},"counts":{..}}; atomic
@@ -564,15 +568,19 @@ typedef struct qrt_replay qrt_replay;
 /* bug: NULL, as it was captured; else the mistake to switch on for the replay ("": none). */
 QRT_API qrt_status qrt_replay_new(qrt_replay **out, const char *folder, const char *bug);
 QRT_API void qrt_replay_free(qrt_replay **r);
+/* How many of the last events its trace keeps: 20,000 where nobody says. Before the first qrt_replay_run. */
+QRT_API qrt_status qrt_replay_record(qrt_replay *r, uint64_t events);
 /* QRT_MORE until it is done. */
 QRT_API qrt_status qrt_replay_run(qrt_replay *r);
+/* What the nodes did, as far as it is judged, in the order of the replay: a step that differs is the last. Yours to free. */
+QRT_API qrt_status qrt_replay_trace(qrt_replay *r, qrt_trace **out);
 /* {"verdict": "ok"|"violated"|"unknown"|"differs", "protocol", "steps", "matched", "uncompared" (cut short by a kill, or
  *  behind a gap or difference), "gaps", "differs": null or {"node", "incarnation", "step", "time", "input", "recorded":
  *  {"state", "events", "died"}, "replayed": {..}}: the first step that does, "nodes": [{"node", "bytes", "gaps", "version",
  *  "incarnations": [{"incarnation", "time", "steps", "matched", "uncompared", "unfinished", "unrecovered", "differs"}]}],
  *  "notes": [{"node", "text"}], "events", "hash" (of the replay's merged trace), "judged_until": null or s, "properties":
- *  [{"name", "says", "verdict", "text", "node"}], "history": null or {"operations", "ok", "failed", "unknown", "whole"}: what
- *  clients were told, judged as linearizability, "text": all of it in words}. It lives until the next call with r. */
+ *  [{"name", "says", "verdict", "text", "node"}], "history": null or {"of": "clients"|"nodes", "operations", "ok", "failed",
+ *  "unknown", "whole"}: what clients were told, by their own capture or by the nodes', judged as linearizability, "text": all of it in words}. It lives until the next call with r. */
 QRT_API const char *qrt_replay_report(qrt_replay *r);
 
 /* --- Comparing protocols ----------------------------------------------------------------------------- */

@@ -33,10 +33,14 @@ function arguments.named(given, call, known)
    return given
 end
 
---- The whole of a file, or nil, message, "io".
+--- The whole of a file, or nil, message, "io": also for what is no file, of which a pipe would hold us up.
 ---@param path string
 ---@return string?, string?, string?
 function arguments.read_file(path)
+   local sound, why, name = core.check_file(path)
+   if not sound then
+      return nil, why, name
+   end
    local file, problem = io.open(path, "rb")
    if not file then
       return nil, "cannot read " .. problem, "io"

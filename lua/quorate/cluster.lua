@@ -23,7 +23,7 @@ local NEVER <const> = math.maxinteger
 ---@field now number seconds since the run began: virtual when simulated, real when live
 ---@field leader integer? who leads now; nil when nobody does
 ---@field trace quorate.Trace the events recorded so far: a snapshot; also `c:trace()`
----@field hash string the hash of all events so far, in hexadecimal: the same whatever is recorded, in whatever language
+---@field hash string the hash of all events so far, in hexadecimal: the same whatever is recorded (zeros: only counted)
 ---@field events integer how many there were so far
 ---@field fingerprint integer 64 bits of the pure state: equal for a fork and its parent as long as both did the same
 ---@field metrics table<string, integer> what the network and the faults did so far, as counts
@@ -543,11 +543,12 @@ local RUN_HINT = "replay takes a run file's path, its text or its data, not a %s
 --- if you like, and what comes back says which steps matched.
 ---@param given string|table
 ---@param bug string?
+---@param record integer? of a capture: how many of the last events its trace keeps
 ---@return quorate.Cluster|quorate.CaptureReplay|nil, string?, string?
-function cluster.replay(given, bug)
+function cluster.replay(given, bug, record)
    local text, message, name = given, nil, nil
    if type(given) == "string" and capture.present(given) then
-      return capture.replay(given, bug)
+      return capture.replay(given, bug, record)
    end
    if type(given) == "table" then
       text = core.json_encode(given, true)

@@ -132,7 +132,8 @@ local function check_notes(r)
       lines[#lines + 1] = string.format("%d client operations: %d ok, %d failed, %d unknown", h.operations, h.ok,
          h.failed, h.unknown)
    end
-   lines[#lines + 1] = string.format("%d events in %s, trace hash %s", r.events, display.seconds(r.time), r.hash)
+   local recorded = r.hash:find "[^0]" and "trace hash " .. r.hash or "none recorded"
+   lines[#lines + 1] = string.format("%d events in %s, %s", r.events, display.seconds(r.time), recorded)
    return table.concat(lines, "\n")
 end
 

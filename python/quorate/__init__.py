@@ -9,7 +9,8 @@
 ...     print(c.check())
 """
 
-from quorate import aio
+from quorate import _boundary, aio
+from quorate.awaits import AwaitableCampaign, AwaitableClient, AwaitableCluster
 from quorate.ballots import Ballot
 from quorate.benchmarks import bench
 from quorate.campaigns import Campaign, CampaignResult, Run, Violation, campaign, replay
@@ -67,12 +68,12 @@ from quorate.errors import (
     WrongTypeError,
 )
 from quorate.grading import Grade, Points, grade
-from quorate.history import History, HistoryVerdict
+from quorate.history import AwaitableHistory, History, HistoryVerdict
 from quorate.machine import StateMachine
 from quorate.meter import Quality, measure, nfd_quality
 from quorate.mixture import GaussianMixture
 from quorate.node import Node
-from quorate.pending import Pending
+from quorate.pending import AwaitablePending, Pending
 from quorate.plan import Plan
 from quorate.quorum import Quorum, quorum
 from quorate.remote import NewKey, NodeEvent, Remote, connect, keygen
@@ -198,3 +199,8 @@ __all__ = [
     "twice",
     "version",
 ]
+
+_boundary.watch(globals())
+_boundary.watch(vars(aio))
+for _awaitable in (AwaitableCampaign, AwaitableClient, AwaitableCluster, AwaitableHistory, AwaitablePending):
+    _boundary.watch_class(_awaitable)

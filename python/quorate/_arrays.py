@@ -7,7 +7,7 @@ import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from quorate._ffi import encode, ffi
+from quorate._ffi import c_text, ffi
 from quorate.base import option_text
 
 # Type codes of array.array, their C types, and the formats that other buffers call them by.
@@ -78,7 +78,7 @@ class Texts:
     """C strings: `pointer` is a const char *const *."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._keep = [ffi.new("char[]", encode(text)) for text in texts]
+        self._keep = [ffi.new("char[]", c_text(text)) for text in texts]
         self.count = len(self._keep)
         self.pointer = ffi.new("const char *[]", self._keep)
 

@@ -11,10 +11,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from quorate._quorate import ffi, lib
 from quorate.errors import (
+    ArgumentError,
     BusyError,
     ClosedError,
     ForkedError,
@@ -27,6 +29,8 @@ from quorate.errors import (
 __all__ = [
     "Handle",
     "bytes_at",
+    "c_text",
+    "checked_path",
     "encode",
     "error_of",
     "ffi",
@@ -56,11 +60,22 @@ def to_ns(seconds: float) -> int:
 def encode(text: str | bytes | bytearray | memoryview) -> bytes:
     """The bytes of a value: text as UTF-8, bytes as they are."""
     if isinstance(text, str):
-        return text.encode("utf-8", "surrogateescape")
+        try:
+            return text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise ArgumentError(f"text has a lone surrogate, and so no UTF-8: {text[:60]!r}") from None
     if isinstance(text, bytes | bytearray | memoryview):
         return bytes(text)
     message = f"a value is text or bytes, not {type(text).__name__}: {text!r}"
     raise WrongTypeError(message)
+
+
+def c_text(text: str | bytes | bytearray | memoryview) -> bytes:
+    """A name, a path or the like for C, to which it would end at a zero byte."""
+    data = encode(text)
+    if b"\0" in data:
+        raise ArgumentError(f"a name, path or document holds no zero byte: {text[:60]!r}")
+    return data
 
 
 def text_at(pointer: Any) -> str:
@@ -89,6 +104,14 @@ def library_text(pointer: Any) -> str:
     if pointer == ffi.NULL:
         raise error_of(lib.qrt_last_status(ffi.NULL))
     return text_at(pointer)
+
+
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """The path of a file that can be read whole; no pipe, device or folder is opened for it."""
+    status = lib.qrt_file_check(c_text(os.fspath(path)))
+    if status < 0:
+        raise error_of(status)
+    return Path(path)
 
 
 class Handle:

@@ -29,7 +29,7 @@ from quorate import benchmarks, campaigns, captures, grading
 from quorate import compare as comparing
 from quorate import soak as soaking
 from quorate import twice as repeating
-from quorate._ffi import Handle, encode, lib
+from quorate._ffi import Handle, c_text, lib
 from quorate.campaigns import CampaignResult, Run
 from quorate.catalogue import Table
 from quorate.cluster import Cluster
@@ -93,20 +93,20 @@ async def campaign(
         raise
 
 
-async def replay(run: str | Path | Run, bug: str | None = None) -> Any:
+async def replay(run: str | Path | Run, bug: str | None = None, record: int | None = None) -> Any:
     """As :func:`quorate.replay`, of a run or a capture."""
     if captures.is_capture(run):
-        captured = captures.capture_handle(cast("str | Path", run), bug)
+        captured = captures.capture_handle(cast("str | Path", run), bug, record)
         await until_done(captured, False, lambda: captured.more(lib.qrt_replay_run))
         return captures.capture_report(captured)
-    handle = campaigns.replay_handle(run, bug)
+    handle = campaigns.replay_handle(run, bug, record)
     await until_done(handle, False, lambda: handle.more(lib.qrt_cluster_replay_run))
     return Cluster._from_handle(handle)
 
 
 async def bench(name: str = "sim") -> Table:
     """As :func:`quorate.bench`; a measurement at a time, on another thread."""
-    handle = Handle.make("bench", lib.qrt_bench_free, lib.qrt_bench_new, encode(name))
+    handle = Handle.make("bench", lib.qrt_bench_free, lib.qrt_bench_new, c_text(name))
     while await in_thread(lambda: handle.more(lib.qrt_bench_run)):
         pass
     return benchmarks.table(handle)

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from quorate._ffi import NEVER, encode, ffi, lib, to_ns
+from quorate._ffi import NEVER, c_text, ffi, lib, to_ns
+from quorate.base import whole
 from quorate.errors import QuorateError, RangeError, WaitTimeout
 from quorate.turns import Turns, close, until_done
 from quorate.workload import Workload
@@ -37,7 +38,7 @@ class AwaitableCluster:
 
     async def run(self, seconds: float) -> None:
         """Lets that much time pass."""
-        await self._run(self._cluster._deadline(seconds), ffi.NULL)
+        await self._run(self._cluster._span(seconds), ffi.NULL)
 
     async def run_until(
         self,
@@ -49,7 +50,7 @@ class AwaitableCluster:
         """Runs until the condition holds."""
         deadline = self._cluster._deadline(timeout)
         if isinstance(condition, str):
-            return await self._run(deadline, encode(condition))
+            return await self._run(deadline, c_text(condition))
         pause = max(to_ns(every), 1)
         while not condition(self._cluster):
             now = self._cluster._now_ns()
@@ -59,6 +60,7 @@ class AwaitableCluster:
 
     async def step(self, count: int = 1) -> int:
         """Carries out that many events of a simulated cluster; how many there were."""
+        count = whole("step takes a number of events", count)
         if count < 0:
             raise RangeError(f"a number of events must not be negative: {count}")
         done = made = 0
@@ -75,7 +77,7 @@ class AwaitableCluster:
         c = self._cluster
         condition = "leader" if other_than is None else f"leader != {int(other_than)}"
         try:
-            await self._run(c._deadline(timeout), encode(condition))
+            await self._run(c._deadline(timeout), c_text(condition))
         except WaitTimeout:
             if c.leader is None:
                 c._leader_or_why()

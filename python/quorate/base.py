@@ -6,11 +6,12 @@ drawn.
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from quorate._ffi import NEVER, Handle, encode, ffi, lib, to_ns
+from quorate._ffi import NEVER, Handle, c_text, ffi, lib, to_ns
 from quorate.errors import NoLeaderError, RangeError, WrongTypeError
 from quorate.machine import Machines
 from quorate.progress import Progress
@@ -60,6 +61,12 @@ class ClusterBase:
             raise RangeError(f"a time to wait must not be negative: {seconds}")
         return min(self._now_ns() + wait, NEVER)
 
+    def _span(self, seconds: float) -> int:
+        """The deadline of a run that ends by itself."""
+        if to_ns(seconds) == NEVER:
+            raise RangeError(f"a run of {seconds} seconds would never end; run_until waits for a condition")
+        return self._deadline(seconds)
+
     def _run(self, until: int, condition: Any = ffi.NULL) -> None:
         start = self._now_ns()
         total = 0.0 if until == NEVER else (until - start) / 1e9
@@ -72,11 +79,23 @@ def node_id(node: int | None) -> int:
     """A node's id as C takes it; None is 0."""
     if node is None:
         return 0
-    if isinstance(node, bool) or not hasattr(node, "__index__"):
+    if isinstance(node, bool):
         raise WrongTypeError(f"a node is a number, not {node!r}")
-    if not 1 <= int(node) < lib.QRT_CLIENT:
+    number = whole("a node is a number", node)
+    if not 1 <= number < lib.QRT_CLIENT:
         raise RangeError(f"there is no node {node}; ids count from 1")
-    return int(node)
+    return number
+
+
+def whole(what: str, number: Any) -> int:
+    """A whole number as C takes one; NumPy's too. `what` is the beginning of the sentence."""
+    try:
+        value = operator.index(number)
+    except TypeError:
+        raise WrongTypeError(f"{what}, not {number!r:.60}") from None
+    if not -(2**63) <= value < 2**63:
+        raise RangeError(f"{what}, and {value} does not fit 64 bits")
+    return value
 
 
 def option_text(name: str, value: Any) -> str:
@@ -84,10 +103,10 @@ def option_text(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return value
-    if hasattr(value, "__index__"):
+        return str(value)
+    if hasattr(value, "__index__") and not isinstance(value, type):
         return str(int(value))
-    if hasattr(value, "__float__"):
+    if hasattr(value, "__float__") and not isinstance(value, type):
         return repr(float(value))
     message = f"option {name!r} takes text, a number or a truth value, not {type(value).__name__}: {value!r}"
     raise WrongTypeError(message)
@@ -99,7 +118,7 @@ _kept: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 def option_array(given: Mapping[str, Any]) -> Any:
     """Options as an array of qrt_option; it keeps its texts alive."""
-    texts = [(encode(name), encode(option_text(name, value))) for name, value in given.items()]
+    texts = [(c_text(name), c_text(option_text(name, value))) for name, value in given.items()]
     places = [(ffi.new("char[]", name), ffi.new("char[]", value)) for name, value in texts]
     array = ffi.new("qrt_option[]", [{"name": name, "value": value} for name, value in places])
     _kept[array] = places

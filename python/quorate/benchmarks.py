@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quorate._ffi import Handle, encode, lib
+from quorate._ffi import Handle, c_text, lib
 from quorate.catalogue import Table
 from quorate.failover import failover
 from quorate.progress import Progress
@@ -18,7 +18,7 @@ def bench(name: str = "sim") -> Table:
     """
     if name == "failover":
         return Table([failover()], COLUMNS)
-    handle = Handle.make("bench", lib.qrt_bench_free, lib.qrt_bench_new, encode(name))
+    handle = Handle.make("bench", lib.qrt_bench_free, lib.qrt_bench_new, c_text(name))
     try:
         made = 0
         with Progress(f"bench {name}", unit="measurements") as progress:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from quorate._ffi import Handle, encode, ffi, lib, library_text, view
+from quorate._ffi import Handle, c_text, checked_path, encode, ffi, lib, library_text, view
+from quorate._json import written
 from quorate.awaits import AwaitableCampaign
 from quorate.captures import is_capture, replay_capture
 from quorate.cluster import Cluster
@@ -146,7 +147,7 @@ class Campaign:
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.spec = dict(spec)
         self._handle = Handle.make(
-            "campaign", lib.qrt_campaign_free, lib.qrt_campaign_new, encode(json.dumps(self.spec))
+            "campaign", lib.qrt_campaign_free, lib.qrt_campaign_new, encode(written(self.spec))
         )
 
     def run(self) -> CampaignResult:
@@ -207,7 +208,7 @@ def list_plan(plan: Plan | str | Mapping[str, Any]) -> dict[str, Any]:
     """A plan as a JSON object."""
     if isinstance(plan, Plan):
         return dict(json.loads(plan.to_json()))
-    return dict(json.loads(plan) if isinstance(plan, str) else plan)
+    return dict(json.loads(Plan.from_json(plan).to_json()) if isinstance(plan, str) else plan)
 
 
 def campaign(
@@ -239,35 +240,38 @@ def campaign(
 
 def run_file(spec: Mapping[str, Any], seed: int) -> Run:
     """The run of one seed of a campaign as data: what :func:`replay` takes."""
-    text = library_text(lib.qrt_campaign_run_file(encode(json.dumps(dict(spec))), seed))
+    text = library_text(lib.qrt_campaign_run_file(encode(written(dict(spec))), seed))
     run: Run = json.loads(text)
     return run
 
 
-def replay(run: str | Path | Run, bug: str | None = None) -> Any:
+def replay(run: str | Path | Run, bug: str | None = None, record: int | None = None) -> Any:
     """Runs a failing run's file (or its data, or JSON text) again, to its end; the Cluster stands there for
     inspection.
 
     A folder is a capture (option ``capture``). Its inputs are fed to the nodes again, with the mistake `bug`
-    switched on if you like, and a :class:`CaptureReplay` says what differs.
+    switched on if you like, and a :class:`CaptureReplay` says what differs. Its `trace` has the last `record`
+    events (default: 20,000).
 
     Raises ParseError, NewerError, or CorruptError when the trace hash is another one than the file says.
     """
     if is_capture(run):
-        return replay_capture(cast("str | Path", run), bug)
-    handle = replay_handle(run, bug)
+        return replay_capture(cast("str | Path", run), bug, record)
+    handle = replay_handle(run, bug, record)
     Progress.replay(handle, lib.qrt_cluster_replay_run)
     return Cluster._from_handle(handle)
 
 
-def replay_handle(run: str | Path | Run, bug: str | None) -> Handle:
+def replay_handle(run: str | Path | Run, bug: str | None, record: int | None = None) -> Handle:
     """A replay of a run's file that has not begun."""
     if bug is not None:
         raise ArgumentError("bug= is for captures: a run's file says itself which mistake is on")
+    if record is not None:
+        raise ArgumentError("record= is for captures: a run's file says itself what is recorded")
     if isinstance(run, Mapping):
-        text = json.dumps(run)
+        text = written(run)
     elif isinstance(run, str) and run.lstrip().startswith("{"):
         text = run
     else:
-        text = Path(run).read_text(encoding="utf-8")
-    return Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_cluster_replay, encode(text))
+        text = checked_path(run).read_text(encoding="utf-8", errors="surrogateescape")
+    return Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_cluster_replay, c_text(text))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from quorate._ffi import encode, lib, library_text, text_at
+from quorate._ffi import c_text, lib, library_text, text_at
 from quorate.display import html_table, text_table
 
 
@@ -39,6 +39,17 @@ class Table(list[dict[str, Any]]):
         return super().__getitem__(which)
 
 
+class Options(Table):
+    """Options; behind the help of one that is a choice stand the choices."""
+
+    def _cells(self) -> list[list[str]]:
+        choices = [str(row.get("choices") or "").replace("|", ", ") for row in self]
+        return [
+            [*cells[:-1], f"{cells[-1]} ({those})"] if those else cells
+            for cells, those in zip(super()._cells(), choices, strict=True)
+        ]
+
+
 def protocols() -> Table:
     """Every protocol: name, summary, fault_model (what it stands), bugs."""
     return Table(json.loads(library_text(lib.qrt_protocols())), ("name", "summary"))
@@ -48,8 +59,8 @@ def options(protocol: str = "raft") -> Table:
     """Every option of a cluster of that protocol: section, name, type, unit, low, high, default, choices,
     help.
     """
-    rows = json.loads(library_text(lib.qrt_options(encode(protocol))))
-    return Table(rows, ("section", "name", "type", "default", "help"))
+    rows = json.loads(library_text(lib.qrt_options(c_text(protocol))))
+    return Options(rows, ("section", "name", "type", "default", "help"))
 
 
 def machines() -> Table:
@@ -70,6 +81,7 @@ def bugs(protocol: str | None = None) -> Table:
 
 def fault_model(protocol: str = "raft") -> Mapping[str, Any]:
     """What a protocol stands: crashes, liars, loss, and so on, as data."""
+    options(protocol)  # which there is, or raises what says so
     found: Mapping[str, Any] = protocols()[protocol]["fault_model"]
     return found
 

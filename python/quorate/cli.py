@@ -123,8 +123,10 @@ def _add_judges(add: Add) -> None:
     replay = add("replay", cli_commands.replay, "run a failing run's file, or a captured run, again")
     replay.add_argument("file", metavar="FILE", help="written by a campaign; or a capture's folder")
     replay.add_argument("--bug", metavar="B", help="of a capture: switch on a mistake and see what differs")
+    replay.add_argument("--last", metavar="K", type=int, help="of a capture: print its last K events first")
+    replay.add_argument("--id", metavar="N", type=int, help="with --last: those of node N only")
     replay.add_argument(
-        "--picture", metavar="FILE", help="write the space-time diagram of the violation as SVG"
+        "--picture", metavar="FILE", help="write the space-time diagram of what is violated or differs as SVG"
     )
     check = add("check", cli_commands.check, "judge the linearizability of histories")
     check.add_argument("histories", metavar="HISTORY", nargs="+", help="etcd's Jepsen log, EDN or JSON")
@@ -132,7 +134,9 @@ def _add_judges(add: Add) -> None:
         "--model", metavar="M", default="cas-register", help="cas-register, append-kv, kv, ..."
     )
     check.add_argument("--initial", metavar="V", default="nil", help="the first value (default: nil)")
-    check.add_argument("--seconds", type=float, default=60.0, help="budget of time a history (default: 60)")
+    check.add_argument(
+        "--seconds", type=float, default=60.0, help="of the processor, a history at most (default: 60)"
+    )
     check.add_argument("--memory", type=int, default=0, help="budget in bytes (default: 256 MiB)")
     compare = add("compare", cli_commands.compare, "what protocols cost, side by side")
     compare.add_argument("protocols", metavar="P", nargs="+", help="see `quorate protocols`")
@@ -178,7 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         code: int = given.run(given)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: it was closed before we began
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         print("quorate: interrupted", file=sys.stderr)

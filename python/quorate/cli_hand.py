@@ -5,15 +5,15 @@ cas, fault, trace, stop.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from quorate._json import read
 from quorate.cli_commands import show
-from quorate.errors import ArgumentError
+from quorate.errors import ArgumentError, ParseError
 from quorate.plan import Plan
 from quorate.remote import Remote, connect, keygen, node_command
 
@@ -91,9 +91,9 @@ def _cas(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
 
 def _directive(text: str) -> dict[str, Any]:
     try:
-        fields: dict[str, Any] = json.loads(text)
+        fields: dict[str, Any] = read(text)
         return {"verb": fields.pop("do"), **fields}
-    except (ValueError, KeyError) as error:
+    except (ParseError, KeyError) as error:
         raise ArgumentError(f'a directive is JSON such as {{"do": "pause", "node": 2}}: {error}') from error
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from quorate import _report
+from quorate._ffi import checked_path
 from quorate.cli_commands import EXIT, check_data, show, tell, worst
 from quorate.demo import load_text, play
 from quorate.errors import ArgumentError, NotFoundError
@@ -33,8 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     script = Path(arguments.script)
     if arguments.arguments[:1] == ["--json"]:  # right behind the script's name it is ours
         arguments.json, arguments.arguments = True, arguments.arguments[1:]
-    if not script.is_file():
-        raise NotFoundError(f"there is no script {script}")
+    checked_path(script)
     runners = {".py": _run_python, ".lua": _run_lua}
     if script.suffix not in runners:
         raise ArgumentError(f"{script} is neither a Python (.py) nor a Lua (.lua) script")

@@ -8,6 +8,7 @@ import inspect
 import sys
 from pathlib import Path
 
+from quorate._ffi import checked_path
 from quorate.catalogue import Table
 from quorate.cli_commands import EXIT, show, tell
 from quorate.errors import ArgumentError, NotFoundError
@@ -42,8 +43,7 @@ def bugs(arguments: argparse.Namespace) -> int:
 def load_class(where: str) -> type[Node]:
     """The class derived from Node of a file, or FILE:CLASS."""
     path, _, name = where.partition(":")
-    if not Path(path).is_file():
-        raise NotFoundError(f"there is no file {path}")
+    checked_path(path)
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     if spec is None or spec.loader is None:
         raise ArgumentError(f"{path} is no Python file")

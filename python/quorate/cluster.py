@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from quorate import _report
-from quorate._ffi import NEVER, Handle, encode, ffi, lib, to_ns
+from quorate._ffi import NEVER, Handle, c_text, encode, ffi, lib, to_ns
 from quorate.awaits import Awaits
-from quorate.base import node_id, option_array
+from quorate.base import node_id, option_array, whole
 from quorate.client import Client
 from quorate.errors import ArgumentError, QuorateError, RangeError, WaitTimeout
 from quorate.faults import Faults
@@ -66,7 +66,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
         array = option_array(given)
         if isinstance(protocol, str):
             machines = ffi.NULL if own is None else own.struct
-            make: tuple[Any, ...] = (lib.qrt_cluster_new, encode(protocol), array, len(array), machines)
+            make: tuple[Any, ...] = (lib.qrt_cluster_new, c_text(protocol), array, len(array), machines)
         else:
             if machine != "kv":
                 raise ArgumentError("a script decides values itself: it takes no machine")
@@ -129,7 +129,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
 
     def run(self, seconds: float) -> None:
         """Lets that much time pass."""
-        self._run(self._deadline(seconds))
+        self._run(self._span(seconds))
 
     def run_until(
         self,
@@ -147,7 +147,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
         """
         deadline = self._deadline(timeout)
         if isinstance(condition, str):
-            self._run(deadline, encode(condition))
+            self._run(deadline, c_text(condition))
             return
         pause = max(to_ns(every), 1)
         with self._handle.held():
@@ -159,8 +159,10 @@ class Cluster(Faults, Views, Transactions, Awaits):
 
     def step(self, count: int = 1) -> int:
         """Carries out that many events of a simulated cluster; how many there were."""
-        if count < 0:
-            raise RangeError(f"a number of events must not be negative: {count}")
+        if type(count) is not int or not 0 <= count < 2**63:
+            count = whole("step takes a number of events", count)
+            if count < 0:
+                raise RangeError(f"a number of events must not be negative: {count}")
         place = self._stepped
         if count <= 10000 and self._machines is None:
             return self._handle.number(lib.qrt_cluster_step, count, place)
@@ -179,7 +181,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
         """
         condition = "leader" if other_than is None else f"leader != {int(other_than)}"
         try:
-            self._run(self._deadline(timeout), encode(condition))
+            self._run(self._deadline(timeout), c_text(condition))
         except WaitTimeout:
             if self.leader is None:
                 self._leader_or_why()

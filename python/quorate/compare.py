@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from quorate._ffi import encode, lib, library_text
+from quorate._json import written
 from quorate.campaigns import list_plan
 from quorate.display import html_table, text_table
 from quorate.errors import ArgumentError
@@ -99,7 +100,7 @@ def compare(
     result = Comparison()
     with Progress("compare", unit="protocols") as progress:
         for name in names:
-            wanted = encode(json.dumps({**spec, "protocol": name}))
+            wanted = encode(written({**spec, "protocol": name}))
             result[name] = json.loads(library_text(lib.qrt_compare(wanted)))
             progress.update(len(result))
     return result

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from quorate._ffi import checked_path
 from quorate.client import Client
 from quorate.cluster import Cluster
 from quorate.errors import StorageError, UnknownOutcome
@@ -42,7 +43,7 @@ class Story:
 def load_text(path: str | None = None) -> str:
     """The text of a file, or the project's licence as it was installed."""
     if path:
-        return Path(path).read_text(encoding="utf-8")
+        return checked_path(path).read_text(encoding="utf-8")
     try:
         installed = metadata.distribution("quorate")
         text = installed.read_text("licenses/LICENSE") or installed.read_text("LICENSE")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quorate._arrays import Given, Made, Options
-from quorate._ffi import NEVER, Handle, bytes_at, encode, error_of, ffi, lib
+from quorate._ffi import NEVER, Handle, bytes_at, c_text, error_of, ffi, lib
 from quorate.mixture import GaussianMixture
 
 __all__ = [
@@ -73,7 +73,7 @@ class Detector:
         given = Options(options)
         make, free = lib.qrt_detector_new, lib.qrt_detector_free
         self._handle = Handle.make(
-            "detector", free, make, encode(kind), given.names, given.values, given.count
+            "detector", free, make, c_text(kind), given.names, given.values, given.count
         )
         self.kind = kind
 

@@ -144,8 +144,8 @@ class NewerError(DataError, status=-42, name="newer"):
     """The data was written by a newer version."""
 
 
-class StorageError(DataError, status=-43, name="io"):
-    """Reading, writing or syncing failed."""
+class StorageError(DataError, OSError, status=-43, name="io"):
+    """Reading, writing or syncing failed: a full disk, or a file that is none or that nobody may read."""
 
 
 # --- the user's own code, and ours ---

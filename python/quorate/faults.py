@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
-from quorate._ffi import encode, lib
+from quorate._ffi import c_text, encode, lib
+from quorate._json import written
 from quorate.base import ClusterBase
 from quorate.plan import Plan, Seconds, directive
 
@@ -23,7 +23,7 @@ class Faults(ClusterBase):
     """
 
     def _fault(self, verb: str, **fields: Any) -> None:
-        self._call(lib.qrt_cluster_fault, encode(json.dumps(directive(verb, fields))))
+        self._call(lib.qrt_cluster_fault, encode(written(directive(verb, fields))))
 
     def _link(self, verb: str, link: Link | None, both: bool, **fields: Any) -> None:
         ends = {"from": link[0], "to": link[1]} if link else {}
@@ -124,4 +124,4 @@ class Faults(ClusterBase):
     def apply(self, plan: Plan | str) -> None:
         """Begins a plan (or its JSON); its times count from now."""
         text = plan.to_json() if isinstance(plan, Plan) else plan
-        self._call(lib.qrt_cluster_plan, encode(text))
+        self._call(lib.qrt_cluster_plan, c_text(text))

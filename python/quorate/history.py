@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorate._ffi import Handle, encode, ffi, lib
+from quorate._ffi import Handle, c_text, checked_path, encode, ffi, lib
 from quorate.progress import Progress
 from quorate.turns import until_done
 
@@ -66,8 +66,8 @@ class History:
 
     @classmethod
     def load(cls, path: str | Path) -> History:
-        """From a file."""
-        return cls.parse(Path(path).read_bytes())
+        """From a file. Raises StorageError where it cannot be read."""
+        return cls.parse(checked_path(path).read_bytes())
 
     def __len__(self) -> int:
         with self._handle.entered() as pointer:
@@ -119,8 +119,8 @@ class History:
         return self._verdict()
 
     def _checking(self, model: str, initial: str | None, seconds: float, memory: int) -> Callable[[], bool]:
-        start = ffi.NULL if initial is None else encode(initial)
-        wanted = (encode(model), start, float(seconds), memory)
+        start = ffi.NULL if initial is None else c_text(initial)
+        wanted = (c_text(model), start, float(seconds), memory)
         return lambda: self._handle.more(lib.qrt_history_check, *wanted)
 
     def _verdict(self) -> HistoryVerdict:

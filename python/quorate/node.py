@@ -36,7 +36,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from quorate import plain
-from quorate._ffi import NEVER, encode, lib, text_at, to_ns
+from quorate._ffi import NEVER, c_text, encode, lib, text_at, to_ns
 from quorate.errors import UsageError
 from quorate.randomness import NodeRandom
 
@@ -112,11 +112,11 @@ class Node:
         """Lets on_timer(name) be called that much later by the node's own clock, in place of an earlier
         setting.
         """
-        lib.qrt_ctx_timer(self._ctx("set_timer"), encode(name), to_ns(seconds))
+        lib.qrt_ctx_timer(self._ctx("set_timer"), c_text(name), to_ns(seconds))
 
     def clear_timer(self, name: str) -> None:
         """The timer does not ring."""
-        lib.qrt_ctx_timer(self._ctx("clear_timer"), encode(name), NEVER)
+        lib.qrt_ctx_timer(self._ctx("clear_timer"), c_text(name), NEVER)
 
     def persist(self, value: Any) -> None:
         """Writes plain data to disk, in place of what was persisted before; a restart finds it in `stored`.

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from quorate._ffi import encode, lib, library_text, to_ns
+from quorate._ffi import c_text, checked_path, encode, lib, library_text, to_ns
+from quorate._json import written
 from quorate.display import html_table
 
 Seconds = float | str  # a number of seconds, or text with a unit: "150ms"
@@ -62,7 +63,7 @@ class Plan:
 
     @staticmethod
     def _dump(directives: tuple[dict[str, Any], ...]) -> str:
-        return json.dumps({"directives": directives})
+        return written({"directives": directives})
 
     # --- building ---
 
@@ -103,7 +104,7 @@ class Plan:
     @classmethod
     def draw(cls, protocol: str = "raft", nodes: int = 5, seed: int = 1, duration: float = 10.0) -> Plan:
         """A plan drawn from a seed, inside the protocol's fault model; healed by its end."""
-        return cls.from_json(library_text(lib.qrt_plan_draw(encode(protocol), nodes, seed, to_ns(duration))))
+        return cls.from_json(library_text(lib.qrt_plan_draw(c_text(protocol), nodes, seed, to_ns(duration))))
 
     @classmethod
     def from_json(cls, text: str, nodes: int = 0) -> Plan:
@@ -112,14 +113,14 @@ class Plan:
         """
         plan = cls()
         plan._directives = tuple(
-            json.loads(library_text(lib.qrt_plan_canonical(encode(text), nodes)))["directives"]
+            json.loads(library_text(lib.qrt_plan_canonical(c_text(text), nodes)))["directives"]
         )
         return plan
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """From a file."""
-        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        return cls.from_json(checked_path(path).read_text(encoding="utf-8", errors="surrogateescape"))
 
     def to_json(self) -> str:
         """In canonical form: printed, read and printed again it is the same text."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from quorate._ffi import encode, error_of, ffi, lib, text_at
+from quorate._ffi import c_text, error_of, ffi, lib, text_at
+from quorate.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ class Quorum:
             if not 1 <= member <= self.nodes:
                 raise IndexError(f"there is no node {member} among {self.nodes}; ids count from 1")
             flags[member - 1] = 1
-        number = {"read": 0, "write": 1}[phase]
-        status = lib.qrt_quorum_met(encode(self.rule), self.nodes, number, bytes(flags), place)
+        if phase not in ("read", "write"):
+            raise ArgumentError(f'a phase is "read" or "write", not {phase!r}')
+        number = int(phase == "write")
+        status = lib.qrt_quorum_met(c_text(self.rule), self.nodes, number, bytes(flags), place)
         if status < 0:
             raise error_of(status)
         return bool(place[0])
@@ -56,7 +59,7 @@ def quorum(rule: str, nodes: int, *, reads_meet: bool = False, writes_meet: bool
     """
     place = ffi.new("qrt_quorum *")
     needs = lib.QRT_QUORUM_READS_MEET * reads_meet | lib.QRT_QUORUM_WRITES_MEET * writes_meet
-    status = lib.qrt_quorum_rule(encode(rule), max(0, nodes), needs, place)
+    status = lib.qrt_quorum_rule(c_text(rule), max(0, nodes), needs, place)
     if status < 0:
         raise error_of(status)
     return Quorum(rule, place.nodes, place.read, place.write, place.crashes, place.liars, text_at(place.text))

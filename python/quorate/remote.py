@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quorate._ffi import Handle, encode, ffi, lib, library_text
+from quorate._ffi import Handle, c_text, encode, ffi, lib, library_text
+from quorate._json import written
 from quorate.base import node_id
 from quorate.client import Client, Value
 from quorate.cluster import Cluster
@@ -96,7 +97,7 @@ class Remote(Cluster):
 
     def fault(self, verb: str, **fields: Any) -> None:
         """One directive of a plan, now: ``r.fault("pause", node=2)``; see :class:`quorate.Plan`."""
-        self._call(lib.qrt_cluster_fault, encode(json.dumps(directive(verb, fields))))
+        self._call(lib.qrt_cluster_fault, encode(written(directive(verb, fields))))
 
     def last_events(self, node: int, count: int = 50) -> list[NodeEvent]:
         """The last events of a node's own trace, at most 2,000."""
@@ -112,7 +113,7 @@ class Remote(Cluster):
         self._ask(node, ask="stop")
 
     def _ask(self, node: int, **question: Any) -> Any:
-        return self._handle.json(lib.qrt_node_ask, node_id(node), encode(json.dumps(question)))
+        return self._handle.json(lib.qrt_node_ask, node_id(node), encode(written(question)))
 
 
 def connect(file: Path, key: Path | None = None) -> Remote:
@@ -126,8 +127,8 @@ def connect(file: Path, key: Path | None = None) -> Remote:
     Waits at most 1.5 s for every node's first answer. Raises StorageError for a file that cannot be read,
     ParseError for what is wrong with it, with its line, DeniedError for a key that it does not know.
     """
-    key_text = ffi.NULL if key is None else encode(os.fspath(key))
-    handle = Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_connect, encode(os.fspath(file)), key_text)
+    key_text = ffi.NULL if key is None else c_text(os.fspath(key))
+    handle = Handle.make("cluster", lib.qrt_cluster_free, lib.qrt_connect, c_text(os.fspath(file)), key_text)
     remote = Remote._from_handle(handle)
     assert isinstance(remote, Remote)
     return remote
@@ -137,8 +138,8 @@ def keygen(file: Path, name: str | None = None) -> list[NewKey]:
     """Makes keys for the nodes and clients of a cluster file that have none; with `name` ("n2" is node 2),
     a new one for that one. Secrets go to ``keys/NAME.key`` beside the file (mode 0600), public keys into it.
     """
-    given = ffi.NULL if name is None else encode(name)
-    made = json.loads(library_text(lib.qrt_keygen(encode(os.fspath(file)), given)))
+    given = ffi.NULL if name is None else c_text(name)
+    made = json.loads(library_text(lib.qrt_keygen(c_text(os.fspath(file)), given)))
     return [NewKey(**entry) for entry in made]
 
 

@@ -146,7 +146,8 @@ class CheckResult:
                 f"{h['operations']} client operations: "
                 f"{h['ok']} ok, {h['failed']} failed, {h['unknown']} unknown"
             )
-        lines.append(f"{self.events} events in {seconds_text(self.time)}, trace hash {self.hash}")
+        recorded = f"trace hash {self.hash}" if int(self.hash, 16) else "none recorded"
+        lines.append(f"{self.events} events in {seconds_text(self.time)}, {recorded}")
         return lines
 
     def __str__(self) -> str:

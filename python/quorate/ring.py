@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quorate._arrays import Given, Made, Options, Texts
-from quorate._ffi import Handle, encode, error_of, ffi, lib, text_at
+from quorate._ffi import Handle, c_text, encode, error_of, ffi, lib, text_at
 
 _TURN = 2.0**64
 _NUMBER_MASK = 2**64 - 1
@@ -96,7 +96,7 @@ class Ring:
 
     def remove(self, node: str) -> None:
         """Removes a node; its keys go to others, and no others move. Raises NotFoundError."""
-        self._handle.call(lib.qrt_ring_remove, encode(node))
+        self._handle.call(lib.qrt_ring_remove, c_text(node))
 
     @property
     def slots(self) -> tuple[str | None, ...]:

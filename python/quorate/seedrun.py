@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from quorate._ffi import Handle, encode, lib
+from quorate._json import written
 from quorate.cluster import Cluster
 from quorate.node import Node
 from quorate.scripts import Scripts
@@ -48,7 +48,7 @@ class SeedRun:
     def __init__(self, kind: type[Node], spec: Mapping[str, Any], seed: int, *, record: bool = True) -> None:
         self.seed = seed
         self._scripts = Scripts(kind)
-        text = encode(json.dumps({"protocol": "script", **spec}))
+        text = encode(written({"protocol": "script", **spec}))
         handle = Handle.make(
             "cluster", lib.qrt_cluster_free, lib.qrt_cluster_seed, self._scripts.struct, text, seed, record,
             keep=self._scripts,

@@ -52,14 +52,14 @@ class Trace:
         return self._count
 
     def column(self, name: str) -> memoryview:
-        """One column as a read-only memoryview."""
+        """One column as a read-only memoryview. KeyError for one that there is not."""
+        if name not in COLUMNS:
+            raise KeyError(f"a trace has no column {name!r}; there are {', '.join(COLUMNS)}")
         form, _ = COLUMNS[name]
         size = self._count * ffi.sizeof(f"{_CTYPES[form]}")
         return view(self._handle, getattr(self._columns, name), size, form)
 
     def __getitem__(self, name: str) -> numpy.ndarray[Any, Any]:
-        if name not in COLUMNS:
-            raise KeyError(f"a trace has no column {name!r}; there are {', '.join(COLUMNS)}")
         memory = self.column(name)
         try:
             import numpy

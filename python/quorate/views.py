@@ -47,7 +47,10 @@ class Views(ClusterBase):
 
     @property
     def hash(self) -> str:
-        """The hash of all events so far, in hexadecimal; the same whatever is recorded."""
+        """The hash of all events so far, in hexadecimal; the same whatever is recorded.
+
+        Zeros of a live cluster with ``record="none"`` and ``check=False``, which only counts its events.
+        """
         place = ffi.new("uint64_t *")
         self._call(lib.qrt_cluster_hash, place, ffi.NULL)
         return f"{int(place[0]):016x}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from quorate._json import read, written
 from quorate.errors import RangeError
 
 
@@ -36,7 +36,7 @@ class Workload:
         values = asdict(self)
         if self.mix is not None:
             values["mix"] = dict(self.mix)
-        return json.dumps({name: value for name, value in values.items() if value is not None})
+        return written({name: value for name, value in values.items() if value is not None})
 
     def must_end(self) -> None:
         """Raises RangeError where it would be waited for without end."""
@@ -46,4 +46,4 @@ class Workload:
     @classmethod
     def from_json(cls, text: str) -> Workload:
         """From such text. Unknown fields raise TypeError here; ranges are checked when it is loaded."""
-        return cls(**json.loads(text))
+        return cls(**read(text))

@@ -577,6 +577,42 @@ static void test_client_by_hand_times_out(void **unused) {
     world_free(w);
 }
 
+/* A runtime that knows that nothing left says so: then a write has failed, and who waits no longer ends it. What may have left
+ * once stays unknown, whatever becomes of its copies. */
+static void test_client_by_hand_knows_what_never_left(void **unused) {
+    (void)unused;
+    struct world *w = world_new(12);
+    world_client(w, 0, NULL, 0);
+    struct command put = {.operation = COMMAND_PUT, .key = bytes_text("k"), .value = bytes_text("v")};
+    struct client *c = w->clients[0];
+    const struct client_result *r = client_result(c);
+    struct client_io io;
+    assert_int_equal(submit(w, CLIENT_WRITE, &put, SECOND), QRT_OK); /* opens its session */
+    world_run(w, 9 * SECOND);
+    assert_int_equal(r->outcome, HISTORY_OK);
+    w->loss = 1;
+    assert_int_equal(submit(w, CLIENT_WRITE, &put, SECOND), QRT_OK);
+    client_unsent(c);
+    io = io_of(w, 0);
+    client_withdraw(c, &io);
+    carry_out(w, 0);
+    assert_true(r->done && r->unsent && r->outcome == HISTORY_FAILED && r->status == QRT_EFAILED);
+    assert_int_equal(submit(w, CLIENT_WRITE, &put, SECOND), QRT_OK);
+    world_run(w, w->now + 150 * MS); /* sent, and sent again */
+    client_unsent(c);
+    io = io_of(w, 0);
+    client_withdraw(c, &io);
+    assert_false(r->done);
+    world_run(w, w->now + 2 * SECOND);
+    assert_true(r->done && !r->unsent && r->outcome == HISTORY_UNKNOWN);
+    w->loss = 0;
+    assert_int_equal(submit(w, CLIENT_WRITE, &put, SECOND), QRT_OK); /* the gap in its sequence harms nobody */
+    world_run(w, w->now + 9 * SECOND);
+    assert_int_equal(r->outcome, HISTORY_OK);
+    check_processes(w);
+    world_free(w);
+}
+
 /* Answers from strangers, to other requests, of impossible status or shape are not taken for the answer. */
 static void test_client_rejects_forged_answers(void **unused) {
     (void)unused;
@@ -629,6 +665,7 @@ int main(void) {
         cmocka_unit_test(test_client_survives_expired_sessions),
         cmocka_unit_test(test_client_by_hand),
         cmocka_unit_test(test_client_by_hand_times_out),
+        cmocka_unit_test(test_client_by_hand_knows_what_never_left),
         cmocka_unit_test(test_client_rejects_forged_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,8 +5,11 @@
 #include <stddef.h>
 
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "base/random.h"
@@ -603,15 +606,15 @@ static void hard_make(struct history *h, uint32_t count) {
     }
 }
 
-/* A hard history with 50 ms to spend is unknown after 50 ms, with the longest legal prefix. */
+/* A hard history with 50 ms to spend is unknown after 50 ms of work, with the longest legal prefix. */
 static void test_linear_honours_its_time(void **state) {
     (void)state;
     struct history h;
     hard_make(&h, 40);
     struct linear_options options = {.model = LINEAR_COUNTER, .seconds = 0.05, .memory = (size_t)1 << 30};
-    int64_t start = stopwatch_ns();
+    int64_t start = stopwatch_work_ns();
     struct linear *l = check_run(&h, &options, 20000000);
-    double seconds = (double)(stopwatch_ns() - start) * 1e-9;
+    double seconds = (double)(stopwatch_work_ns() - start) * 1e-9;
     const struct linear_result *r = linear_result(l);
     assert_int_equal(r->verdict, VERDICT_UNKNOWN);
     assert_true(r->prefix_count >= 2);
@@ -619,6 +622,33 @@ static void test_linear_honours_its_time(void **state) {
     assert_non_null(strstr(r->explanation, "the budget of 0.05 s is spent"));
     printf("budget 50 ms: %.1f ms; %s\n", seconds * 1e3, r->explanation);
     linear_free(l);
+    history_free(&h);
+}
+
+static void sleep_on(int number) {
+    (void)number;
+    nanosleep(&(struct timespec){0, 600000000}, NULL);
+}
+
+/* What the program did not work is not spent: held up for longer than its budget in the middle of a search, it still finds
+ * what it would have found. */
+static void test_linear_counts_work_only(void **state) {
+    (void)state;
+    struct history h;
+    hard_make(&h, 14);
+    struct linear_options options = {.model = LINEAR_COUNTER, .seconds = 0.5};
+    bool held_up = false;
+    signal(SIGALRM, sleep_on);
+    for (int i = 0; i < 20 && !held_up; i++) { /* the alarm may come before the search has begun */
+        struct linear *l = linear_new(&h, &options);
+        setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, 200}}, NULL);
+        while (!linear_step(l, INT64_MAX)) {}
+        assert_int_equal(linear_result(l)->verdict, VERDICT_VIOLATED);
+        held_up = linear_result(l)->seconds > options.seconds;
+        linear_free(l);
+    }
+    signal(SIGALRM, SIG_DFL);
+    assert_true(held_up);
     history_free(&h);
 }
 
@@ -721,6 +751,7 @@ int main(void) {
         cmocka_unit_test(test_linear_unknown_operation),
         cmocka_unit_test(test_linear_agrees_with_brute_force),
         cmocka_unit_test(test_linear_honours_its_time),
+        cmocka_unit_test(test_linear_counts_work_only),
         cmocka_unit_test(test_linear_honours_its_memory),
         cmocka_unit_test(test_linear_finds_the_easy_violation),
         cmocka_unit_test(test_linear_long_history),

@@ -40,3 +40,14 @@ class Notebook(q.Node):
     def on_opinion(self, peer, suspected, suspicion):
         assert suspicion >= 0
         self.state["suspects"] = [n for n in self.state["suspects"] if n != peer] + [peer] * suspected
+
+
+class Parent(q.Node):
+    """Forks a process, and starts a program, on being asked for two children: answers with their numbers."""
+
+    def on_propose(self, value, ticket):
+        if not (forked := os.fork()):
+            time.sleep(100)
+            os._exit(0)
+        started = os.posix_spawn("/bin/sleep", ["sleep", "100"], os.environ)
+        self.reply(ticket, f"{forked} {started}")

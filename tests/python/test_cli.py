@@ -174,6 +174,13 @@ def test_lists(arguments, name):
     assert rows[0]["name"] in quorate(*arguments).stdout
 
 
+def test_options_show_what_may_be_chosen():
+    """Behind the help of an option that is a choice."""
+    printed = quorate("options", "2pc").stdout
+    assert "how delays are distributed (constant, uniform, normal, exponential, pareto)" in printed
+    assert "participant-initiated" in printed
+
+
 def test_bench():
     """Name, value, unit, baseline, ratio."""
     (row,) = spoken(quorate("bench", "schedule/64", "--json"), 0)["results"]

@@ -19,6 +19,12 @@ OPTIONS = [
     ({"nodes": 1000}, q.RangeError, "nodes"),
     ({"delay": -1}, q.RangeError, "delay"),
     ({"runtime": "dream"}, q.QuorateError, "sim"),
+    ({"heartbeat_interval": 1}, q.RangeError, "heartbeat_interval must be below election_timeout"),
+    ({"election_timeout": "30ms"}, q.RangeError, "heartbeat_interval must be below election_timeout"),
+    ({"detector": "polling", "detector_timeout": "20ms"}, q.RangeError, "above detector_interval"),
+    ({"data": "/tmp"}, q.ArgumentError, "disk=folder"),
+    ({"data": "/tmp", "disk": "folder"}, q.ArgumentError, "runtime=live"),
+    ({"machine": "k\0v"}, q.ArgumentError, "zero byte"),
     ({"bug": "vote-before-sink"}, q.NotFoundError, "vote-before-sync"),
     ({"machine": "kw"}, q.NotFoundError, "kv"),
 ]
@@ -130,6 +136,21 @@ def test_no_leader_says_why():
             c.propose("x", timeout=1)
         with pytest.raises(q.NodeDownError):
             c.propose("x", node=1)
+        with pytest.raises(q.FailedError, match="not executed; no leader: 2 of 5 nodes are up, 3 are needed"):
+            c.client().get("x")
+
+
+def test_protocols_that_need_no_leader_do_not_miss_one():
+    """Their status says so, and their nodes are up, not followers; elections are asked for."""
+    with q.Cluster("2pc", nodes=3) as c:
+        c.transaction([1, 2])
+        assert "none is needed; 3 of 3 nodes are up" in str(c.status())
+        assert {n.role for n in c.status().nodes} == {"up"}
+    with q.Cluster("bully", nodes=3) as c:
+        with pytest.raises(q.NoLeaderError, match="one leads once it is asked to elect"):
+            c.wait_leader(timeout=1)
+        with pytest.raises(q.UnsupportedError, match="bully elects and runs no state machine"):
+            c.load(operations=5)
 
 
 def test_unknown_is_not_failure():

@@ -39,6 +39,26 @@ def test_the_main_job_live():
     assert verdicts[0] == verdicts[1] and set(verdicts[0].values()) == {"ok"}
 
 
+@pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
+def test_what_nobody_looks_at_is_only_counted(transport):
+    """No trace, no hash; faults, clients and their history are as ever."""
+    with live(transport=transport, record="none", check=False) as c:
+        old = c.wait_leader()
+        before = c.check().events
+        c.crash(old)
+        assert c.wait_leader() != old
+        c.restart(old)
+        c.load(q.Workload(clients=4, operations=300))
+        result = c.check()
+        assert result.verdicts == {"linearizability": "ok"}
+        assert result.events > before + 300
+        assert len(c.trace) == 0 and int(c.hash, 16) == 0
+        assert str(result).splitlines()[-1].endswith("none recorded")
+    with live(transport=transport, record="none") as c:
+        c.wait_leader()
+        assert int(c.hash, 16) and c.check().verdict == "ok"
+
+
 def test_live_time_is_real_and_clusters_close():
     """run(0.3) takes that long; what only a simulation can do is refused; closing ends the threads."""
     with live(nodes=3) as c:

@@ -247,3 +247,22 @@ def test_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     with pytest.raises(q.QuorateError, match="ended at once"):
         cluster("tcp")
     assert not children()
+
+
+def test_a_folder_that_cannot_be_opened_again_is_named(tmp_path: Path):
+    """A restart that finds no usable folder says so, and the next one, when there is one again, works."""
+    folder = tmp_path / "data" / "n1"
+    with cluster("tcp", nodes=3, disk="folder", data=str(tmp_path / "data")) as c:
+        c.wait_leader()
+        c.crash(1)
+        folder.rename(tmp_path / "away")
+        folder.write_text("not a folder")
+        c.restart(1)
+        why = c.status().nodes[0].why_down
+        assert "n1 failed: Not a directory" in why and "signal" not in why
+        assert c.load(clients=2, operations=50).ok == 50
+        folder.unlink()
+        (tmp_path / "away").rename(folder)
+        c.restart(1)
+        assert c.status().nodes[0].up and c.load(clients=2, operations=50).ok == 100
+        assert c.check().verdict == "ok"

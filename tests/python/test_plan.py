@@ -65,6 +65,47 @@ def test_drawn_plans():
         q.Plan.draw("ralf")
 
 
+ROOM = {  # a verb, and what a fault model says of it
+    "pause": "pause",
+    "partition": "partition",
+    "loss": "loss",
+    "reorder": "reorder",
+    "duplicate": "duplicates",
+    "corrupt": "corruption",
+    "skew": "skew",
+}
+
+
+@pytest.mark.parametrize("protocol", [p["name"] for p in q.protocols()])
+def test_drawn_plans_stay_inside_the_fault_model(protocol: str):
+    """No verb that the model has no room for, no lie, no delay where there is a bound; all others are drawn;
+    and the protocol stands them.
+    """
+    model = q.fault_model(protocol)
+    plans = [q.Plan.draw(protocol, nodes=5, seed=seed, duration=3.0) for seed in range(60)]
+    drawn = {directive["do"] for plan in plans for directive in plan} - {"restart", "resume", "heal"}
+    room = {"crash"} | {verb for verb, name in ROOM.items() if model[name]}
+    room |= set() if model["synchrony"] else {"delay", "slow", "bandwidth"}
+    room |= {"lie"} if model["liars"] != "0" else set()
+    assert drawn == (room if protocol != "floodset" else {"crash"})
+    for seed, plan in enumerate(plans[:12]):
+        with q.Cluster(protocol, nodes=5, seed=seed) as c:
+            c.apply(plan)
+            workload = q.Workload(clients=4, operations=0, machine=None if kv(c) else "values")
+            c.load(workload, wait=False)
+            c.run(3.5)
+            assert c.check().ok, f"{protocol}, seed {seed}"
+
+
+def kv(c: q.Cluster) -> bool:
+    """Whether its clients ask a state machine, and not for decisions."""
+    try:
+        c.load(clients=1, operations=1, wait=False)
+    except q.UnsupportedError:
+        return False
+    return True
+
+
 def test_workloads():
     """Only what is given is written; it reads back."""
     workload = q.Workload(clients=3, operations=10, mix={"get": 1}, retry=False, timeout=0.5)

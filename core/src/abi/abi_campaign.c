@@ -7,6 +7,7 @@
 #include "abi/abi_cluster.h"
 #include "cluster/campaign.h"
 #include "cluster/compare.h"
+#include "cluster/runner.h"
 
 struct qrt_campaign {
     struct handle handle;
@@ -154,18 +155,7 @@ QRT_API const char *qrt_plan_draw(const char *protocol, uint16_t nodes, uint64_t
         return NULL;
     }
     struct plan plan = {0};
-    struct random r = random_stream(seed, 0, RANDOM_PLAN);
-    struct plan_profile profile = {.nodes = nodes,
-                                   .start_ns = duration_ns / 10,
-                                   .end_ns = duration_ns,
-                                   .scale_ns = 150000000,
-                                   .faults_min = 5,
-                                   .faults_max = 20,
-                                   .verbs = UINT32_MAX,
-                                   .effects = true,
-                                   .wipes = p->model->crash_wipes,
-                                   .loses_unsynced = p->model->loses_unsynced};
-    plan_draw(&plan, &profile, &r);
+    spec_draw_plan(&plan, p, nodes, seed, duration_ns);
     buffer_clear(&text);
     plan_print(&plan, &text);
     plan_free(&plan);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "abi/last_error.h"
+#include "base/file.h"
 #include "fault/plan.h"
 #include "machine/machine.h"
 #include "protocol/protocol.h"
@@ -100,6 +101,13 @@ QRT_API const char *qrt_options(const char *protocol) {
     buffer_clear(&text);
     option_json(tables, p->options.specs ? 2 : 1, &text);
     return buffer_text(&text);
+}
+
+QRT_API qrt_status qrt_file_check(const char *path) {
+    struct error e = {0};
+    if (!path) return last_error_format(QRT_EINVAL, "qrt_file_check wants the path of a file");
+    if (file_check(path, FILE_SIZE_MAX, &e)) last_error_set(&e);
+    return e.status;
 }
 
 QRT_API const char *qrt_plan_canonical(const char *json, uint16_t nodes) {

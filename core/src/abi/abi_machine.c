@@ -19,10 +19,15 @@ struct own_state {
 };
 
 QRT_API void qrt_reply_put(qrt_reply *r, const uint8_t *data, size_t size) {
-    buffer_append(r->out, data, size);
+    if (!r) return;
+    if (data || !size)
+        buffer_append(r->out, data, size);
+    else
+        qrt_reply_raise(r, "data must not be NULL where its size is not 0");
 }
 
 QRT_API void qrt_reply_raise(qrt_reply *r, const char *text) {
+    if (!r) return;
     r->raised = true;
     snprintf(r->text, sizeof r->text, "%s", text ? text : "the state machine raised an error");
 }

@@ -341,58 +341,65 @@ static struct script *node_of(qrt_ctx *x) {
     return (struct script *)x;
 }
 
+/* A callback's mistake is that node's crash, like its other mistakes; without a context there is no node to blame. */
+static bool sound(qrt_ctx *x, const void *data, size_t size) {
+    if (x && size && !data) script_raise(node_of(x), "data must not be NULL where its size is not 0");
+    return x && (data || !size);
+}
+
 /* What is too large for a slice is too large for every limit: it is refused by its size, and never read. */
 static struct bytes slice(const uint8_t *data, size_t size) {
     return bytes_of(data, size < UINT32_MAX ? size : UINT32_MAX);
 }
 
 QRT_API void qrt_ctx_send(qrt_ctx *x, uint16_t to, const uint8_t *data, size_t size) {
-    script_send(node_of(x), to, slice(data, size), false);
+    if (sound(x, data, size)) script_send(node_of(x), to, slice(data, size), false);
 }
 
 QRT_API void qrt_ctx_send_now(qrt_ctx *x, uint16_t to, const uint8_t *data, size_t size) {
-    script_send(node_of(x), to, slice(data, size), true);
+    if (sound(x, data, size)) script_send(node_of(x), to, slice(data, size), true);
 }
 
 QRT_API void qrt_ctx_timer(qrt_ctx *x, const char *name, int64_t delay_ns) {
-    script_timer(node_of(x), name, delay_ns);
+    if (x) script_timer(node_of(x), name ? name : "", delay_ns);
 }
 
 QRT_API void qrt_ctx_persist(qrt_ctx *x, const uint8_t *data, size_t size) {
-    script_persist(node_of(x), slice(data, size));
+    if (sound(x, data, size)) script_persist(node_of(x), slice(data, size));
 }
 
 QRT_API void qrt_ctx_answer(qrt_ctx *x, uint64_t ticket, qrt_status status, uint16_t leader, uint64_t term,
                             uint64_t index, const uint8_t *data, size_t size) {
-    script_answer(node_of(x), ticket, status, leader, term, index, slice(data, size));
+    if (sound(x, data, size)) script_answer(node_of(x), ticket, status, leader, term, index, slice(data, size));
 }
 
 QRT_API uint64_t qrt_hash(const uint8_t *data, size_t size) {
-    return hash_bytes(data, size, 0);
+    return hash_bytes(data, data ? size : 0, 0);
 }
 
 QRT_API void qrt_ctx_decide(qrt_ctx *x, uint64_t instance, uint64_t ballot, uint8_t outcome, const uint8_t *data,
                             size_t size) {
-    script_note(node_of(x), QRT_KIND_DECIDE, outcome, 0, ballot, instance, 0, qrt_hash(data, size));
+    if (sound(x, data, size))
+        script_note(node_of(x), QRT_KIND_DECIDE, outcome, 0, ballot, instance, 0, qrt_hash(data, size));
 }
 
 QRT_API void qrt_ctx_note(qrt_ctx *x, uint8_t kind, uint8_t detail, uint16_t peer, uint64_t term, uint64_t index,
                           uint64_t link, uint64_t value) {
-    script_note(node_of(x), kind, detail, peer, term, index, link, value);
+    if (x) script_note(node_of(x), kind, detail, peer, term, index, link, value);
 }
 
 QRT_API uint64_t qrt_ctx_random(qrt_ctx *x) {
-    return script_random(node_of(x));
+    return x ? script_random(node_of(x)) : 0;
 }
 
 QRT_API int64_t qrt_ctx_mono(qrt_ctx *x) {
-    return script_mono(node_of(x));
+    return x ? script_mono(node_of(x)) : 0;
 }
 
 QRT_API int64_t qrt_ctx_wall(qrt_ctx *x) {
-    return script_wall(node_of(x));
+    return x ? script_wall(node_of(x)) : 0;
 }
 
 QRT_API void qrt_ctx_raise(qrt_ctx *x, const char *text) {
-    script_raise(node_of(x), text ? text : "the script raised an error");
+    if (x) script_raise(node_of(x), text ? text : "the script raised an error");
 }

@@ -8,4 +8,8 @@
 /* Nanoseconds since some fixed moment; never runs backwards. */
 int64_t stopwatch_ns(void);
 
+/* Nanoseconds that the calling thread has worked: without what others took of the processor, and without stops of the whole
+ * program. A system call. */
+int64_t stopwatch_work_ns(void);
+
 #endif

@@ -23,7 +23,7 @@ enum linear_model {
 struct linear_options {
     enum linear_model model;
     struct bytes initial; /* the register's or key's first value; NULL data: nil (absent) */
-    double seconds;       /* budget of the whole check; <= 0: none */
+    double seconds;       /* of the processor's time, for the whole check; <= 0: none */
     size_t memory;        /* bytes for memoised states; 0: 256 MiB */
 };
 

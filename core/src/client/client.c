@@ -45,7 +45,8 @@ struct exchange {
 };
 
 struct operation {
-    bool busy, sent;
+    bool busy;
+    uint32_t copies;  /* of its request that left, or may have */
     uint8_t kind;     /* enum client_operation */
     uint8_t function; /* enum command_operation; 0: no command */
     bool recorded;
@@ -101,7 +102,7 @@ static void exchange_send(struct client *c, struct client_io *io) {
     r->operation = x->operation;
     if (x->operation != CLIENT_OPEN) {
         r->data = bytes_of(c->operation.request.data, c->operation.request.size);
-        c->operation.sent = true;
+        c->operation.copies++;
     }
     if (x->operation == CLIENT_WRITE) {
         r->session = c->session;
@@ -184,7 +185,7 @@ static void history_begin(struct client *c, struct client_io *io, const struct c
 }
 
 /* Nil, as opposed to "", where there is no value. */
-static struct bytes history_result(uint8_t function, qrt_status status, struct bytes data) {
+struct bytes client_told(uint8_t function, qrt_status status, struct bytes data) {
     static const uint8_t EMPTY[1] = {0};
     bool value = status == QRT_OK || (status == QRT_ECAS && data.size);
     bool silent = function == COMMAND_PUT || function == COMMAND_WRITE || function == COMMAND_DELETE ||
@@ -197,7 +198,7 @@ static void history_end(struct client *c, struct client_io *io, enum history_out
                         struct bytes data) {
     struct operation *op = &c->operation;
     if (!op->recorded) return;
-    struct bytes result = outcome == HISTORY_OK ? history_result(op->function, status, data) : (struct bytes){0};
+    struct bytes result = outcome == HISTORY_OK ? client_told(op->function, status, data) : (struct bytes){0};
     history_return(io->history, op->number, outcome, status, result, io->now);
     uint8_t detail = outcome == HISTORY_OK ? 0 : outcome == HISTORY_FAILED ? 1 : 2;
     outbox_note(io->out, QRT_KIND_RETURN, detail, 0, 0, 0, op->number, 0);
@@ -257,6 +258,7 @@ static void operation_end(struct client *c, struct client_io *io, enum history_o
     c->result.term = reply ? reply->term : 0;
     c->result.index = reply ? reply->index : 0;
     c->result.latency_ns = io->now - c->operation.invoked;
+    c->result.unsent = !reply && !c->operation.copies;
     c->operation.busy = false;
     c->phase = PHASE_REST;
     if (outcome == HISTORY_UNKNOWN && c->operation.kind == CLIENT_WRITE) { /* invariant 3 */
@@ -267,7 +269,7 @@ static void operation_end(struct client *c, struct client_io *io, enum history_o
 }
 
 static void operation_expire(struct client *c, struct client_io *io) {
-    bool open = c->operation.sent && (c->operation.kind == CLIENT_WRITE || c->operation.kind == CLIENT_RAW);
+    bool open = c->operation.copies && (c->operation.kind == CLIENT_WRITE || c->operation.kind == CLIENT_RAW);
     if (open)
         operation_end(c, io, HISTORY_UNKNOWN, QRT_EUNKNOWN, NULL);
     else
@@ -291,7 +293,7 @@ static void operation_begin(struct client *c, struct client_io *io, uint8_t kind
                             int64_t deadline) {
     struct operation *op = &c->operation;
     op->busy = true;
-    op->sent = false;
+    op->copies = 0;
     op->kind = kind;
     op->invoked = io->now;
     c->begun++;
@@ -502,7 +504,7 @@ uint64_t client_fingerprint(const struct client *c) {
         x->pausing,
         x->redirects,
         op->busy,
-        op->sent,
+        op->copies != 0,
         op->kind,
         op->recorded,
         c->result.done,
@@ -575,6 +577,15 @@ qrt_status client_submit(struct client *c, struct client_io *io, uint8_t operati
     if (!command_decode(bytes_of(c->operation.request.data, command.size), &decoded)) decoded = (struct command){0};
     operation_begin(c, io, operation, &decoded, deadline_ns);
     return QRT_OK;
+}
+
+void client_unsent(struct client *c) {
+    uint8_t under_way = c->exchange.operation;
+    if (c->operation.busy && under_way && under_way != CLIENT_OPEN && c->operation.copies) c->operation.copies--;
+}
+
+void client_withdraw(struct client *c, struct client_io *io) {
+    if (c->operation.busy && !c->operation.copies) operation_end(c, io, HISTORY_FAILED, QRT_EFAILED, NULL);
 }
 
 const struct client_result *client_result(const struct client *c) {

@@ -43,6 +43,7 @@ struct client_result { /* of the last manual operation */
     uint64_t term, index;
     int64_t latency_ns;
     uint16_t last_leader; /* hint seen last; 0 none: for the error's reason */
+    bool unsent;          /* it failed, and no request of it ever left */
 };
 
 struct client;
@@ -56,9 +57,16 @@ void client_timer(struct client *c, struct client_io *io, uint32_t id);
 /* QRT_EBUSY while an operation is under way. deadline_ns on the client's clock. */
 qrt_status client_submit(struct client *c, struct client_io *io, uint8_t operation, struct bytes command,
                          int64_t deadline_ns);
+/* Right behind the call that sent: the request in its outbox has certainly not left. A runtime that never says so is believed
+ * to have sent everything. */
+void client_unsent(struct client *c);
+/* Whoever asked waits no longer: an operation of which nothing has left fails now, others go on. */
+void client_withdraw(struct client *c, struct client_io *io);
 const struct client_result *client_result(const struct client *c);
 void client_stop(struct client *c);       /* finishes what is under way, begins nothing new */
 bool client_idle(const struct client *c); /* nothing under way and nothing left to begin */
+/* An answer as histories have it: nil, as opposed to "", where it tells no value. function: enum command_operation. */
+struct bytes client_told(uint8_t function, qrt_status status, struct bytes data);
 void client_report(const struct client *c, uint64_t *ok, uint64_t *failed, uint64_t *unknown);
 
 #endif

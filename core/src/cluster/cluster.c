@@ -49,8 +49,9 @@ static qrt_status find_bug(struct cluster *c, struct error *e) {
         }
     }
     const char *nearest = option_nearest(wanted, known, count);
-    return error_set(e, QRT_ENOTFOUND, "%s has no switchable mistake '%s'%s%s%s", c->config.protocol->name, wanted,
-                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    return error_set(e, QRT_ENOTFOUND, "%s has no switchable mistake '%s'%s%s%s; `quorate bugs` lists them",
+                     c->config.protocol->name, wanted, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                     nearest ? "'?" : "");
 }
 
 static qrt_status find_machine(struct cluster *c, const struct machine_class *own, struct error *e) {
@@ -72,6 +73,26 @@ static qrt_status find_machine(struct cluster *c, const struct machine_class *ow
                      nearest ? "'?" : "");
 }
 
+/* Options that are each in range, and whose values do not go together. */
+static qrt_status options_fit(const struct cluster *c, struct error *e) {
+    const struct cluster_options *o = &c->config.options;
+    const struct protocol *p = c->config.protocol;
+    bool live = o->runtime == RUNTIME_LIVE;
+    if (o->transport && !live)
+        return error_set(e, QRT_EINVAL,
+                         "transport=ipc and transport=tcp make the nodes of a live cluster processes: they need "
+                         "runtime=live");
+    if ((*o->log || o->metrics >= 0) && !live)
+        return error_set(e, QRT_EINVAL, "log= and metrics= are of live clusters: they need runtime=live");
+    if (o->disk == DISK_FOLDER && !*o->data)
+        return error_set(e, QRT_EINVAL, "disk=folder needs data=, the folder to put the nodes' data into");
+    if (o->disk == DISK_FOLDER && !live)
+        return error_set(e, QRT_EINVAL, "disk=folder is of live clusters: it needs runtime=live");
+    if (o->disk != DISK_FOLDER && *o->data)
+        return error_set(e, QRT_EINVAL, "data= needs disk=folder: without it nothing is kept in that folder");
+    return p->fits ? p->fits(c->protocol_options, (uint16_t)o->nodes, e) : QRT_OK;
+}
+
 static qrt_status set_options(struct cluster *c, const struct setting *settings, size_t count, struct error *e) {
     struct option_table tables[2] = {cluster_option_table, c->config.protocol->options};
     void *places[2] = {&c->config.options, c->protocol_options};
@@ -83,17 +104,7 @@ static qrt_status set_options(struct cluster *c, const struct setting *settings,
         qrt_status s = option_set(tables, places, tables[1].specs ? 2 : 1, settings[i].name, settings[i].value, e);
         if (s) return s;
     }
-    if (c->config.options.transport && c->config.options.runtime != RUNTIME_LIVE)
-        return error_set(e, QRT_EINVAL,
-                         "transport=ipc and transport=tcp make the nodes of a live cluster processes: they need "
-                         "runtime=live");
-    if ((*c->config.options.log || c->config.options.metrics >= 0) && c->config.options.runtime != RUNTIME_LIVE)
-        return error_set(e, QRT_EINVAL, "log= and metrics= are of live clusters: they need runtime=live");
-    const struct protocol *p = c->config.protocol;
-    if (p->fits && p->fits(c->protocol_options, (uint16_t)c->config.options.nodes, e)) return e->status;
-    if (c->config.options.disk == DISK_FOLDER && !*c->config.options.data)
-        return error_set(e, QRT_EINVAL, "disk=folder needs data=, the folder to put the nodes' data into");
-    return QRT_OK;
+    return options_fit(c, e);
 }
 
 static qrt_status set_quorum(struct cluster *c, struct error *e) {
@@ -313,8 +324,11 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
     else if (s.followed)
         snprintf(out, size, "%u of %u nodes %s and follow n%u, which this client does not reach%s", s.up, n, there,
                  s.followed, s.why);
+    else if (c->config.protocol->elects)
+        snprintf(out, size, "%u of %u nodes %s and reach each other; one leads once it is asked to elect", s.up, n,
+                 there);
     else if (c->config.protocol->leaderless)
-        snprintf(out, size, "%u of %u nodes %s and reach each other; decisions are under way", s.up, n, there);
+        snprintf(out, size, "none is needed; %u of %u nodes %s and reach each other", s.up, n, there);
     else
         snprintf(out, size, "%u of %u nodes %s and reach each other; an election is under way in term %llu", s.up, n,
                  there, (unsigned long long)s.term);
@@ -443,8 +457,27 @@ static void say_result(const struct ticket *t, const struct protocol *p, struct 
                   t->node);
     else if (t->status == QRT_ENOTLEADER)
         say_refusal(t, leaderless, e);
+    else if (t->unsent)
+        error_set(e, t->status, "the operation of client %u was not sent, and so not executed", t->node - QRT_CLIENT);
     else
         error_set(e, t->status, "%s", status_text(t->status));
+}
+
+static void say_unsent(struct cluster *c, const struct ticket *t, struct error *e) {
+    char why[ERROR_TEXT_MAX - 128];
+    cluster_no_leader(c, why, sizeof why);
+    error_set(e, t->status, "the operation of client %u was not sent, and so not executed: %s", t->node - QRT_CLIENT,
+              why);
+}
+
+/* A client's operation that nobody took, a read without an answer, or one that a node declined. */
+static void say_not_executed(struct cluster *c, const struct ticket *t, struct error *e) {
+    char why[ERROR_TEXT_MAX - 256] = "";
+    uint16_t leader = c->class->leader(c->runtime);
+    bool headless = !leader && !c->config.protocol->leaderless;
+    if (headless) cluster_no_leader(c, why, sizeof why);
+    error_set(e, t->status, "the operation of client %u was not executed%s%s", t->node - QRT_CLIENT,
+              headless ? "; no leader: " : ": nobody answered in time, or a node refused", why);
 }
 
 static struct proposal *proposal_at(struct cluster *c, uint64_t ticket) {
@@ -470,8 +503,10 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     uint16_t who = c->afar && t.leader ? t.leader : t.node; /* a client proposed it; people mean the node */
     *result = (qrt_result){t.status, who, t.leader, t.term, t.index, latency, data.data, data.size};
     say_result(&t, c->config.protocol, e);
+    if (t.status == QRT_EFAILED && t.node > QRT_CLIENT) say_not_executed(c, &t, e);
     if (t.status == QRT_EDENIED && data.size) /* the node has said why */
         error_set(e, t.status, "%.*s", (int)data.size, (const char *)data.data);
+    if (t.unsent && c->afar) say_unsent(c, &t, e);
     return QRT_OK;
 }
 
@@ -523,6 +558,11 @@ qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int6
         s = c->class->run(c->runtime, until, &condition, left);
         if (s == QRT_MORE) return s;
         if (s != QRT_ETIMEOUT) continue;
+        if (p->inner && c->class->withdraw) {
+            c->class->withdraw(c->runtime, p->inner);
+            s = cluster_result(c, ticket, result, e);
+            if (s != QRT_MORE) return s;
+        }
         if (p->inner)
             end_unanswered(c, p, result, e);
         else
@@ -537,6 +577,11 @@ qrt_status cluster_load(struct cluster *c, const struct workload *w, struct erro
             e, QRT_EUNSUPPORTED,
             "workloads speak the built-in machines' commands; use c.client().call() on a machine of your own");
     bool values = !strcmp(w->machine, "values");
+    if (!values && c->config.protocol->elects)
+        return error_set(e, QRT_EUNSUPPORTED,
+                         "%s elects and runs no state machine: give the workload machine=\"values\", "
+                         "and each operation asks for an election",
+                         c->config.protocol->name);
     if (values != c->config.protocol->values)
         return error_set(e, QRT_EUNSUPPORTED,
                          values ? "%s runs a state machine: a workload of proposals is for protocols that decide values"

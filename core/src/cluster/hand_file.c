@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "cluster/hand.h"
 
@@ -315,16 +316,7 @@ qrt_status hand_file_parse(struct hand_file *f, struct bytes text, const char *p
 }
 
 qrt_status hand_text_read(const char *path, struct buffer *out, struct error *e) {
-    FILE *file = fopen(path, "re");
-    if (!file) return error_set(e, QRT_EIO, "%s cannot be read: %s", path, strerror(errno));
-    for (size_t n = 1; n && out->size <= TOML_SIZE_MAX;) {
-        n = fread(buffer_extend(out, 4096), 1, 4096, file);
-        out->size -= 4096 - n;
-    }
-    bool failed = ferror(file) != 0;
-    int why = errno;
-    fclose(file);
-    return failed ? error_set(e, QRT_EIO, "%s cannot be read: %s", path, strerror(why)) : QRT_OK;
+    return file_read(path, TOML_SIZE_MAX, out, e);
 }
 
 qrt_status hand_file_read(struct hand_file *f, const char *path, bool keys, struct error *e) {

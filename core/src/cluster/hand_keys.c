@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cluster/hand.h"
 
 #define PATH_MAX_HERE 512
@@ -60,6 +61,7 @@ static qrt_status key_read(const char *path, struct key_file *k, struct error *e
         return error_set(e, QRT_EIO,
                          "the key file %.128s cannot be read: %s; bring it here from where `quorate keygen` made it",
                          path, strerror(errno));
+    if (file_check(path, TOML_SIZE_MAX, e)) return e->status;
     if (about.st_mode & 077)
         return error_set(e, QRT_EDENIED, "others may read the secret key in %s: chmod 600 it", path);
     qrt_status status = hand_text_read(path, &text, e);

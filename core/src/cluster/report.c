@@ -99,13 +99,20 @@ void report_check(struct cluster *c, const struct linear_result *linear) {
 
 /* ---- status ---- */
 
+/* Where every member is as good as any other, nobody follows. */
+static const char *role_word(const struct protocol *p, const struct node_view *v) {
+    if (!v->up) return "down";
+    if (p->leaderless && !p->elects && v->status.role == QRT_ROLE_FOLLOWER) return "up";
+    return trace_role_name(v->status.role);
+}
+
 static json_t *node_value(struct cluster *c, uint16_t node) {
     struct node_view v;
     c->class->view(c->runtime, node, &v);
     const struct protocol_status *s = &v.status;
     json_t *o = json_pack("{s:i, s:b, s:b, s:s, s:I, s:i, s:I, s:I, s:I, s:I}", "node", node, "up", v.up, "paused",
-                          v.paused, "role", v.up ? trace_role_name(s->role) : "down", "term", (json_int_t)s->term,
-                          "leader", s->leader, "first", (json_int_t)s->first, "last", (json_int_t)s->last, "commit",
+                          v.paused, "role", role_word(c->config.protocol, &v), "term", (json_int_t)s->term, "leader",
+                          s->leader, "first", (json_int_t)s->first, "last", (json_int_t)s->last, "commit",
                           (json_int_t)s->commit, "applied", (json_int_t)s->applied);
     json_t *counts = json_pack("{s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)v.counts.sent, "received",
                                (json_int_t)v.counts.received, "rejected", (json_int_t)v.counts.rejected, "persisted",

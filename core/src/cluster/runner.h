@@ -44,6 +44,9 @@ struct draw_request { /* what a campaign fixes; the rest is drawn */
 };
 
 void spec_draw(struct run_spec *spec, const struct draw_request *request, uint64_t seed);
+/* A plan by itself, within the protocol's model as its options stand by default; it is over at `duration_ns`. */
+void spec_draw_plan(struct plan *plan, const struct protocol *protocol, uint16_t nodes, uint64_t seed,
+                    int64_t duration_ns);
 void spec_free(struct run_spec *spec);
 void spec_set(struct run_spec *spec, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 const char *spec_get(const struct run_spec *spec, const char *name); /* NULL: left at its default */

@@ -281,6 +281,56 @@ static uint32_t draw_verbs(struct random *r, const struct fault_model *m, bool o
     return verbs;
 }
 
+/* Every verb that the model has room for: what a plan that is drawn by itself may have. */
+static uint32_t model_verbs(const struct fault_model *m) {
+    uint32_t verbs = 1u << FAULT_CRASH | 1u << FAULT_RESTART;
+    const struct {
+        bool tolerated;
+        uint32_t verbs;
+    } kinds[] = {
+        {m->tolerates_pause, 1u << FAULT_PAUSE | 1u << FAULT_RESUME},
+        {m->tolerates_partition, 1u << FAULT_PARTITION | 1u << FAULT_HEAL},
+        {m->tolerates_loss, 1u << FAULT_LOSS},
+        {!m->synchrony, 1u << FAULT_DELAY | 1u << FAULT_SLOW | 1u << FAULT_BANDWIDTH},
+        {m->tolerates_reorder, 1u << FAULT_REORDER},
+        {m->tolerates_duplicates, 1u << FAULT_DUPLICATE},
+        {m->tolerates_corruption, 1u << FAULT_CORRUPT},
+        {m->tolerates_skew, 1u << FAULT_SKEW},
+        {strcmp(m->liars, "0") != 0, 1u << FAULT_LIE},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].tolerated) verbs |= kinds[i].verbs;
+    return verbs;
+}
+
+/* How many may be down at a time, where an option says it (fault_model.crashes names it): its default. 0: no option does. */
+static uint16_t model_lanes(const struct protocol *p) {
+    const struct option_spec *s = p->options.specs;
+    if (!p->model->synchrony) return 0;
+    for (; s && s->name; s++)
+        if (!strcmp(s->name, p->model->crashes)) return (uint16_t)atoi(s->standard);
+    return 0;
+}
+
+void spec_draw_plan(struct plan *plan, const struct protocol *protocol, uint16_t nodes, uint64_t seed,
+                    int64_t duration_ns) {
+    const struct fault_model *m = protocol->model;
+    struct random r = random_stream(seed, 0, RANDOM_PLAN);
+    struct plan_profile profile = {.nodes = nodes,
+                                   .start_ns = duration_ns / 10,
+                                   .end_ns = duration_ns,
+                                   .scale_ns = RUN_TIME_SCALE_NS,
+                                   .faults_min = 5,
+                                   .faults_max = 20,
+                                   .verbs = model_verbs(m),
+                                   .effects = true,
+                                   .wipes = m->crash_wipes,
+                                   .loses_unsynced = m->loses_unsynced,
+                                   .lanes = model_lanes(protocol),
+                                   .settle_ns = RUN_TIME_SCALE_NS};
+    plan_draw(plan, &profile, &r);
+}
+
 /* From a stream of its own, so that a seed inside of its model draws what it always drew. */
 static uint32_t draw_liar(const struct run_spec *spec, const struct fault_model *m) {
     struct random r = random_stream(spec->seed, 3, RANDOM_CONFIG);

@@ -123,6 +123,11 @@ static qrt_status options_validate(enum detector_kind kind, const struct detecto
     if (kind_windowed(kind) && (options->window < 1 || options->window > WINDOW_MAX))
         return error_set(e, QRT_ERANGE, "a window holds between 1 and %d arrivals, not %lld", WINDOW_MAX,
                          (long long)options->window);
+    if (kind == DETECTOR_PHI_EXPONENTIAL && options->interval_max_ns < options->interval_ns)
+        return error_set(
+            e, QRT_ERANGE,
+            "max_interval must not be below interval: with %.6g s and %.6g s no interval would ever be learnt",
+            (double)options->interval_max_ns / 1e9, (double)options->interval_ns / 1e9);
     return QRT_OK;
 }
 

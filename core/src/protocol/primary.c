@@ -20,6 +20,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "protocol/timing.h"
 
 /* ---- records ---- */
 
@@ -341,6 +342,12 @@ static void *primary_clone(const void *state) {
     return p;
 }
 
+static qrt_status primary_fits(const void *options, uint16_t members, struct error *e) {
+    const struct primary_options *o = options;
+    (void)members;
+    return timing_fits(o->heartbeat_interval, o->election_timeout, e);
+}
+
 /* clang-format off */
 #define OPTION(name, type, low, high, standard, help) \
     {#name, type, offsetof(struct primary_options, name), low, high, standard, NULL, help}
@@ -423,6 +430,7 @@ const struct protocol protocol_primary_backup = {
     .quorum_needs = QUORUM_READS_MEET, /* one promise an epoch, one primary an epoch */
     .options = {"primary-backup", option_specs},
     .options_size = sizeof(struct primary_options),
+    .fits = primary_fits,
     .model = &model,
     .bugs = bugs,
     .create = primary_create,

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "protocol/timing.h"
 
 enum { RECORD_RECOVERING = 1 };
 
@@ -346,6 +347,12 @@ static void *raft_clone(const void *state) {
     return r;
 }
 
+static qrt_status raft_fits(const void *options, uint16_t members, struct error *e) {
+    const struct raft_options *o = options;
+    (void)members;
+    return timing_fits(o->heartbeat_interval, o->election_timeout, e);
+}
+
 /* clang-format off */
 #define OPTION(name, type, low, high, standard, help) \
     {#name, type, offsetof(struct raft_options, name), low, high, standard, NULL, help}
@@ -432,6 +439,7 @@ const struct protocol protocol_raft = {
     .summary = "a replicated log under one elected leader (Ongaro and Ousterhout 2014)",
     .options = {"raft", option_specs},
     .options_size = sizeof(struct raft_options),
+    .fits = raft_fits,
     .model = &model,
     .bugs = bugs,
     .create = raft_create,

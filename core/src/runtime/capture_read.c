@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 
 #define FILE_MAX (CAPTURE_RECORD_MAX + 4 * CAPTURE_SEGMENT)
@@ -21,15 +22,8 @@ struct capture_segment {
 
 static qrt_status read_file(const char *path, struct buffer *out, struct error *e) {
     struct stat about;
-    FILE *f = fopen(path, "rb");
-    if (!f) return error_set(e, errno == ENOENT ? QRT_ENOTFOUND : QRT_EIO, "%s: %s", path, strerror(errno));
-    bool sound = !fstat(fileno(f), &about) && S_ISREG(about.st_mode) && about.st_size <= (off_t)FILE_MAX;
-    if (sound && about.st_size) {
-        size_t n = fread(buffer_extend(out, (size_t)about.st_size), 1, (size_t)about.st_size, f);
-        out->size = n;
-    }
-    fclose(f);
-    return sound ? QRT_OK : error_set(e, QRT_ECORRUPT, "%s is no file of a capture", path);
+    if (stat(path, &about) && errno == ENOENT) return error_set(e, QRT_ENOTFOUND, "%s: %s", path, strerror(errno));
+    return file_read(path, FILE_MAX, out, e);
 }
 
 qrt_status capture_about(const char *folder, struct buffer *about, struct error *e) {

@@ -33,6 +33,7 @@ struct answer {
     uint16_t leader; /* hint */
     uint64_t term, index;
     struct bytes data; /* the machine's reply; lives for the call */
+    bool unsent;       /* a client's operation: QRT_EFAILED, and no request of it ever left */
 };
 
 struct host_port {

@@ -25,7 +25,7 @@ static const struct option_spec specs[] = {
     {"write",   OPTION_DURATION, AT(write),  0, HOUR, "20us", NULL, "simulated disk: time of a write"},
     {"sync",    OPTION_DURATION, AT(sync),   0, HOUR, "200us", NULL, "simulated disk: time of a sync"},
     {"disk_jitter", OPTION_DURATION, AT(disk_jitter), 0, HOUR, "100us", NULL, "simulated disk: added to each write and sync, uniform"},
-    {"record",  OPTION_CHOICE,  AT(record),  0, 0, "all", "all|last|none", "which events of the trace are kept; its hash covers all of them anyway"},
+    {"record",  OPTION_CHOICE,  AT(record),  0, 0, "all", "all|last|none", "which events of the trace are kept; its hash covers all of them anyway, but for live nodes with none and check=false: these only count theirs, which is the fastest"},
     {"record_last", OPTION_INTEGER, AT(record_last), 64, 1e9, "100000", NULL, "how many events record=last keeps"},
     {"sessions", OPTION_INTEGER, AT(sessions), 1, 1e6, "1024", NULL, "client sessions a node remembers; the least recently used goes first"},
     {"timeout", OPTION_DURATION, AT(timeout), 1e-6, HOUR, "5", NULL, "how long propose, elect and client operations wait"},

@@ -31,7 +31,7 @@ struct runtime_config {
 
 /* How a proposal or operation that came through the API stands. Tickets count from 1. */
 struct ticket {
-    bool done;
+    bool done, unsent; /* unsent: as of struct answer */
     qrt_status status;
     uint16_t node, leader;
     uint64_t term, index;
@@ -99,6 +99,9 @@ struct runtime_class {
     bool (*ticket)(void *runtime, uint64_t ticket, struct ticket *out, struct bytes *data);
     uint16_t (*client)(void *runtime, const struct workload *w, uint64_t operations); /* w NULL: manual */
     qrt_status (*submit)(void *runtime, uint16_t client, uint8_t operation, struct bytes command, uint64_t *ticket);
+    /* Nobody waits for a client's operation any more: if nothing of it was sent it fails now, else it goes on. NULL where
+     * sending is certain. */
+    void (*withdraw)(void *runtime, uint64_t ticket);
     void (*stop_clients)(void *runtime);
     /* Times of the directives count from now; a directive at 0 takes effect at once. */
     qrt_status (*fault)(void *runtime, const struct plan *plan, struct error *e);

@@ -120,8 +120,8 @@ static uint64_t fingerprint(void *runtime) {
 }
 
 const struct runtime_class sim_class = {
-    "sim",   create, destroy, clone,  now,          run,   step,     leader,     view,   cut,         inspect,
-    propose, ticket, client,  submit, stop_clients, fault, trace_of, history_of, counts, fingerprint, NULL,
+    "sim",  create, destroy, clone, now,          run,   step,     leader,     view,   cut,         inspect, propose,
+    ticket, client, submit,  NULL,  stop_clients, fault, trace_of, history_of, counts, fingerprint, NULL,
 };
 
 const struct runtime_class *runtime_find(enum runtime_kind kind) {

@@ -19,6 +19,7 @@ void tickets_answer(struct tickets *t, const struct answer *a, int64_t now) {
     if (!k || k->done) return;
     k->done = true;
     k->status = a->status;
+    k->unsent = a->unsent;
     k->leader = a->leader;
     k->term = a->term;
     k->index = a->index;

@@ -15,10 +15,23 @@
 static const enum detector_kind kinds[] = {DETECTOR_TIMEOUT,         DETECTOR_TIMEOUT, DETECTOR_POLLING, DETECTOR_PHI,
                                            DETECTOR_PHI_EXPONENTIAL, DETECTOR_NFD_E,   DETECTOR_BERTIER};
 
+static bool silence_is_shorter(enum detector_kind kind, const struct cluster_options *o) {
+    bool by_silence = kind == DETECTOR_TIMEOUT || kind == DETECTOR_POLLING;
+    return by_silence && o->detector_timeout <= o->detector_interval;
+}
+
+static qrt_status refuse_silence(const struct cluster_options *o, struct error *e) {
+    return error_set(e, QRT_ERANGE,
+                     "detector_timeout must be above detector_interval: with %.6g s and %.6g s everybody would be "
+                     "suspected before the next heartbeat is due; 0 takes the interval times the nodes",
+                     (double)o->detector_timeout / 1e9, (double)o->detector_interval / 1e9);
+}
+
 qrt_status watch_configure(struct watch_config *config, const struct cluster_options *o, struct error *e) {
     struct detector *trial = NULL;
     *config = (struct watch_config){.on = o->detector != 0, .kind = kinds[o->detector]};
     if (!config->on) return QRT_OK;
+    if (o->detector_timeout && silence_is_shorter(config->kind, o)) return refuse_silence(o, e);
     config->interval_ns = o->detector_interval;
     option_defaults(&detector_tables[config->kind], &config->options);
     config->options.interval_ns = o->detector_interval;
@@ -29,6 +42,8 @@ qrt_status watch_configure(struct watch_config *config, const struct cluster_opt
     /* The standard figures are for heartbeats a second apart; here they go with the interval. */
     config->options.pause_ns = o->detector_timeout;
     config->options.first_ns = o->detector_interval;
+    if (config->options.interval_max_ns < o->detector_interval)
+        config->options.interval_max_ns = 2 * o->detector_interval;
     config->options.deviation_min_ns = o->detector_interval / 4;
     qrt_status s = detector_new(config->kind, &config->options, NULL, &trial, e);
     detector_free(&trial);

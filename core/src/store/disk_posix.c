@@ -257,7 +257,10 @@ static qrt_status posix_sync_folder(struct disk *d, struct error *e) {
 static void posix_free(struct disk *d) {
     struct posix *p = posix_of(d);
     for (int i = 0; i < HANDLES; i++) handle_close(&p->handles[i]);
-    if (p->lock >= 0) close(p->lock); /* which unlocks */
+    if (p->lock >= 0) { /* closing alone would leave the lock to whatever this process has forked */
+        flock(p->lock, LOCK_UN);
+        close(p->lock);
+    }
     if (p->folder >= 0) close(p->folder);
     free(p->path);
     free(p);

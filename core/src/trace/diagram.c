@@ -1,6 +1,7 @@
 /* Rows, not a scale: a run has long silences and bursts of events in one instant, so each instant gets as
  * many rows as it needs and silence none; the clock stands at the left. Events of different nodes share a row
- * when they happen at one instant and their labels do not meet. */
+ * when they happen at one instant and their labels do not meet. Where an arrow comes or leaves at the label's side,
+ * the label stands below or above it; a message's name stands where it covers the least of other text. */
 #include "trace/diagram.h"
 
 #include <inttypes.h>
@@ -12,6 +13,10 @@
 
 enum { LEFT = 100, COLUMN = 130, TOP = 44, ROW = 15, NO_COLUMN = -1, NAMED_MAX = 80 };
 
+struct box { /* of a text */
+    int left, top, right, bottom;
+};
+
 struct diagram {
     const qrt_event *events;
     size_t count;
@@ -20,9 +25,12 @@ struct diagram {
     uint64_t highlight;
     int *column; /* of each event; NO_COLUMN: not drawn */
     int *y;
+    int *base; /* line of its label */
     int bottom;
     bool named; /* arrows bear their message's name: there are few of them */
     struct buffer *out;
+    struct box *texts; /* labels, and the names placed so far */
+    size_t text_count, text_capacity;
 };
 
 struct look {
@@ -171,6 +179,8 @@ static void draw_frame(struct diagram *d) {
         ".qrt-tip{fill:#4f86d6}.qrt-bad{fill:#d1524f}.qrt-good{fill:#3f9d63}.qrt-role{fill:#d98a1f}"
         ".qrt-dot{fill:#8b949e}.qrt-cross{stroke:#d1524f;stroke-width:2.5}"
         ".qrt-band{fill:#d1524f;opacity:.18}</style>\n");
+    buffer_printf(d->out, "<text class=\"qrt-text\" x=\"%d\" y=\"%d\" text-anchor=\"end\">seconds</text>\n", LEFT - 14,
+                  TOP - 14);
     for (size_t i = 0; i < d->node_count; i++) {
         char name[16];
         name_print(name, sizeof name, d->nodes[i]);
@@ -200,15 +210,60 @@ static size_t send_of(const struct diagram *d, size_t i) {
     return SIZE_MAX;
 }
 
-/* Its name above the arrow, before the last column, where the arrows of a broadcast have parted. */
-static void draw_name(struct diagram *d, uint8_t kind, int x1, int y1, int x2, int y2) {
+/* How much of the texts placed so far a text would cover. */
+static int covered(const struct diagram *d, struct box b) {
+    int sum = 0;
+    for (size_t i = 0; i < d->text_count; i++) {
+        const struct box *o = &d->texts[i];
+        int width = (b.right < o->right ? b.right : o->right) - (b.left > o->left ? b.left : o->left);
+        int height = (b.bottom < o->bottom ? b.bottom : o->bottom) - (b.top > o->top ? b.top : o->top);
+        if (width > 0 && height > 0) sum += width * height;
+    }
+    return sum;
+}
+
+static void take_place(struct diagram *d, struct box b) {
+    d->texts = mem_grow(d->texts, &d->text_capacity, d->text_count + 1, sizeof *d->texts);
+    d->texts[d->text_count++] = b;
+}
+
+struct arrow {
+    int x1, y1, x2, y2;
+};
+
+/* The middle of a text above or below the arrow, so far back from its tip; the text covers the box. */
+static struct box name_box(struct arrow a, int width, int back, int half, bool below) {
+    int x = a.x2 > a.x1 ? a.x2 - back : a.x2 + back, y = a.y2 - (a.y2 - a.y1) * back / width + (below ? 10 : -3);
+    return (struct box){x - half, y - 8, x + half, y + 2};
+}
+
+/* Between two lifelines, the last two first, where the arrows of a broadcast have parted; a little to the side, or
+ * below the arrow, where other text is there already. */
+static struct box name_place(const struct diagram *d, struct arrow a, int half) {
+    static const int aside[] = {0, 18, -18};
+    int width = a.x2 > a.x1 ? a.x2 - a.x1 : a.x1 - a.x2, least = INT32_MAX;
+    struct box best = {0};
+    for (int gap = width > COLUMN ? COLUMN / 2 : width / 2; gap < width && least; gap += COLUMN)
+        for (int try = 0; try < 6 && least; try++) {
+            struct box b = name_box(a, width, gap + aside[try % 3], half, try > 2);
+            int cover = covered(d, b);
+            if (cover >= least) continue;
+            least = cover;
+            best = b;
+        }
+    return best;
+}
+
+static void draw_name(struct diagram *d, uint8_t kind, struct arrow a) {
     const char *name = wire_kind_name(kind), *system = strchr(name, '_');
     bool owned = !strncmp(name, "paxos_", 6) || !strncmp(name, "commit_", 7);
-    int width = x2 > x1 ? x2 - x1 : x1 - x2, back = width > COLUMN ? COLUMN / 2 : width / 2;
-    if (!d->named || !width) return;
-    buffer_printf(d->out, "<text class=\"qrt-name\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">",
-                  x2 > x1 ? x2 - back : x2 + back, y2 - (y2 - y1) * back / width - 3);
-    for (const char *c = owned ? system + 1 : name; *c; c++) buffer_printf(d->out, "%c", *c == '_' ? ' ' : *c);
+    if (!d->named || a.x1 == a.x2) return;
+    if (owned) name = system + 1;
+    struct box b = name_place(d, a, (int)strlen(name) * 27 / 10);
+    take_place(d, b);
+    buffer_printf(d->out, "<text class=\"qrt-name\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">", (b.left + b.right) / 2,
+                  b.bottom - 2);
+    for (const char *c = name; *c; c++) buffer_printf(d->out, "%c", *c == '_' ? ' ' : *c);
     buffer_printf(d->out, "</text>");
 }
 
@@ -236,7 +291,7 @@ static void draw_message(struct diagram *d, size_t i) {
         buffer_printf(d->out, "<path class=\"qrt-lost\" d=\"M%d %dl8 8m0 -8l-8 8\"/>", x2 - 4, y2 - 4);
     else
         buffer_printf(d->out, "<path class=\"qrt-tip\" d=\"M%d %dl%d -4v8z\"/>", x2, y2, x2 > x1 ? -8 : 8);
-    if (send != SIZE_MAX) draw_name(d, d->events[send].detail, x1, y1, x2, y2);
+    if (send != SIZE_MAX) draw_name(d, d->events[send].detail, (struct arrow){x1, y1, x2, y2});
     buffer_printf(d->out, "</g>\n");
 }
 
@@ -332,9 +387,35 @@ static struct look event_look(const qrt_event *e) {
     return k;
 }
 
+static struct look look_of(const struct diagram *d, size_t i) {
+    return d->events[i].kind == QRT_KIND_APPEND ? append_look(d, i) : event_look(&d->events[i]);
+}
+
+/* Where an event's label stands best: below an arrow that comes from the right, above one that leaves to it. */
+static int label_base(const struct diagram *d, size_t i) {
+    for (size_t k = 0; k < d->count; k++) {
+        const qrt_event *e = &d->events[k];
+        if (d->column[k] != d->column[i] || d->y[k] != d->y[i] || column_of(d, e->peer) <= d->column[i]) continue;
+        if (e->kind == QRT_KIND_RECEIVE) return d->y[i] + 9;
+        if (e->kind == QRT_KIND_SEND) return d->y[i] - 1;
+    }
+    return d->y[i] + 3;
+}
+
+static void place_labels(struct diagram *d) {
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->column[i] == NO_COLUMN || !has_label(&d->events[i])) continue;
+        int x = column_x(d->column[i]) + 9, width = (int)strlen(look_of(d, i).label) * 6;
+        d->base[i] = label_base(d, i);
+        struct box b = {x, d->base[i] - 8, x + width, d->base[i] + 2};
+        if (covered(d, b)) d->base[i] = d->y[i] + 3; /* the label of the row before stands lower */
+        take_place(d, (struct box){x, d->base[i] - 8, x + width, d->base[i] + 2});
+    }
+}
+
 static void draw_mark(struct diagram *d, size_t i) {
     const qrt_event *e = &d->events[i];
-    struct look k = e->kind == QRT_KIND_APPEND ? append_look(d, i) : event_look(e);
+    struct look k = look_of(d, i);
     int x = column_x(d->column[i]), y = d->y[i];
     buffer_printf(d->out, "<g>");
     draw_title(d, e);
@@ -345,7 +426,7 @@ static void draw_mark(struct diagram *d, size_t i) {
     else
         buffer_printf(d->out, "<circle class=\"qrt-%s\" cx=\"%d\" cy=\"%d\" r=\"%s\"/>", k.class, x, y,
                       strcmp(k.class, "dot") == 0 ? "2.5" : "4");
-    buffer_printf(d->out, "<text class=\"qrt-text\" x=\"%d\" y=\"%d\">%s</text></g>\n", x + 8, y + 3, k.label);
+    buffer_printf(d->out, "<text class=\"qrt-text\" x=\"%d\" y=\"%d\">%s</text></g>\n", x + 9, d->base[i], k.label);
 }
 
 static void draw_event(struct diagram *d, size_t i) {
@@ -361,9 +442,16 @@ void diagram_svg(const qrt_event *events, size_t count, const uint16_t *nodes, s
                  struct buffer *out) {
     size_t skip = count > DIAGRAM_MAX ? count - DIAGRAM_MAX : 0;
     if (highlight != DIAGRAM_NONE) highlight = highlight >= skip ? highlight - skip : DIAGRAM_NONE;
-    struct diagram d = {events + skip, count - skip, nodes, node_count, highlight, NULL, NULL, TOP, false, out};
+    struct diagram d = {.events = events + skip,
+                        .count = count - skip,
+                        .nodes = nodes,
+                        .node_count = node_count,
+                        .highlight = highlight,
+                        .bottom = TOP,
+                        .out = out};
     d.column = mem_alloc(d.count * sizeof *d.column);
     d.y = mem_zero(d.count, sizeof *d.y);
+    d.base = mem_zero(d.count, sizeof *d.base);
     size_t arrows = 0;
     for (size_t i = 0; i < d.count; i++) arrows += d.events[i].kind == QRT_KIND_RECEIVE;
     d.named = arrows <= NAMED_MAX;
@@ -373,10 +461,13 @@ void diagram_svg(const qrt_event *events, size_t count, const uint16_t *nodes, s
         buffer_printf(out, "<rect class=\"qrt-band\" x=\"0\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n",
                       d.y[highlight] - ROW / 2, LEFT + COLUMN * (int)node_count + 20, ROW);
     draw_clock(&d);
+    place_labels(&d);
     for (size_t i = 0; i < node_count; i++) draw_lifeline(&d, (int)i);
     for (size_t i = 0; i < d.count; i++)
         if (d.column[i] != NO_COLUMN) draw_event(&d, i);
     buffer_printf(out, "</svg>\n");
     free(d.column);
     free(d.y);
+    free(d.base);
+    free(d.texts);
 }

@@ -48,7 +48,7 @@ void trace_init(struct trace *t, uint64_t keep);
 void trace_free(struct trace *t);
 void trace_clone(struct trace *to, const struct trace *from); /* the sink is not cloned */
 void trace_block_full(struct trace *t);
-/* The hash over everything up to now. */
+/* The hash over everything up to now; 0 where events only pass. */
 uint64_t trace_hash(const struct trace *t);
 /* Events that are still kept: [trace_first, t->count). */
 uint64_t trace_first(const struct trace *t);

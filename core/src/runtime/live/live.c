@@ -67,7 +67,9 @@ struct live *live_empty(const struct runtime_config *config, struct trace_sink s
                           : o->record == RECORD_LAST ? (uint64_t)o->record_last
                                                      : 0);
     l->trace.sink = sink;
+    l->silent = l->trace.passing = o->record == RECORD_NONE && !sink.kinds && !config->hand;
     journal_init(&l->director.journal, NULL, NULL);
+    l->director.journal.silent = l->silent;
     pthread_mutex_init(&l->director.mutex, NULL);
     pthread_mutex_init(&l->fault_mutex, NULL);
     pthread_mutex_init(&l->wipe_mutex, NULL);

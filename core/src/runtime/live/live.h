@@ -71,6 +71,7 @@ struct gate {
 
 /* Events on their way out of a node's process: written by it alone while it lives, taken under the gate's mutex. */
 struct ring {
+    bool silent;                     /* as the journal's; its owner's word, before the process begins */
     atomic_uint_fast64_t head, tail; /* events taken, events written */
     qrt_event events[RING_EVENTS];
 };
@@ -80,10 +81,11 @@ struct journal {
     struct ring *ring;              /* NULL: events go by `fresh` and `ready` */
     void (*crowded)(void *context); /* the ring is half full: somebody should take from it */
     void *context;
+    bool silent; /* events are counted, and nothing more */
     qrt_event *ready;
     size_t ready_count, ready_capacity;
     atomic_uint_fast64_t total;
-    /* The actor's own: events of the input under way. */
+    /* The actor's own: events of the input under way (silent: their number). */
     qrt_event *fresh;
     size_t fresh_count, fresh_capacity;
     /* The merging thread's own. */
@@ -112,17 +114,18 @@ enum order_kind {
     ORDER_RESTART = 3,
     ORDER_PAUSE = 4,
     ORDER_RESUME = 5,
-    ORDER_CLOCK = 6,   /* offset, drift; to a process, data: what the fault engine was told since */
-    ORDER_INSPECT = 7, /* out: names and values, each with its end */
-    ORDER_PROPOSE = 8, /* ticket, data; waits while the node is paused */
-    ORDER_CLIENT = 9,  /* client, workload, operations */
-    ORDER_SUBMIT = 10, /* client, detail: operation, data; ticket comes back */
-    ORDER_STOP = 11,   /* the workloads' clients begin nothing new */
-    ORDER_START = 12,  /* a process: the incarnation begins; data: why it could not */
-    ORDER_REPLY = 20,  /* a node by hand: data goes back to a client: live_hand.h */
-    ORDER_REKEY = 21,  /* a node by hand: keys have changed */
-    ORDER_ASK = 22,    /* the clients of nodes by hand: data goes to node `client` */
-    ORDER_LOAD = 40,   /* ticket, data: struct load_spec (live_load.h) */
+    ORDER_CLOCK = 6,     /* offset, drift; to a process, data: what the fault engine was told since */
+    ORDER_INSPECT = 7,   /* out: names and values, each with its end */
+    ORDER_PROPOSE = 8,   /* ticket, data; waits while the node is paused */
+    ORDER_CLIENT = 9,    /* client, workload, operations */
+    ORDER_SUBMIT = 10,   /* client, detail: operation, data; ticket comes back */
+    ORDER_STOP = 11,     /* the workloads' clients begin nothing new */
+    ORDER_START = 12,    /* a process: the incarnation begins; data: why it could not */
+    ORDER_WITHDRAW = 13, /* client, ticket: ends the operation if nothing of it was sent */
+    ORDER_REPLY = 20,    /* a node by hand: data goes back to a client: live_hand.h */
+    ORDER_REKEY = 21,    /* a node by hand: keys have changed */
+    ORDER_ASK = 22,      /* the clients of nodes by hand: data goes to node `client` */
+    ORDER_LOAD = 40,     /* ticket, data: struct load_spec (live_load.h) */
 };
 
 /* On the stack of a thread that waits for it, or on the heap of one that does not. */
@@ -206,6 +209,7 @@ struct actor {
     size_t link_count, link_capacity;
     struct runtime_counts counts;
     uint64_t drops[8]; /* by qrt_drop */
+    uint64_t departed; /* frames given to ZeroMQ, or delayed to be */
 };
 
 struct node_timer {
@@ -296,6 +300,7 @@ struct live {
     uint16_t members[FAULT_NODES_MAX];
     uint64_t cluster_id;
     int64_t epoch;
+    bool silent;             /* nobody keeps, checks or watches the trace: see live_journal.c */
     void *context;           /* ZeroMQ's */
     struct live_node *nodes; /* [1..n] */
     struct live_clients clients;

@@ -26,6 +26,7 @@ qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate 
     heap_init(&a->alarms.heap);
     heap_init(&a->departures);
     journal_init(&a->journal, gate, ring);
+    a->journal.silent |= l->silent;
     trace_init(&a->trace, 0);
     a->trace.passing = true; /* the merged one is hashed */
     a->trace.sink = journal_sink(&a->journal);
@@ -225,7 +226,10 @@ static void queue_message(struct actor *a, uint16_t peer, const struct parcel *p
     QUEUE_RELEASE(a->out[peer]);
     struct actor *receiver = peer ? &a->live->nodes[peer].actor : &a->live->clients.actor;
     QUEUE_RELEASE(receiver);
-    if (send_now(&m, a->out[peer])) return;
+    if (send_now(&m, a->out[peer])) {
+        a->departed++;
+        return;
+    }
     zmq_msg_close(&m);
     uint8_t why = live_apart(a->live) && peer_is_down(a->live, peer) ? QRT_DROP_DOWN : QRT_DROP_FULL;
     actor_drop(a, head->from, head->to, why, wire_id(frame));
@@ -239,6 +243,7 @@ static void delay_message(struct actor *a, uint16_t peer, const struct parcel *p
         return;
     }
     a->delayed_bytes += p->size;
+    a->departed++; /* it will, and nobody takes it back */
     if (slot == UINT32_MAX) {
         a->delayed = mem_grow(a->delayed, &a->delayed_capacity, (size_t)a->delayed_count + 1, sizeof *a->delayed);
         slot = a->delayed_count++;
@@ -327,8 +332,9 @@ void actor_send_large(struct actor *a, uint16_t from, uint16_t to, struct blob *
 }
 
 void actor_depart(struct actor *a) {
+    if (!a->departures.count) return;
     int64_t now = live_now(a->live);
-    if (!a->departures.count || a->departures.keys[0].time > now) return;
+    if (a->departures.keys[0].time > now) return;
     a->time = journal_open(&a->journal, a->live, 0);
     while (a->departures.count && a->departures.keys[0].time <= now) {
         uint32_t slot = heap_slot(heap_pop(&a->departures));

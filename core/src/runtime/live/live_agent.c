@@ -7,6 +7,7 @@
  * A script's node is an interpreter. The node program becomes it (agent_launch) when it has made sure that it dies with its
  * owner, so that this holds while the interpreter starts; the interpreter then enters agent_main with the script's protocol,
  * and every handler is called on the thread that did. */
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -273,6 +274,11 @@ static void close_from(unsigned first) { /* what a user's code left open in the 
 #endif
 }
 
+/* A script's own processes have no business with them. */
+static void keep_given(void) {
+    for (int fd = LETTERS; fd <= CARGO; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC); /* one that there is not: no harm */
+}
+
 static int refuse(void) {
     fprintf(stderr, NODE_PROGRAM " %s: the library that started it is of another version, or nothing did\n",
             qrt_version());
@@ -290,6 +296,7 @@ int agent_main(const struct protocol *own) {
     if (!l) return refuse();
     if (!tie(agent.share)) return 0;
     if (!own) close_from(PIPE + 1);
+    keep_given();
     if (!log_parse(l->config.options.log, &log, &e)) log_open(l, "", log.level, &e); /* its owner has placed it */
     plug_in(l, &e);
     if (begin(l, &e) && !live_thread(&watcher, &running, watch_letters, &node_of(l)->actor, "qrt-letters", &e))

@@ -118,6 +118,16 @@ static qrt_status submit(void *runtime, uint16_t id, uint8_t operation, struct b
     return o.status;
 }
 
+/* Only of nodes by hand it may be that none is reached. */
+static void withdraw(void *runtime, uint64_t number) {
+    struct live *l = runtime;
+    struct ticket t;
+    struct bytes data;
+    if (!l->remote || !ticket(l, number, &t, &data) || t.done) return;
+    struct order o = {.kind = ORDER_WITHDRAW, .client = t.node, .ticket = number};
+    order_wait(&l->clients.actor, &o);
+}
+
 static void stop_clients(void *runtime) {
     struct order o = {.kind = ORDER_STOP};
     order_wait(&((struct live *)runtime)->clients.actor, &o);
@@ -201,7 +211,7 @@ static void tracebacks(void *runtime, void (*each)(void *context, const char *te
 }
 
 const struct runtime_class live_class = {
-    "live", live_new, live_free,  NULL,    now,         live_run,  NULL,       leader,
-    view,   cut,      inspect,    propose, ticket,      client,    submit,     stop_clients,
-    fault,  trace_of, history_of, counts,  fingerprint, inherited, tracebacks,
+    "live",       live_new, live_free, NULL,       now,    live_run,    NULL,      leader,
+    view,         cut,      inspect,   propose,    ticket, client,      submit,    withdraw,
+    stop_clients, fault,    trace_of,  history_of, counts, fingerprint, inherited, tracebacks,
 };

@@ -21,7 +21,7 @@ static void settle(struct live_clients *all, struct live_client *c) {
     struct live *l = all->actor.live;
     const struct client_result *r = client_result(c->client);
     if (!c->ticket || !r->done) return;
-    struct answer a = {c->ticket, r->status, r->last_leader, r->term, r->index, r->data};
+    struct answer a = {c->ticket, r->status, r->last_leader, r->term, r->index, r->data, r->unsent};
     if (r->outcome == HISTORY_UNKNOWN || r->outcome == HISTORY_PENDING)
         a.status = QRT_EUNKNOWN;
     else if (r->outcome == HISTORY_FAILED && r->status >= 0)
@@ -37,7 +37,7 @@ static void send_request(struct live_clients *all, struct live_client *c, struct
     uint8_t *frame = effect_bytes(e, c->out.arena.data);
     struct actor *a = &all->actor;
     uint16_t id = id_of(all, c);
-    uint64_t message = (uint64_t)id << 40 | ++c->sends;
+    uint64_t message = (uint64_t)id << 40 | ++c->sends, departed = a->departed;
     wire_seal(frame, e->size, message, a->live->cluster_id);
     qrt_event event = {a->time, id,      0,        QRT_KIND_SEND, frame[9],
                        e->peer, e->term, e->index, message,       wire_checksum(frame)};
@@ -47,6 +47,7 @@ static void send_request(struct live_clients *all, struct live_client *c, struct
     else
         actor_send(a, id, e->peer, frame, e->size);
     blob_unref(&e->blob);
+    if (a->live->remote && a->departed == departed) client_unsent(c->client);
 }
 
 static void set_timer(struct live_clients *all, struct live_client *c, const struct effect *e) {
@@ -177,6 +178,15 @@ static void submit(struct live_clients *all, struct order *o) {
     input_end(all, c);
 }
 
+static void withdraw(struct live_clients *all, const struct order *o) {
+    size_t number = (size_t)(o->client - QRT_CLIENT - 1);
+    struct live_client *c = number < all->count ? &all->clients[number] : NULL;
+    if (!c || c->ticket != o->ticket) return;
+    struct client_io io = input_begin(all, c, o->time);
+    client_withdraw(c->client, &io);
+    input_end(all, c);
+}
+
 static void stop(struct live_clients *all, const struct order *o) {
     for (size_t i = 0; i < all->count; i++) {
         struct live_client *c = &all->clients[i];
@@ -192,6 +202,7 @@ static void take_orders(struct live_clients *all) {
         if (o->kind == ORDER_QUIT) all->actor.quit = true;
         if (o->kind == ORDER_CLIENT) add_client(all, o);
         if (o->kind == ORDER_SUBMIT) submit(all, o);
+        if (o->kind == ORDER_WITHDRAW) withdraw(all, o);
         if (o->kind == ORDER_STOP) stop(all, o);
         if (o->kind == ORDER_ASK) remote_send(&all->actor, o);
         order_end(&all->actor, o);

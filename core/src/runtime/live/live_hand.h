@@ -56,6 +56,7 @@ void hand_leave(struct live *l); /* its thread has ended: the socket's monitor e
 void hand_free(struct live *l);
 uint16_t hand_leader(struct live *l); /* whom this node takes for the leader */
 void hand_rekey(struct live_node *n);
+uint64_t hand_sends(void); /* from where a process counts its frames */
 
 /* live_hand_door.c: who may send what, and how answers go back */
 struct routes *routes_new(void);

@@ -142,6 +142,7 @@ qrt_status node_start(struct live_node *n, struct error *e) {
         capture_tap(n->host.capture, &n->actor.trace);
     }
     if (l->agent) agent_begin(n);
+    if (l->hand) n->host.sends = hand_sends();
     n->actor.time = journal_open(&n->actor.journal, l, 0);
     node_clock(n);
     qrt_status status = host_start(&n->host, n->start, e);
@@ -231,9 +232,9 @@ bool node_open(struct live_node *n, bool *wiped) {
     struct disk *disk = n->disk;
     n->disk = NULL;
     if (l->config.options.disk == DISK_MEMORY) return *wiped = true;
-    if (!disk && l->config.options.disk == DISK_FOLDER) disk = live_disk(l, n->actor.id, &e);
-    if (!disk) return false; /* an earlier restart found it unusable; its reason stands */
-    n->death = store_open(&n->host.store, disk, live_identity(l, n->actor.id), false, wiped, &e);
+    if (!disk && l->config.options.disk != DISK_FOLDER) return false; /* an earlier restart's reason stands */
+    if (!disk) disk = live_disk(l, n->actor.id, &e);
+    n->death = disk ? store_open(&n->host.store, disk, live_identity(l, n->actor.id), false, wiped, &e) : e.status;
     snprintf(n->death_text, sizeof n->death_text, "%s", e.text);
     return n->death == QRT_OK;
 }

@@ -186,9 +186,14 @@ qrt_status log_open(struct live *l, const char *path, enum log_level level, stru
         if (sayings[i].level <= level) g->kinds |= UINT64_C(1) << sayings[i].kind;
     l->log = g;
     if (!*path) return QRT_OK;
-    g->fd = place_high(open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
-    if (g->fd >= 0) return QRT_OK;
+    g->fd = place_high(open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0640));
+    if (g->fd >= 0) {
+        fcntl(g->fd, F_SETFL, O_APPEND); /* only the opening must not wait for a reader */
+        return QRT_OK;
+    }
     g->fd = 2;
+    if (errno == ENXIO)
+        return error_set(e, QRT_EIO, "the log %s cannot be written: it is a pipe or socket that nobody reads", path);
     return error_set(e, QRT_EIO, "the log %s cannot be written: %s", path, strerror(errno));
 }
 
@@ -254,9 +259,9 @@ void log_look(struct live_node *n, const struct node_view *v) {
     struct live *l = n->actor.live;
     if (!l->log || n->actor.time - n->look.at < LOOK_NS) return;
     n->look.at = n->actor.time;
-    look_at(n, &n->look.refused, v->refused, "connections without an allowed key were refused");
-    look_at(n, &n->look.rejected, v->counts.rejected, "messages were rejected");
-    look_at(n, &n->look.full, n->actor.drops[QRT_DROP_FULL], "messages found a queue full");
+    look_at(n, &n->look.refused, v->refused, "connections refused for want of an allowed key");
+    look_at(n, &n->look.rejected, v->counts.rejected, "messages rejected");
+    look_at(n, &n->look.full, n->actor.drops[QRT_DROP_FULL], "messages dropped, as their receiver is slow or gone");
     bool uncaptured = *v->why_uncaptured;
     if (uncaptured && !n->look.uncaptured)
         log_line(l->log, LOG_WARN, n->actor.id, "its capture stops: %s", v->why_uncaptured);

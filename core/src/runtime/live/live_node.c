@@ -126,15 +126,16 @@ static bool ring_due(struct live_node *n, int64_t time) {
     return any;
 }
 
-/* What is due by the time of the burst; then, at a time of its own, what has become due since. No timer rings at a time before
- * it is due: one that is set again from there would be due at once, for ever. */
+/* What is due by the time of the burst, which is now where nothing has begun it; the next burst sees what has become due since.
+ * No timer rings at a time before it is due: one that is set again from there would be due at once, for ever. */
 static bool ring_timers(struct live_node *n) {
     const struct heap *queued = &n->actor.alarms.heap;
-    bool any = ring_due(n, n->actor.time);
-    if (!n->host.up || !queued->count || queued->keys[0].time > live_now(n->actor.live)) return any;
-    burst_end(n);
-    node_input(n, 0);
-    return ring_due(n, n->actor.time) || any;
+    if (!n->host.up || !queued->count) return false;
+    if (n->actor.journal.gate->open == NEVER) {
+        if (queued->keys[0].time > live_now(n->actor.live)) return false;
+        node_input(n, 0);
+    }
+    return ring_due(n, n->actor.time);
 }
 
 /* One group commit of all that the burst has written. What follows from it may want the next. */
@@ -238,6 +239,7 @@ static void carry_out(struct live_node *n, struct order *o) {
     case ORDER_PROPOSE:
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
+    case ORDER_WITHDRAW:
     case ORDER_STOP:
     case ORDER_START:
     case ORDER_ASK: break; /* not for here */

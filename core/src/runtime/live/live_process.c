@@ -2,16 +2,20 @@
  *
  *   handle, director --letter--> node process     (orders; each waits for its answer)
  *   keeper's thread  <--letter-- node process     (what became of them, tickets' answers, a ring of the bell)
- *          |          <--end of file-- it died: the crash enters the trace, the tickets it held are orphaned
+ *          |          <--pidfd------ it died: the crash enters the trace, the tickets it held are orphaned
  *          '--starts every process: they die with this thread, and so with the owner, whatever kills it
  *
  * crash is SIGKILL, or the node's own end at an armed effect. A paused node has stopped itself (SIGSTOP) between two
  * inputs; an order to it wakes it, is carried out, and it stops again. restart is a new process over the old folder.
  *
+ * Its death shows at a descriptor of the process itself (pidfd) and not only by the end of its letters: what a node or the
+ * owner's program has forked may hold the other end of that socket open for as long as it likes.
+ *
  * Invariants
  *  1. The keeper never waits for a living node, nor for a thread that does, so a node's letters are always read.
  *  2. A process's `mutex` guards alive, pid and pending; it is held for no letter and no wait but its own condition's.
- *  3. While a process is alive its journal has no other writer; the crash is written when it has been reaped. */
+ *  3. While a process is alive its journal has no other writer; the crash is written when it is dead.
+ *  4. It is reaped, and `pid` forgotten, under both its mutexes, so no signal goes to whoever gets its number next. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,6 +26,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +60,7 @@ struct process {
     struct mailbox mail;
     struct share *share;
     int memory, listener;
+    int life; /* the process as a descriptor; -1: the kernel has none (Linux before 5.3), or it is down */
 };
 
 struct keeper {
@@ -84,6 +90,24 @@ static struct process *process_of(struct live *l, uint16_t node) {
 
 const struct share *process_share(const struct live *l, uint16_t node) {
     return l->keeper->processes[node].share;
+}
+
+static int open_life(pid_t pid) {
+#ifdef SYS_pidfd_open
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+    (void)pid;
+    return -1;
+#endif
+}
+
+/* With the process's mutex, or from the keeper's thread. By its descriptor, because an owner that ignores SIGCHLD has its
+ * children reaped by the kernel, which may give their numbers to others at once. */
+static void signal_process(const struct process *p, int number) {
+#ifdef SYS_pidfd_send_signal
+    if (p->life >= 0 && (!syscall(SYS_pidfd_send_signal, p->life, number, NULL, 0) || errno == ESRCH)) return;
+#endif
+    if (p->pid > 0) kill(p->pid, number);
 }
 
 static void tell_down(struct live *l, uint16_t node, bool down) {
@@ -188,6 +212,7 @@ static void start_process(struct keeper *k, uint16_t node, struct error *e) {
     pthread_mutex_lock(&p->mutex);
     p->mail = (struct mailbox){.fd = ends[0]};
     p->pid = pid;
+    p->life = open_life(pid);
     p->paused = p->killed = p->guarded = false;
     p->fate = QRT_DISK_KEPT;
     p->cause = 0;
@@ -246,19 +271,24 @@ void process_tracebacks(struct live *l, void (*each)(void *context, const char *
     pthread_mutex_unlock(&k->traceback_mutex);
 }
 
-static void say_why(const struct process *p, int status, char *out, size_t size) {
+/* end: of waitid; its si_pid is 0 where another part of the program has taken it, or SIGCHLD is ignored. */
+static void say_why(const struct process *p, const siginfo_t *end, char *out, size_t size) {
     if (p->share->death)
         snprintf(out, size, "%s", p->share->death_text);
     else if (p->killed || p->share->in_step)
         out[0] = 0;
-    else if (WIFSIGNALED(status))
-        snprintf(out, size, "its process was ended from outside, by signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
+    else if (!end->si_pid)
+        snprintf(out, size,
+                 "its process has ended; how, this program did not leave to be read: it ignores SIGCHLD, or waits for "
+                 "every child");
+    else if (end->si_code != CLD_EXITED)
+        snprintf(out, size, "its process was ended from outside, by signal %d (%s)", end->si_status,
+                 strsignal(end->si_status));
     else
-        snprintf(out, size, "its process ended by itself, with code %d", WEXITSTATUS(status));
+        snprintf(out, size, "its process ended by itself, with code %d", end->si_status);
 }
 
-static void show_down(struct live *l, uint16_t node, bool crashed, uint8_t fate, int status) {
+static void show_down(struct live *l, uint16_t node, bool crashed, uint8_t fate, const siginfo_t *end) {
     struct process *p = process_of(l, node);
     struct shown *shown = l->nodes[node].shown;
     robust_lock(&shown->mutex);
@@ -266,7 +296,7 @@ static void show_down(struct live *l, uint16_t node, bool crashed, uint8_t fate,
     v->up = v->paused = false;
     v->pid = 0;
     v->status = (struct protocol_status){0};
-    if (crashed || !v->why_down[0]) say_why(p, status, v->why_down, sizeof v->why_down);
+    if (crashed || !v->why_down[0]) say_why(p, end, v->why_down, sizeof v->why_down);
     if (v->why_down[0] && !p->share->death) log_line(l->log, LOG_WARN, node, "is down: %s", v->why_down);
     shown->counts.crashes += crashed;
     shown->counts.raised += crashed && p->share->death;
@@ -275,11 +305,29 @@ static void show_down(struct live *l, uint16_t node, bool crashed, uint8_t fate,
     pthread_mutex_unlock(&shown->mutex);
 }
 
+/* Whoever waits for the dead, or writes to it, comes back. */
+static void let_go(struct process *p) {
+    pthread_mutex_lock(&p->writing);
+    pthread_mutex_lock(&p->mutex);
+    waitpid(p->pid, NULL, 0); /* it is dead, so this waits for nothing */
+    if (p->life >= 0) close(p->life);
+    p->alive = false;
+    p->pid = 0;
+    p->life = -1;
+    for (struct order *o = p->pending; o; o = o->next) settle(p, o, QRT_EDOWN, (struct bytes){0});
+    p->pending = NULL;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->mutex);
+    mailbox_free(&p->mail);
+    pthread_mutex_unlock(&p->writing);
+}
+
 static void bury(struct keeper *k, uint16_t node) {
     struct live *l = k->live;
     struct process *p = &k->processes[node];
-    int status = 0;
-    while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR) continue;
+    siginfo_t end = {0};
+    if (waitid(P_PID, (id_t)p->pid, &end, WEXITED | WNOWAIT)) end = (siginfo_t){0};
+    shutdown(p->mail.fd, SHUT_RDWR);
     pthread_mutex_lock(&p->mutex);
     bool crashed = atomic_load(&p->share->begun), planned = p->killed || p->share->in_step;
     uint8_t fate = planned && !p->share->death ? p->fate : QRT_DISK_KEPT;
@@ -289,17 +337,8 @@ static void bury(struct keeper *k, uint16_t node) {
     tell_down(l, node, true);
     keep_traceback(k, p->share);
     if (crashed) write_crash(l, node, fate);
-    show_down(l, node, crashed, fate, status);
-    pthread_mutex_lock(&p->mutex);
-    p->alive = false;
-    p->pid = 0;
-    for (struct order *o = p->pending; o; o = o->next) settle(p, o, QRT_EDOWN, (struct bytes){0});
-    p->pending = NULL;
-    pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->mutex);
-    pthread_mutex_lock(&p->writing); /* whoever writes to the dead comes back at once */
-    mailbox_free(&p->mail);
-    pthread_mutex_unlock(&p->writing);
+    show_down(l, node, crashed, fate, &end);
+    let_go(p);
     live_ring(l);
 }
 
@@ -325,7 +364,8 @@ static void on_answer(struct live *l, const struct letter *head, struct bytes da
     live_ring(l);
 }
 
-static void hear(struct keeper *k, uint16_t node) {
+/* dead: seen before its last letters are read. */
+static void hear(struct keeper *k, uint16_t node, bool dead) {
     struct process *p = &k->processes[node];
     struct letter head;
     struct bytes data;
@@ -337,8 +377,8 @@ static void hear(struct keeper *k, uint16_t node) {
             if (head.kind == LETTER_CROWDED) journal_drain(&k->live->nodes[node].actor.journal);
         }
     } while (!p->mail.closed && poll(&(struct pollfd){p->mail.fd, POLLIN, 0}, 1, 0) > 0);
-    if (!p->mail.closed) return;
-    kill(p->pid, SIGKILL); /* it closed its socket, or writes nonsense */
+    if (!p->mail.closed && !dead) return;
+    signal_process(p, SIGKILL); /* it closed its socket, or writes nonsense */
     bury(k, node);
 }
 
@@ -354,10 +394,11 @@ static void start_wanted(struct keeper *k) {
 
 static void end_all(struct keeper *k) {
     for (uint16_t i = 1; i <= live_node_count(k->live); i++)
-        if (k->processes[i].alive) kill(k->processes[i].pid, SIGKILL);
+        if (k->processes[i].alive) signal_process(&k->processes[i], SIGKILL);
     for (uint16_t i = 1; i <= live_node_count(k->live); i++) {
         struct process *p = &k->processes[i];
         if (p->alive) waitpid(p->pid, NULL, 0);
+        if (p->life >= 0) close(p->life);
         if (p->alive && *k->live->config.options.capture) capture_bury(k->live->config.options.capture, i, NULL);
         p->alive = false;
         mailbox_free(&p->mail);
@@ -371,7 +412,7 @@ static void end_all(struct keeper *k) {
 static void *keeper_main(void *keeper) {
     struct keeper *k = keeper;
     uint16_t n = live_node_count(k->live), who[FAULT_NODES_MAX + 1];
-    struct pollfd waits[FAULT_NODES_MAX + 1];
+    struct pollfd waits[2 * FAULT_NODES_MAX + 1]; /* behind the bell, two for each process */
     uint64_t rings;
     pthread_mutex_lock(&k->mutex);
     start_janitor(k, &k->problem);
@@ -379,16 +420,17 @@ static void *keeper_main(void *keeper) {
     pthread_cond_broadcast(&k->answered);
     pthread_mutex_unlock(&k->mutex);
     while (!atomic_load(&k->quit)) {
-        nfds_t count = 1;
+        nfds_t count = 0;
         waits[0] = (struct pollfd){k->bell, POLLIN, 0};
         for (uint16_t i = 1; i <= n; i++)
             if (k->processes[i].alive) {
-                who[count] = i;
-                waits[count++] = (struct pollfd){k->processes[i].mail.fd, POLLIN, 0};
+                who[count++] = i;
+                waits[2 * count - 1] = (struct pollfd){k->processes[i].mail.fd, POLLIN, 0};
+                waits[2 * count] = (struct pollfd){k->processes[i].life, POLLIN, 0};
             }
-        if (poll(waits, count, -1) < 0) continue;
-        for (nfds_t i = 1; i < count; i++)
-            if (waits[i].revents) hear(k, who[i]);
+        if (poll(waits, 2 * count + 1, -1) < 0) continue;
+        for (nfds_t i = 0; i < count; i++)
+            if (waits[2 * i + 1].revents || waits[2 * i + 2].revents) hear(k, who[i], waits[2 * i + 2].revents);
         if (waits[0].revents && read(k->bell, &rings, sizeof rings) > 0) start_wanted(k);
     }
     end_all(k);
@@ -436,10 +478,10 @@ static bool order_send(struct process *p, struct order *o, bool answered) {
 static void order_await(struct process *p, struct order *o) {
     pthread_mutex_lock(&p->mutex);
     while (!o->done) {
-        if (p->paused) kill(p->pid, SIGCONT);
+        if (p->paused) signal_process(p, SIGCONT);
         int64_t next = stopwatch_ns() + (p->paused ? WAKE_NS : UNSTOP_NS);
         struct timespec at = {next / 1000000000, next % 1000000000};
-        if (pthread_cond_timedwait(&p->changed, &p->mutex, &at) && !o->done && p->alive) kill(p->pid, SIGCONT);
+        if (pthread_cond_timedwait(&p->changed, &p->mutex, &at) && !o->done && p->alive) signal_process(p, SIGCONT);
     }
     pthread_mutex_unlock(&p->mutex);
 }
@@ -455,7 +497,7 @@ static void kill_process(struct process *p, const struct order *o) {
         p->guarded = o->guarded;
         p->cause = o->time;
         p->killed = true;
-        kill(p->pid, SIGKILL);
+        signal_process(p, SIGKILL);
     }
     while (p->alive) pthread_cond_wait(&p->changed, &p->mutex);
     pthread_mutex_unlock(&p->mutex);
@@ -579,6 +621,7 @@ void process_order(struct live *l, uint16_t node, struct order *o) {
     case ORDER_PROPOSE:
     case ORDER_CLIENT:
     case ORDER_SUBMIT:
+    case ORDER_WITHDRAW:
     case ORDER_STOP:
     case ORDER_LOAD:
     case ORDER_START:
@@ -630,6 +673,7 @@ static qrt_status share_new(struct live *l, struct process *p, uint16_t node, co
     mutex_init(&s->shown.mutex, true);
     s->shown.view.node = node;
     l->nodes[node].shown = &s->shown;
+    s->ring.silent = l->silent;
     journal_init(&l->nodes[node].actor.journal, &s->gate, &s->ring);
     return QRT_OK;
 }
@@ -653,7 +697,7 @@ static struct keeper *keeper_new(struct live *l) {
         pthread_mutex_init(&p->mutex, NULL);
         pthread_mutex_init(&p->writing, NULL);
         pthread_cond_init(&p->changed, &attributes);
-        p->memory = p->listener = p->mail.fd = -1;
+        p->memory = p->listener = p->mail.fd = p->life = -1;
     }
     pthread_condattr_destroy(&attributes);
     return k;
