@@ -138,15 +138,17 @@ async def grade(implementation: type[Node], seeds: int | range = 400, **fields: 
 async def soak(
     rounds: int = 100,
     *,
-    faults: Iterable[str] = soaking.FAULTS,
+    protocol: str = "raft",
+    faults: Iterable[str] | None = None,
     transport: str = "tcp",
     nodes: int = 5,
     clients: int = 8,
     seed: int = 1,
     capture: str | None = None,
+    **options: Any,
 ) -> Soak:
     """As :func:`quorate.soak`. Cancelling it ends its processes."""
-    plan = soaking.plan_soak(rounds, faults, transport, nodes, clients, seed, capture)
+    plan = soaking.plan_soak(rounds, protocol, faults, transport, nodes, clients, seed, capture, options)
     async with cluster(**plan.options) as c:
         waited: Any = None
         with closing(plan.steps(c)) as steps:

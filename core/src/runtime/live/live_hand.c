@@ -208,6 +208,7 @@ void *hand_new(const struct runtime_config *config, struct trace_sink sink, stru
     h->config = mem_copy(config->hand, sizeof *config->hand);
     h->self = h->config->self;
     h->routes = routes_new();
+    l->owed = mem_zero(GUARD_DESCRIPTORS, sizeof *l->owed);
     h->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&h->mutex, NULL);
     l->config.hand = NULL;
