@@ -158,6 +158,25 @@ static int replay_run(lua_State *L) {
     return 1;
 }
 
+/* _record(events): before the first _run */
+static int replay_record(lua_State *L) {
+    qrt_replay *r = self_replay(L);
+    lua_Integer events = luaL_checkinteger(L, 2);
+    qrt_status s = qrt_replay_record(r, events < 0 ? 0 : (uint64_t)events);
+    if (s) return face_fail(L, s, r);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static int replay_trace(lua_State *L) {
+    qrt_replay *r = self_replay(L);
+    void **place = face_new(L, FACE_TRACE);
+    qrt_trace *t = NULL;
+    qrt_status s = qrt_replay_trace(r, &t);
+    *place = t;
+    return s ? face_fail(L, s, r) : 1;
+}
+
 static int replay_report(lua_State *L) {
     qrt_replay *r = self_replay(L);
     const char *report = qrt_replay_report(r);
@@ -167,7 +186,9 @@ static int replay_report(lua_State *L) {
 }
 
 static const luaL_Reg replay_methods[] = {
-    {"close", replay_close}, {"_run", replay_run}, {"_report", replay_report}, {NULL, NULL}};
+    {"close", replay_close},    {"_run", replay_run},     {"_record", replay_record},
+    {"_report", replay_report}, {"_trace", replay_trace}, {NULL, NULL},
+};
 
 static const luaL_Reg campaign_methods[] = {
     {"close", campaign_close}, {"_run", campaign_run}, {"_report", campaign_report},

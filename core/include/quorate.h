@@ -568,15 +568,19 @@ typedef struct qrt_replay qrt_replay;
 /* bug: NULL, as it was captured; else the mistake to switch on for the replay ("": none). */
 QRT_API qrt_status qrt_replay_new(qrt_replay **out, const char *folder, const char *bug);
 QRT_API void qrt_replay_free(qrt_replay **r);
+/* How many of the last events its trace keeps: 20,000 where nobody says. Before the first qrt_replay_run. */
+QRT_API qrt_status qrt_replay_record(qrt_replay *r, uint64_t events);
 /* QRT_MORE until it is done. */
 QRT_API qrt_status qrt_replay_run(qrt_replay *r);
+/* What the nodes did, as far as it is judged, in the order of the replay: a step that differs is the last. Yours to free. */
+QRT_API qrt_status qrt_replay_trace(qrt_replay *r, qrt_trace **out);
 /* {"verdict": "ok"|"violated"|"unknown"|"differs", "protocol", "steps", "matched", "uncompared" (cut short by a kill, or
  *  behind a gap or difference), "gaps", "differs": null or {"node", "incarnation", "step", "time", "input", "recorded":
  *  {"state", "events", "died"}, "replayed": {..}}: the first step that does, "nodes": [{"node", "bytes", "gaps", "version",
  *  "incarnations": [{"incarnation", "time", "steps", "matched", "uncompared", "unfinished", "unrecovered", "differs"}]}],
  *  "notes": [{"node", "text"}], "events", "hash" (of the replay's merged trace), "judged_until": null or s, "properties":
- *  [{"name", "says", "verdict", "text", "node"}], "history": null or {"operations", "ok", "failed", "unknown", "whole"}: what
- *  clients were told, judged as linearizability, "text": all of it in words}. It lives until the next call with r. */
+ *  [{"name", "says", "verdict", "text", "node"}], "history": null or {"of": "clients"|"nodes", "operations", "ok", "failed",
+ *  "unknown", "whole"}: what clients were told, by their own capture or by the nodes', judged as linearizability, "text": all of it in words}. It lives until the next call with r. */
 QRT_API const char *qrt_replay_report(qrt_replay *r);
 
 /* --- Comparing protocols ----------------------------------------------------------------------------- */

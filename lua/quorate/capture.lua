@@ -13,7 +13,9 @@ local turns = require "quorate.turns"
 ---@field nodes table[]
 ---@field notes table[] what is missing, and where
 ---@field properties table[]
----@field history table? of clients: operations, ok, failed, unknown, whole; nil: none was captured
+---@field history table? what clients were told: operations, ok, failed, unknown, whole; of: "clients", by their own
+--- capture, or "nodes", by what those received and answered; nil where it ought to be there and is not
+---@field trace quorate.Trace the last events of the replay: those before the difference, if a step differs
 ---@field text string all of it in words; tostring gives it too
 local replayed = {}
 replayed.__index = replayed
@@ -31,14 +33,19 @@ function capture.present(folder)
    return core.check_file(folder .. "/capture.json") == true
 end
 
---- Feeds the captured inputs to the nodes again; `bug` switches a mistake on for it.
+--- Feeds the captured inputs to the nodes again; `bug` switches a mistake on for it. `record`: how many of the last
+--- events its trace keeps (default: 20,000).
 ---@param folder string
 ---@param bug string?
+---@param record integer?
 ---@return quorate.CaptureReplay?, string?, string?
-function capture.replay(folder, bug)
+function capture.replay(folder, bug, record)
    local made <close>, message, name = core.capture(folder, bug)
    if not made then
       return nil, message, name
+   end
+   if record then
+      made:_record(record)
    end
    local done, why, what = turns.until_done(function()
       return made:_run()
@@ -48,6 +55,7 @@ function capture.replay(folder, bug)
    end
    local report = made:_report()
    report.ok = report.verdict == "ok"
+   report.trace = made:_trace()
    return setmetatable(report, replayed)
 end
 

@@ -543,11 +543,12 @@ local RUN_HINT = "replay takes a run file's path, its text or its data, not a %s
 --- if you like, and what comes back says which steps matched.
 ---@param given string|table
 ---@param bug string?
+---@param record integer? of a capture: how many of the last events its trace keeps
 ---@return quorate.Cluster|quorate.CaptureReplay|nil, string?, string?
-function cluster.replay(given, bug)
+function cluster.replay(given, bug, record)
    local text, message, name = given, nil, nil
    if type(given) == "string" and capture.present(given) then
-      return capture.replay(given, bug)
+      return capture.replay(given, bug, record)
    end
    if type(given) == "table" then
       text = core.json_encode(given, true)

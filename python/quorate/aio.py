@@ -93,13 +93,13 @@ async def campaign(
         raise
 
 
-async def replay(run: str | Path | Run, bug: str | None = None) -> Any:
+async def replay(run: str | Path | Run, bug: str | None = None, record: int | None = None) -> Any:
     """As :func:`quorate.replay`, of a run or a capture."""
     if captures.is_capture(run):
-        captured = captures.capture_handle(cast("str | Path", run), bug)
+        captured = captures.capture_handle(cast("str | Path", run), bug, record)
         await until_done(captured, False, lambda: captured.more(lib.qrt_replay_run))
         return captures.capture_report(captured)
-    handle = campaigns.replay_handle(run, bug)
+    handle = campaigns.replay_handle(run, bug, record)
     await until_done(handle, False, lambda: handle.more(lib.qrt_cluster_replay_run))
     return Cluster._from_handle(handle)
 
@@ -138,15 +138,17 @@ async def grade(implementation: type[Node], seeds: int | range = 400, **fields: 
 async def soak(
     rounds: int = 100,
     *,
-    faults: Iterable[str] = soaking.FAULTS,
+    protocol: str = "raft",
+    faults: Iterable[str] | None = None,
     transport: str = "tcp",
     nodes: int = 5,
     clients: int = 8,
     seed: int = 1,
     capture: str | None = None,
+    **options: Any,
 ) -> Soak:
     """As :func:`quorate.soak`. Cancelling it ends its processes."""
-    plan = soaking.plan_soak(rounds, faults, transport, nodes, clients, seed, capture)
+    plan = soaking.plan_soak(rounds, protocol, faults, transport, nodes, clients, seed, capture, options)
     async with cluster(**plan.options) as c:
         waited: Any = None
         with closing(plan.steps(c)) as steps:

@@ -245,26 +245,29 @@ def run_file(spec: Mapping[str, Any], seed: int) -> Run:
     return run
 
 
-def replay(run: str | Path | Run, bug: str | None = None) -> Any:
+def replay(run: str | Path | Run, bug: str | None = None, record: int | None = None) -> Any:
     """Runs a failing run's file (or its data, or JSON text) again, to its end; the Cluster stands there for
     inspection.
 
     A folder is a capture (option ``capture``). Its inputs are fed to the nodes again, with the mistake `bug`
-    switched on if you like, and a :class:`CaptureReplay` says what differs.
+    switched on if you like, and a :class:`CaptureReplay` says what differs. Its `trace` has the last `record`
+    events (default: 20,000).
 
     Raises ParseError, NewerError, or CorruptError when the trace hash is another one than the file says.
     """
     if is_capture(run):
-        return replay_capture(cast("str | Path", run), bug)
-    handle = replay_handle(run, bug)
+        return replay_capture(cast("str | Path", run), bug, record)
+    handle = replay_handle(run, bug, record)
     Progress.replay(handle, lib.qrt_cluster_replay_run)
     return Cluster._from_handle(handle)
 
 
-def replay_handle(run: str | Path | Run, bug: str | None) -> Handle:
+def replay_handle(run: str | Path | Run, bug: str | None, record: int | None = None) -> Handle:
     """A replay of a run's file that has not begun."""
     if bug is not None:
         raise ArgumentError("bug= is for captures: a run's file says itself which mistake is on")
+    if record is not None:
+        raise ArgumentError("record= is for captures: a run's file says itself what is recorded")
     if isinstance(run, Mapping):
         text = written(run)
     elif isinstance(run, str) and run.lstrip().startswith("{"):

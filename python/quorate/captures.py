@@ -10,6 +10,7 @@ from typing import Any
 
 from quorate._ffi import Handle, c_text, ffi, lib
 from quorate.progress import Progress
+from quorate.trace import Trace
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,7 +22,9 @@ class CaptureReplay:
     them; `uncompared`: cut short by a kill, or behind a gap or difference. `differs` is the first
     step that does: node, incarnation, step, time (s), input, and both fingerprints. `notes` say what is
     missing, and where. `history` counts the clients' operations that were judged: operations, ok, failed,
-    unknown, and whether it is whole; None where no client's history was captured.
+    unknown, whether it is whole, and of whom it is: "clients", by their own capture, or "nodes", by what
+    those received and answered; None where it ought to be there and is not. `trace` has the last events of
+    the replay, 20,000 unless `record` said otherwise: those before the difference, if a step differs.
     """
 
     verdict: str
@@ -35,6 +38,7 @@ class CaptureReplay:
     verdicts: Mapping[str, str]
     history: Mapping[str, Any] | None
     hash: str
+    trace: Trace = field(repr=False)
     report: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -60,9 +64,11 @@ def is_capture(path: object) -> bool:
     )
 
 
-def replay_capture(folder: str | os.PathLike[str], bug: str | None = None) -> CaptureReplay:
+def replay_capture(
+    folder: str | os.PathLike[str], bug: str | None = None, record: int | None = None
+) -> CaptureReplay:
     """Feeds the captured inputs to the nodes' hosts again; `bug` switches a mistake on for it."""
-    handle = capture_handle(folder, bug)
+    handle = capture_handle(folder, bug, record)
     try:
         Progress.replay(handle, lib.qrt_replay_run)
         return capture_report(handle)
@@ -70,15 +76,20 @@ def replay_capture(folder: str | os.PathLike[str], bug: str | None = None) -> Ca
         handle.close()
 
 
-def capture_handle(folder: str | os.PathLike[str], bug: str | None) -> Handle:
+def capture_handle(folder: str | os.PathLike[str], bug: str | None, record: int | None = None) -> Handle:
     """A replay of a capture that has not begun."""
     name = ffi.NULL if bug is None else c_text(bug)
-    return Handle.make("replay", lib.qrt_replay_free, lib.qrt_replay_new, c_text(os.fspath(folder)), name)
+    handle = Handle.make("replay", lib.qrt_replay_free, lib.qrt_replay_new, c_text(os.fspath(folder)), name)
+    if record is not None:
+        handle.call(lib.qrt_replay_record, record)
+    return handle
 
 
 def capture_report(handle: Handle) -> CaptureReplay:
     """What became of one that is done."""
     report = handle.json(lib.qrt_replay_report)
+    place = ffi.new("qrt_trace **")
+    handle.call(lib.qrt_replay_trace, place)
     return CaptureReplay(
         verdict=report["verdict"],
         steps=report["steps"],
@@ -91,5 +102,6 @@ def capture_report(handle: Handle) -> CaptureReplay:
         verdicts={entry["name"]: entry["verdict"] for entry in report["properties"]},
         history=report["history"],
         hash=report["hash"],
+        trace=Trace(Handle("trace", place, lib.qrt_trace_free)),
         report=report,
     )

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 
 from quorate import catalogue, cli_commands, cli_hand, cli_run, cli_scripts
 from quorate.errors import DataError, QuorateError, UsageError
-from quorate.soak import FAULTS
+from quorate.trouble import FAULTS
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -81,6 +81,16 @@ def _add_runs(add: Add) -> None:
     demo.add_argument("--picture", metavar="FILE", help="write the space-time diagram of an election as SVG")
     soak = add("soak", cli_run.soak, "kill and disturb live processes under load, again and again")
     soak.add_argument("--rounds", metavar="R", type=int, default=100, help="how many (default: 100)")
+    soak.add_argument(
+        "--protocol", metavar="P", default="raft", help="see `quorate protocols` (default: raft)"
+    )
+    soak.add_argument(
+        "--option",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="of the cluster, see `quorate options P`; repeatable",
+    )
     soak.add_argument("--transport", choices=("ipc", "tcp"), default="tcp", help="default: tcp")
     soak.add_argument("--nodes", metavar="N", type=int, default=5, help="processes (default: 5)")
     soak.add_argument("--clients", metavar="C", type=int, default=8, help="that load it (default: 8)")
@@ -89,8 +99,7 @@ def _add_runs(add: Add) -> None:
     soak.add_argument(
         "--faults",
         metavar="LIST",
-        default=",".join(FAULTS),
-        help=f"of these, with commas between them (default: {','.join(FAULTS)})",
+        help=f"of {','.join(FAULTS)}, with commas between them (default: all that the protocol stands)",
     )
     soak.add_argument(
         "--growth",
@@ -123,8 +132,10 @@ def _add_judges(add: Add) -> None:
     replay = add("replay", cli_commands.replay, "run a failing run's file, or a captured run, again")
     replay.add_argument("file", metavar="FILE", help="written by a campaign; or a capture's folder")
     replay.add_argument("--bug", metavar="B", help="of a capture: switch on a mistake and see what differs")
+    replay.add_argument("--last", metavar="K", type=int, help="of a capture: print its last K events first")
+    replay.add_argument("--id", metavar="N", type=int, help="with --last: those of node N only")
     replay.add_argument(
-        "--picture", metavar="FILE", help="write the space-time diagram of the violation as SVG"
+        "--picture", metavar="FILE", help="write the space-time diagram of what is violated or differs as SVG"
     )
     check = add("check", cli_commands.check, "judge the linearizability of histories")
     check.add_argument("histories", metavar="HISTORY", nargs="+", help="etcd's Jepsen log, EDN or JSON")

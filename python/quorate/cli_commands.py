@@ -20,9 +20,11 @@ from quorate.errors import QuorateError
 from quorate.history import History, HistoryVerdict
 from quorate.plan import Plan
 from quorate.results import CheckResult
+from quorate.trace import Trace
 
 EXIT = {"ok": 0, "violated": 1, "unknown": 3}
 LARGE = 1000  # seeds from which on a campaign must have exercised everything
+LOOKED_AT = 1_000_000  # events of a capture, of which the last are shown: 48 MB
 SAVED = 10  # failing runs that are written to files
 
 
@@ -97,8 +99,12 @@ def _campaign_data(result: campaigns.CampaignResult, saved: list[Path]) -> dict[
 def replay(arguments: argparse.Namespace) -> int:
     """Runs the file's run again; the verdict, and whether the hash is the file's. A folder is a capture."""
     if is_capture(arguments.file):
-        replayed = replay_capture(arguments.file, arguments.bug)
-        show(arguments, dict(replayed.report), replayed)
+        replayed = replay_capture(arguments.file, arguments.bug, LOOKED_AT if arguments.last else None)
+        if arguments.picture:
+            Path(arguments.picture).write_text(replayed.trace.svg(), encoding="utf-8")
+        lines = _last_events(replayed.trace, arguments.id, arguments.last or 0)
+        data = {**replayed.report, "last": lines} if arguments.last else dict(replayed.report)
+        show(arguments, data, "\n".join([*lines, str(replayed)]))
         return EXIT.get(replayed.verdict, 4)
     text = checked_path(arguments.file).read_text(encoding="utf-8", errors="surrogateescape")
     with campaigns.replay(text) as cluster:
@@ -111,6 +117,12 @@ def replay(arguments: argparse.Namespace) -> int:
         tell(f"the trace hash is {result.hash}, the file says {expected}: is it of another version?")
     show(arguments, {**check_data(result), "same": same}, result)
     return EXIT[result.verdict] if same else 4
+
+
+def _last_events(trace: Trace, node: int | None, count: int) -> list[str]:
+    """The last `count` lines, of that node or of all."""
+    numbers = [i for i, n in enumerate(trace.column("node")) if node in (None, n)] if count else []
+    return [trace.line(i) for i in numbers[max(0, len(numbers) - count) :]]
 
 
 def check_data(result: CheckResult) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from quorate.cli_commands import EXIT, check_data, show, tell, worst
 from quorate.demo import load_text, play
 from quorate.errors import ArgumentError, NotFoundError
 from quorate.growth import growth
-from quorate.soak import choose_faults
 from quorate.soak import soak as run_soak
+from quorate.trouble import choose_faults
 
 FAILED = 4  # the script raised
 LUA = "5.4"
@@ -135,19 +135,31 @@ def demo(arguments: argparse.Namespace) -> int:
     return EXIT[story.result.verdict] if story.whole else EXIT["violated"]
 
 
+def option_pair(text: str) -> tuple[str, str]:
+    """Of NAME=VALUE; the core judges both."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier() or name in ("rounds", "faults"):
+        raise ArgumentError(f"--option takes NAME=VALUE of an option of the cluster, not {text!r}")
+    return name, value
+
+
 def soak(arguments: argparse.Namespace) -> int:
     """Kills processes under load; 1 when a write is lost, a property violated, or something grows."""
     if arguments.growth:
         grown = growth(arguments.rounds, nodes=arguments.nodes)
         show(arguments, {"rounds": grown.rounds, "grown": grown.grown, "parts": grown.to_data()}, grown)
         return 0 if grown.ok else EXIT["violated"]
-    faults = choose_faults(arguments.faults)
+    faults = choose_faults(arguments.faults, arguments.protocol)
+    options: dict[str, Any] = dict(option_pair(text) for text in arguments.option)
     os.environ.setdefault("QUORATE_LOG", "error")  # that nodes are killed is no news here
-    names = ("transport", "nodes", "clients", "seed", "capture")
-    done = run_soak(arguments.rounds, faults=faults, **{name: getattr(arguments, name) for name in names})
+    names = ("protocol", "transport", "nodes", "clients", "seed", "capture")
+    options.update({name: getattr(arguments, name) for name in names})
+    done = run_soak(arguments.rounds, faults=faults, **options)
     data = {**check_data(done.result), "rounds": done.rounds, "kills": done.kills, "lost": done.lost}
     data.update(seconds=done.seconds, outages=done.outages, operations=done.load.operations)
-    data.update(faults=done.faults, memory=done.memory, memory_budget=done.memory_budget)
+    data.update(
+        protocol=done.protocol, faults=done.faults, memory=done.memory, memory_budget=done.memory_budget
+    )
     if done.replay:
         data["replay"] = dict(done.replay.report)
     show(arguments, data, done)

@@ -219,6 +219,24 @@ static void operate(struct cluster *c, uint16_t client, uint8_t operation, const
     buffer_free(&data);
 }
 
+static struct capture_replay *replay_to_its_end(void) {
+    struct error e = {0};
+    struct capture_replay *r = capture_replay_new(folder, NULL, &e);
+    say(&e);
+    assert_non_null(r);
+    while (!capture_replay_run(r, 1000000)) continue;
+    return r;
+}
+
+static enum verdict judged(const struct history *h) {
+    struct linear_options options = {.model = LINEAR_KV, .seconds = 30};
+    struct linear *l = linear_new(h, &options);
+    while (!linear_step(l, 1000000)) continue;
+    enum verdict verdict = linear_result(l)->verdict;
+    linear_free(l);
+    return verdict;
+}
+
 /* A cut-off leader that serves reads: each node's steps are in order, and the clients' history tells. */
 static void test_capture_judges_the_history(void **state) {
     (void)state;
@@ -243,6 +261,53 @@ static void test_capture_judges_the_history(void **state) {
     assert_non_null(strstr(why, "old"));
     assert_int_equal(number(report, "matched"), number(report, "steps"));
     json_decref(report);
+    struct capture_replay *r = replay_to_its_end();
+    assert_int_equal(judged(&r->replay->history.history), VERDICT_VIOLATED); /* as the nodes tell it, too */
+    capture_replay_free(r);
+}
+
+/* ---- what clients asked, as the nodes tell it ---- */
+
+/* Of the nodes' history: the operation of that function and written value, which workloads write once. */
+static const struct history_operation *written(const struct history *h, const struct history_operation *op) {
+    for (size_t i = 0; i < h->count; i++) {
+        const struct history_operation *other = &h->operations[i];
+        if (other->function == op->function && bytes_equal(other->key, op->key) && bytes_equal(other->value, op->value))
+            return other;
+    }
+    return NULL;
+}
+
+/* The nodes' captures tell what clients were told: every write that a client knows of, with its answer, within the client's own
+ * interval; what was never answered is open. It is linearizable, as the clients' own history is. */
+static void test_capture_nodes_tell_the_history(void **state) {
+    (void)state;
+    size_t compared = 0, told[2] = {0};
+    struct cluster *c = cluster_of("raft", NULL, 0);
+    plan(c, faults);
+    load(c, 100000);
+    run(c, 4 * SECOND);
+    cluster_free(c);
+    struct capture_replay *r = replay_to_its_end();
+    const struct history *clients = &r->clients.history, *nodes = &r->replay->history.history;
+    for (size_t i = 0; i < clients->count; i++) {
+        const struct history_operation *op = &clients->operations[i], *same;
+        told[0] += op->outcome == HISTORY_OK;
+        if (op->outcome != HISTORY_OK || (op->function != HISTORY_PUT && op->function != HISTORY_APPEND)) continue;
+        same = written(nodes, op);
+        assert_non_null(same);
+        assert_int_equal(same->outcome, HISTORY_OK);
+        assert_int_equal(same->status, op->status);
+        assert_true(bytes_equal(same->result, op->result));
+        assert_true(same->invoke_ns >= op->invoke_ns && same->return_ns <= op->return_ns);
+        compared++;
+    }
+    for (size_t i = 0; i < nodes->count; i++) told[1] += nodes->operations[i].outcome == HISTORY_OK;
+    assert_true(compared > 100);
+    assert_true(told[1] >= told[0] && told[1] < nodes->count); /* an answer may be lost on its way */
+    assert_int_equal(r->replay->unsent, 0);
+    assert_int_equal(judged(nodes), VERDICT_OK);
+    capture_replay_free(r);
 }
 
 /* Every protocol that is there: what its host does depends on its inputs alone. */
@@ -440,9 +505,15 @@ static void test_capture_folders(void **state) {
     assert_null(cluster_new("raft", again, 1, NULL, &e));
     assert_int_equal(e.status, QRT_EINVAL);
     assert_non_null(strstr(e.text, "holds a capture already"));
+    path_of(path, 6, 1);
+    write_whole(path, "of another cluster", 18);
+    json_t *report = replay(NULL);
+    assert_string_equal(text(report, "verdict"), "ok"); /* it is not read, and said */
+    assert_non_null(strstr(text(report, "text"), "n6: its segments are left out: the captured cluster has 5 nodes"));
+    json_decref(report);
     path_of(path, 1, 1);
     unlink(path);
-    json_t *report = replay(NULL);
+    report = replay(NULL);
     assert_gap(report, "no segment");
     json_decref(report);
 }
@@ -568,6 +639,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_capture_replays_faults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_holds_the_history, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_judges_the_history, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_nodes_tell_the_history, setup, teardown),
         cmocka_unit_test(test_capture_replays_every_protocol),
         cmocka_unit_test_setup_teardown(test_capture_names_what_differs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_truncated, setup, teardown),

@@ -14,8 +14,10 @@
 
 #include "cluster/hand.h"
 #include "machine/command.h"
+#include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
 #include "runtime/live/live_hand_view.h"
+#include "support/raw_peer.h"
 
 #define NODES 3
 #define PATIENCE INT64_C(20000000000)
@@ -557,6 +559,50 @@ static void test_nonsense_from_an_allowed_key(void **state) {
     zmq_ctx_term(context);
 }
 
+static uint64_t most_owed(const struct live *l) {
+    uint64_t most = 0;
+    for (int fd = 0; fd < GUARD_DESCRIPTORS; fd++) most = l->owed[fd] > most ? l->owed[fd] : most;
+    return most;
+}
+
+/* Who asks and reads no answer is shut before what he is owed fills the memory; others are served meanwhile. */
+static void test_who_reads_no_answers_is_shut(void **state) {
+    static const char ask[] = "{\"number\": 1, \"ask\": \"trace\", \"last\": 2000}";
+    struct rig *r = *state;
+    struct live *l = r->nodes[0]->runtime;
+    struct {
+        struct envelope head;
+        char text[sizeof ask];
+    } question = {{QRT_CLIENT + 1, 1, HAND_CONTROL, 0}, ""};
+    struct error e = {0};
+    char answer[64], endpoint[64];
+    uint8_t server[32];
+    struct raw_key key;
+    struct raw_peer bob;
+    uint64_t most = 0;
+    struct cluster *alice = start(r, ALICE);
+    memcpy(question.text, ask, sizeof ask - 1);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    zmq_z85_decode(server, r->public_keys[0]);
+    zmq_z85_decode(key.public, r->public_keys[BOB]);
+    zmq_z85_decode(key.secret, r->secret_keys[BOB]);
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/n1.socket", r->folder);
+    assert_true(raw_open(&bob, raw_connect(endpoint), server, &key, NULL, 0));
+    for (int i = 0; i < 10000 && !atomic_load(&l->shut); i++) {
+        raw_frame(&bob, 0, &question, sizeof question.head + sizeof ask - 1);
+        raw_flush(&bob);
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+        uint64_t owed = most_owed(l);
+        most = owed > most ? owed : most;
+    }
+    assert_int_equal(atomic_load(&l->shut), 1);
+    assert_in_range(most, LIVE_LINK_BYTES / 2, LIVE_LINK_BYTES + (2 << 20)); /* and one answer more */
+    assert_int_equal(operate(alice, QRT_GET, "x", "", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    raw_shut(&bob);
+    cluster_free(alice);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_roles, set_up, tear_down),
@@ -572,6 +618,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_reload_closes_the_silent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reload_with_another_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nonsense_from_an_allowed_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_reads_no_answers_is_shut, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,9 +99,39 @@ def test_what_nodes_by_hand_did_is_captured_and_replays(tmp_path: Path) -> None:
         hand.close()
     replayed = q.replay(captured)
     assert replayed.ok, str(replayed)
-    assert replayed.verdicts["linearizability"] == "unknown"  # its clients are others
-    assert "no client's history was captured" in str(replayed) and replayed.history is None
+    assert replayed.verdicts["linearizability"] == "ok"  # as the nodes received and answered
+    assert replayed.history["of"] == "nodes" and replayed.history["whole"] and replayed.history["ok"] >= 3
+    assert "client operations, as the nodes received and answered them: " in str(replayed)
     assert not (tmp_path / "cluster.toml").parent.joinpath("capture.json").exists()
+
+
+def test_a_life_without_a_capture_is_seen(tmp_path: Path) -> None:
+    """All nodes ran without their captures in between: nothing is said of what clients were told."""
+    try:
+        node_command("run", "x", 1)
+    except q.QuorateError as error:
+        pytest.skip(str(error))
+    captured = tmp_path / "captured"
+    hand = ByHand(tmp_path, more=(f'capture = "{captured}"',))
+    whole = hand.file.read_text(encoding="utf-8")
+    try:
+        for text, value in ((whole, "1"), (whole.replace("capture =", "# "), "2"), (whole, "3")):
+            hand.file.write_text(text, encoding="utf-8")
+            for node in (1, 2, 3):
+                if node not in hand.running:
+                    hand.start(node)
+            with hand.connect() as r:
+                r.wait_leader(PATIENCE)
+                r.put("x", value, timeout=PATIENCE)
+                assert value == "1" or r.cas("x", value, value)
+            for node in (1, 2, 3):
+                assert hand.kill(node, signal.SIGTERM) == 0, hand.said(node)
+    finally:
+        hand.close()
+    replayed = q.replay(captured)
+    assert replayed.verdict == "unknown" and replayed.verdicts["linearizability"] == "unknown", str(replayed)
+    assert "it ran without a capture in between" in str(replayed)
+    assert not replayed.history["whole"] and replayed.history["ok"] >= 1
 
 
 @pytest.fixture

@@ -65,8 +65,13 @@ def test_kills_and_pauses_replay(tmp_path: Path, transport: str) -> None:
         assert status.capture["bytes"] > 10000 and status.capture["lost"] == 0
     replayed = whole(folder, 5, 400)
     assert replayed.history["operations"] == 400 and "400 client operations: " in str(replayed)
+    assert len(replayed.trace) == min(replayed.report["events"], 20000)
+    assert set(replayed.trace.column("node")[-500:]) >= {1, 2, 3}
     other = q.replay(folder, bug="vote-before-sync")
     assert other.verdict == "differs" and "vote" in other.differs["input"], str(other)
+    shown = other.differs["node"], round(other.differs["time"] * 1e9)
+    last = other.trace.column("node")[-1], other.trace.column("time")[-1]
+    assert shown == last and "<svg" in other.trace.svg()
     assert f"the first step that differs: n{other.differs['node']}" in str(other)
 
 
@@ -102,6 +107,11 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert differs.returncode == 4 and "the first step that differs: n" in differs.stdout
     shown = quorate("replay", folder)
     assert shown.returncode == 0 and "n1 incarnation 1" in shown.stdout
+    lines = quorate("replay", folder, "--last", 5, "--id", 2, "--picture", tmp_path / "it.svg")
+    assert lines.returncode == 0 and all(" n2 " in line for line in lines.stdout.splitlines()[:5]), lines
+    assert "<svg" in (tmp_path / "it.svg").read_text(encoding="utf-8")
+    assert json.loads(quorate("replay", folder, "--last", 3, "--json").stdout)["last"]
+    assert len(q.replay(folder, record=7).trace) == 7
     first = next(folder.glob("n2-*.capture"))
     first.write_bytes(first.read_bytes()[:2000])
     cut = quorate("replay", folder)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import pytest
 import quorate as q
+from quorate.cli import main
 from quorate.growth import SPARE, Amounts, Growth, growth
-from quorate.soak import FAULTS, choose_faults, soak, trouble
+from quorate.soak import soak
+from quorate.trouble import FAULTS, choose_faults, trouble
 
 
 def live() -> None:
@@ -26,6 +30,49 @@ def test_a_short_soak_with_everything_mixed():
     assert done.kills == 9 and done.load.ok > 100 and done.faults == FAULTS
     assert 0 < done.memory < done.memory_budget
     assert "every acknowledged write is there" in str(done)
+
+
+OTHERS = [(str(p["name"]), {}) for p in q.protocols() if p["name"] not in ("raft", "null")]
+FORMS = [("2pc", {"form": form}) for form in ("presumed-nothing", "participant-initiated", "presumed-commit")]
+MODES = [("primary-backup", {"mode": mode}) for mode in ("semi-sync", "async")]
+
+
+@pytest.mark.parametrize(("protocol", "options"), [*OTHERS, *FORMS, *MODES])
+def test_every_protocol_has_its_soak(protocol: str, options: dict[str, str], tmp_path: Path):
+    """With all the faults that its model has room for, and no others: nothing is violated, answers come again
+    after each round, and what was captured replays.
+    """
+    live()
+    done = soak(3, protocol=protocol, nodes=3, clients=3, capture=str(tmp_path / "run"), **options)
+    assert done.ok, str(done)
+    model = q.fault_model(protocol)
+    assert done.kills == (3 if model["synchrony"] else 4) and len(done.outages) == 3
+    assert done.faults == (("kill",) if model["synchrony"] else FAULTS)
+    assert done.load.ok >= 9 and done.result.counts["crashes"] == done.kills
+    safe = protocol == "primary-backup" and not options  # which has writes, answered when they are safe
+    assert ("every acknowledged write is there" in str(done)) == safe
+    assert f"\n{protocol}: 3 rounds of kill" in str(done)
+
+
+def test_a_soak_stays_inside_the_model():
+    """A fault that the protocol does not stand is refused with its assumption; so is what is no protocol."""
+    assert choose_faults(None, "3pc") == ("kill",) and choose_faults(None) == FAULTS
+    with pytest.raises(q.RangeError, match=r"3pc does not stand the fault 'loss'.*it stands kill"):
+        soak(1, protocol="3pc", faults=["kill", "loss"])
+    with pytest.raises(q.NotFoundError, match="did you mean 'raft'"):
+        soak(1, protocol="ralf")
+
+
+def test_the_soak_of_the_command_line(capfd: pytest.CaptureFixture[str]):
+    """It hands the protocol and the cluster's options on, and says what is wrong with them."""
+    live()
+    command = ["soak", "--rounds", "1", "--nodes", "3", "--clients", "2", "--protocol", "ring", "--json"]
+    assert main([*command, "--option", "arrangement=descending"]) == 0
+    data = json.loads(capfd.readouterr().out)
+    assert data["protocol"] == "ring" and data["faults"] == ["kill"] and data["kills"] == 1
+    for wrong, why in (("arrangement", "takes NAME=VALUE"), ("arangement=x", "did you mean 'arrangement'")):
+        assert main([*command, "--option", wrong]) == 2
+        assert why in capfd.readouterr().err
 
 
 def test_the_faults_of_a_soak_are_chosen():

@@ -34,5 +34,7 @@ struct qrt_reply {
 };
 /* Takes the cluster and one reference of the machine. */
 qrt_cluster *abi_cluster_wrap(struct cluster *c, struct own_machine *m);
+/* A snapshot of that trace, of that cluster. bad: what a diagram shows unless told; UINT64_MAX: a violation, or what it finds. */
+qrt_trace *trace_snapshot(const struct trace *from, const struct cluster *c, uint64_t bad);
 
 #endif

@@ -7,6 +7,7 @@
 struct qrt_replay {
     struct handle handle;
     struct capture_replay *replay;
+    bool begun;
 };
 
 QRT_API qrt_status qrt_replay_new(qrt_replay **out, const char *folder, const char *bug) {
@@ -34,7 +35,27 @@ QRT_API void qrt_replay_free(qrt_replay **r) {
 QRT_API qrt_status qrt_replay_run(qrt_replay *r) {
     qrt_status s = handle_enter(r ? &r->handle : NULL, HANDLE_REPLAY);
     if (s) return s;
+    r->begun = true;
     return handle_leave(&r->handle, capture_replay_run(r->replay, r->handle.slice_ns) ? QRT_OK : QRT_MORE);
+}
+
+QRT_API qrt_status qrt_replay_record(qrt_replay *r, uint64_t events) {
+    qrt_status s = handle_enter(r ? &r->handle : NULL, HANDLE_REPLAY);
+    if (s) return s;
+    if (r->begun)
+        s = error_set(&r->handle.error, QRT_EINVAL, "the replay has begun: say before it how much to record");
+    else
+        r->replay->replay->kept.keep = events;
+    return handle_leave(&r->handle, s);
+}
+
+QRT_API qrt_status qrt_replay_trace(qrt_replay *r, qrt_trace **out) {
+    qrt_status s = handle_enter(r ? &r->handle : NULL, HANDLE_REPLAY);
+    if (s) return s;
+    if (!out) return handle_leave(&r->handle, error_set(&r->handle.error, QRT_EINVAL, "out must not be NULL"));
+    const struct replay *p = r->replay->replay;
+    *out = trace_snapshot(&p->kept, r->replay->cluster, p->first.node && p->events ? p->events - 1 : UINT64_MAX);
+    return handle_leave(&r->handle, QRT_OK);
 }
 
 QRT_API const char *qrt_replay_report(qrt_replay *r) {

@@ -67,11 +67,7 @@ static uint64_t first_violation(const struct cluster *c) {
     return first;
 }
 
-QRT_API qrt_status qrt_cluster_trace(qrt_cluster *c, qrt_trace **out) {
-    qrt_status s = handle_enter(c ? &c->handle : NULL, HANDLE_CLUSTER);
-    if (s) return s;
-    if (!out) return handle_leave(&c->handle, error_set(&c->handle.error, QRT_EINVAL, "out must not be NULL"));
-    const struct trace *from = c->cluster->class->trace(c->cluster->runtime);
+qrt_trace *trace_snapshot(const struct trace *from, const struct cluster *c, uint64_t bad) {
     qrt_trace *t = mem_zero(1, sizeof *t);
     uint64_t first = trace_first(from);
     size_t n = (size_t)(from->count - first);
@@ -80,10 +76,17 @@ QRT_API qrt_status qrt_cluster_trace(qrt_cluster *c, qrt_trace **out) {
     lay_out(t, n);
     t->columns.first = first;
     fill(t, n);
-    t->nodes = (uint16_t)c->cluster->config.options.nodes;
-    t->quorum = c->cluster->config.quorum;
-    t->first_bad = first_violation(c->cluster);
-    *out = t;
+    t->nodes = (uint16_t)c->config.options.nodes;
+    t->quorum = c->config.quorum;
+    t->first_bad = bad != UINT64_MAX ? bad : first_violation(c);
+    return t;
+}
+
+QRT_API qrt_status qrt_cluster_trace(qrt_cluster *c, qrt_trace **out) {
+    qrt_status s = handle_enter(c ? &c->handle : NULL, HANDLE_CLUSTER);
+    if (s) return s;
+    if (!out) return handle_leave(&c->handle, error_set(&c->handle.error, QRT_EINVAL, "out must not be NULL"));
+    *out = trace_snapshot(c->cluster->class->trace(c->cluster->runtime), c->cluster, UINT64_MAX);
     return handle_leave(&c->handle, QRT_OK);
 }
 

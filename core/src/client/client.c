@@ -185,7 +185,7 @@ static void history_begin(struct client *c, struct client_io *io, const struct c
 }
 
 /* Nil, as opposed to "", where there is no value. */
-static struct bytes history_result(uint8_t function, qrt_status status, struct bytes data) {
+struct bytes client_told(uint8_t function, qrt_status status, struct bytes data) {
     static const uint8_t EMPTY[1] = {0};
     bool value = status == QRT_OK || (status == QRT_ECAS && data.size);
     bool silent = function == COMMAND_PUT || function == COMMAND_WRITE || function == COMMAND_DELETE ||
@@ -198,7 +198,7 @@ static void history_end(struct client *c, struct client_io *io, enum history_out
                         struct bytes data) {
     struct operation *op = &c->operation;
     if (!op->recorded) return;
-    struct bytes result = outcome == HISTORY_OK ? history_result(op->function, status, data) : (struct bytes){0};
+    struct bytes result = outcome == HISTORY_OK ? client_told(op->function, status, data) : (struct bytes){0};
     history_return(io->history, op->number, outcome, status, result, io->now);
     uint8_t detail = outcome == HISTORY_OK ? 0 : outcome == HISTORY_FAILED ? 1 : 2;
     outbox_note(io->out, QRT_KIND_RETURN, detail, 0, 0, 0, op->number, 0);

@@ -65,6 +65,8 @@ void client_withdraw(struct client *c, struct client_io *io);
 const struct client_result *client_result(const struct client *c);
 void client_stop(struct client *c);       /* finishes what is under way, begins nothing new */
 bool client_idle(const struct client *c); /* nothing under way and nothing left to begin */
+/* An answer as histories have it: nil, as opposed to "", where it tells no value. function: enum command_operation. */
+struct bytes client_told(uint8_t function, qrt_status status, struct bytes data);
 void client_report(const struct client *c, uint64_t *ok, uint64_t *failed, uint64_t *unknown);
 
 #endif

@@ -13,6 +13,7 @@
 
 #define SETTINGS_MAX 256
 #define HISTORY_SLICE 20000 /* records read at a time, some milliseconds */
+#define KEEP 20000          /* of the last events: a megabyte */
 #define CHECK_SECONDS 60.0  /* that the history's check may take, as that of a live cluster */
 
 /* ---- capture.json ---- */
@@ -99,8 +100,10 @@ struct capture_replay *capture_replay_new(const char *folder, const char *bug, s
         uint64_t identity = capture_identity(bytes_of(about.data, about.size));
         struct trace_sink sink = c->checkers ? checkers_sink(c->checkers) : (struct trace_sink){0};
         r->replay = replay_new(&c->config, folder, identity, sink);
+        r->replay->kept.keep = KEEP;
         captured_history_open(&r->clients, folder, identity);
         r->with_clients = json_is_true(json_object_get(root, "clients"));
+        r->of_nodes = !r->with_clients && !captured_history_there(&r->clients);
     }
     json_decref(root);
     buffer_free(&about);
@@ -119,10 +122,28 @@ void capture_replay_free(struct capture_replay *r) {
     free(r);
 }
 
+static const struct history *history_of(const struct capture_replay *r) {
+    return r->of_nodes ? &r->replay->history.history : &r->clients.history;
+}
+
+/* Why nothing can be said by what the nodes answered; NULL: something can. */
+static const char *unproven(const struct replay *r) {
+    if (r->first.node) return "a step differs, so what clients were told then is not known";
+    if (r->unsent) return "frames came before they were sent: a node's steps are missing, or clocks are far apart";
+    return r->history.spoilt;
+}
+
 /* Why what clients were told cannot be judged; NULL: it can. */
 static const char *unjudged(const struct capture_replay *r) {
-    if (!captured_history_there(&r->clients)) return "no client's history was captured";
-    return r->replay->inherited ? "the nodes began with an earlier cluster's data, of which no history is known" : NULL;
+    if (r->replay->inherited) return "the nodes began with an earlier cluster's data, of which no history is known";
+    if (r->of_nodes) return unproven(r->replay);
+    return captured_history_there(&r->clients) ? NULL : "no client's history was captured";
+}
+
+/* Where the history ends before its time: why; NULL: it is whole. */
+static const char *history_end(const struct capture_replay *r) {
+    if (!r->of_nodes) return r->clients.ended ? r->clients.why : NULL;
+    return r->replay->blind_from == INT64_MAX ? NULL : "from there on a node could not be followed";
 }
 
 /* The clients' history is read, then judged; true: it is, or there is nothing to judge. */
@@ -130,9 +151,9 @@ static bool judge_history(struct capture_replay *r, int64_t slice_ns) {
     enum linear_model model = cluster_linear_model(r->cluster);
     if (!model || unjudged(r)) return true;
     if (!r->linear) {
-        if (!captured_history_read(&r->clients, slice_ns ? HISTORY_SLICE : SIZE_MAX)) return false;
+        if (!r->of_nodes && !captured_history_read(&r->clients, slice_ns ? HISTORY_SLICE : SIZE_MAX)) return false;
         struct linear_options options = {.model = model, .seconds = CHECK_SECONDS};
-        r->linear = linear_new(&r->clients.history, &options);
+        r->linear = linear_new(history_of(r), &options);
     }
     return linear_step(r->linear, slice_ns ? slice_ns : INT64_MAX);
 }
@@ -191,15 +212,17 @@ static json_t *notes_value(const struct replay *r) {
 }
 
 /* Of a history that ends before its time nothing but a violation is certain. */
-static void judge_clients(const struct captured_history *c, const struct linear_result *result, struct property *p) {
+static void judge_clients(const struct capture_replay *r, const struct linear_result *result, struct property *p) {
+    const struct history *h = history_of(r);
+    const char *end = history_end(r);
     p->verdict = result->verdict;
     snprintf(p->text, sizeof p->text, "%.*s", PROPERTY_TEXT_MAX - 1, result->explanation);
-    if (result->verdict == VERDICT_VIOLATED && result->bad < c->history.count)
-        p->node = (uint16_t)(QRT_CLIENT + c->history.operations[result->bad].process);
-    if (result->verdict != VERDICT_OK || !c->ended) return;
+    if (result->verdict == VERDICT_VIOLATED && result->bad < h->count)
+        p->node = (uint16_t)(QRT_CLIENT + h->operations[result->bad].process);
+    if (result->verdict != VERDICT_OK || !end) return;
     p->verdict = VERDICT_UNKNOWN;
     snprintf(p->text, sizeof p->text, "it holds for the first %zu operations, behind which the history ends: %.180s",
-             c->history.count, c->why);
+             h->count, end);
 }
 
 /* False: nobody promised it, or nobody asked anything. */
@@ -210,8 +233,8 @@ static bool linearizability(const struct capture_replay *r, struct property *p) 
     if (why)
         snprintf(p->text, sizeof p->text, "%s", why);
     else
-        judge_clients(&r->clients, linear_result(r->linear), p);
-    return why || r->clients.ended || r->clients.history.count;
+        judge_clients(r, linear_result(r->linear), p);
+    return why || history_end(r) || history_of(r)->count;
 }
 
 static json_t *property_value(const struct property *p) {
@@ -232,8 +255,7 @@ static enum verdict add_properties(const struct capture_replay *r, json_t *list)
     struct property history;
     if (!linearizability(r, &history)) return worst;
     json_array_append_new(list, property_value(&history));
-    bool never = r->replay->inherited || (!r->with_clients && unjudged(r)); /* nothing is missing that could be there */
-    if (!never) worsen(&worst, history.verdict);
+    if (!r->replay->inherited) worsen(&worst, history.verdict); /* else nothing is missing that could be there */
     return worst;
 }
 
@@ -286,11 +308,12 @@ static void say_properties(struct buffer *out, const struct capture_replay *r) {
     struct property history;
     for (size_t i = 0; i < count; i++) say_property(out, &p[i]);
     if (linearizability(r, &history)) say_property(out, &history);
-    if (r->clients.history.count) {
+    if (history_of(r)->count) {
         size_t of[4];
-        count_outcomes(&r->clients.history, of);
-        buffer_printf(out, "%zu client operations: %zu ok, %zu failed, %zu unknown\n", r->clients.history.count,
-                      of[HISTORY_OK], of[HISTORY_FAILED], of[HISTORY_UNKNOWN]);
+        count_outcomes(history_of(r), of);
+        buffer_printf(out, "%zu client operations%s: %zu ok, %zu failed, %zu unknown\n", history_of(r)->count,
+                      r->of_nodes ? ", as the nodes received and answered them" : "", of[HISTORY_OK],
+                      of[HISTORY_FAILED], of[HISTORY_UNKNOWN]);
     }
     if (r->replay->blind_from != INT64_MAX)
         buffer_printf(out, "judged as far as the nodes could be followed: up to %.6f s\n",
@@ -313,13 +336,14 @@ static json_t *words_value(const struct capture_replay *r, uint64_t steps, uint6
     return value;
 }
 
-static json_t *history_value(const struct captured_history *c) {
+static json_t *history_value(const struct capture_replay *r) {
     size_t of[4];
-    if (!captured_history_there(c)) return json_null();
-    count_outcomes(&c->history, of);
-    return json_pack("{s:I, s:I, s:I, s:I, s:b}", "operations", (json_int_t)c->history.count, "ok",
-                     (json_int_t)of[HISTORY_OK], "failed", (json_int_t)of[HISTORY_FAILED], "unknown",
-                     (json_int_t)of[HISTORY_UNKNOWN], "whole", !c->ended);
+    if (!r->of_nodes && !captured_history_there(&r->clients)) return json_null();
+    count_outcomes(history_of(r), of);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "of", r->of_nodes ? "nodes" : "clients", "operations",
+                     (json_int_t)history_of(r)->count, "ok", (json_int_t)of[HISTORY_OK], "failed",
+                     (json_int_t)of[HISTORY_FAILED], "unknown", (json_int_t)of[HISTORY_UNKNOWN], "whole",
+                     !history_end(r));
 }
 
 const char *capture_replay_report(struct capture_replay *r) {
@@ -334,7 +358,7 @@ const char *capture_replay_report(struct capture_replay *r) {
                   "matched", (json_int_t)matched, "uncompared", (json_int_t)uncompared, "gaps", (json_int_t)p->gaps,
                   "differs", difference_value(&p->first), "nodes", nodes, "notes", notes_value(p), "events",
                   (json_int_t)p->events, "hash", hash_value(p->hash), "judged_until", until, "properties", properties);
-    json_object_set_new(root, "history", history_value(&r->clients));
+    json_object_set_new(root, "history", history_value(r));
     json_object_set_new(root, "text", words_value(r, steps, matched));
     return dump_value(root, &r->report, 15);
 }

@@ -11,6 +11,7 @@ struct capture_replay {
     struct cluster *cluster; /* configured; it never runs */
     struct replay *replay;
     struct captured_history clients;
+    bool of_nodes;         /* their history is not captured, but is what the nodes received and answered */
     struct linear *linear; /* its check; NULL: it has not begun, or there is none */
     struct buffer report;
     bool with_clients; /* whose history ought to be there: the cluster's own process had them */

@@ -9,12 +9,22 @@
 #include "base/stopwatch.h"
 #include "wire/codec.h"
 
-#define RECORDS_A_LOOK 64 /* between two looks at the wall's clock */
+#define RECORDS_A_LOOK 64                    /* between two looks at the wall's clock */
+#define SENDS_MASK ((UINT64_C(1) << 40) - 1) /* of a frame's id; above it is its sender */
+
+/* Which of a node's lives it is. */
+static uint32_t life_of(const struct replay_node *n) {
+    return (uint32_t)n->count;
+}
 
 /* ---- the port: whatever a host wants is known already ---- */
 
 static void port_send(void *runtime, struct host *h, uint16_t to, const uint8_t *frame, uint32_t size) {
-    (void)runtime, (void)h, (void)to, (void)frame, (void)size;
+    struct replay *r = runtime;
+    struct message m;
+    bool left = r->blind_from == INT64_MAX && r->limit < 0;
+    if (to > QRT_CLIENT && left && codec_decode(bytes_of(frame, size), &m) && m.kind == WIRE_CLIENT_REPLY)
+        replay_history_reply(&r->history, h->config.node, life_of(r->at), &m, r->last);
 }
 
 static void port_timer(void *runtime, struct host *h, uint16_t group, uint32_t id, int64_t delay) {
@@ -50,9 +60,13 @@ static const struct host_port port = {port_send, port_timer, port_persist, port_
 
 static void enter(struct replay *r, const qrt_event *e) {
     if (r->blind_from != INT64_MAX) return;
-    r->hash = capture_fold_event(r->hash, e);
+    qrt_event lifted = *e;
+    if (lifted.time < r->last) lifted.time = r->last; /* of a node whose clock is behind */
+    r->last = lifted.time;
+    r->hash = capture_fold_event(r->hash, &lifted);
     uint64_t number = r->events++;
-    if (r->sink.event && r->sink.kinds >> e->kind & 1) r->sink.event(r->sink.context, e, number);
+    trace_emit(&r->kept, &lifted);
+    if (r->sink.event && r->sink.kinds >> e->kind & 1) r->sink.event(r->sink.context, &lifted, number);
 }
 
 static void on_event(void *replay, const qrt_event *e, uint64_t number) {
@@ -62,6 +76,10 @@ static void on_event(void *replay, const qrt_event *e, uint64_t number) {
     if (r->limit >= 0 && r->step_events >= (uint64_t)r->limit) return;
     r->step_events++;
     enter(r, e);
+    struct message m;
+    bool request = e->kind == QRT_KIND_RECEIVE && e->detail == WIRE_CLIENT_REQUEST && r->blind_from == INT64_MAX;
+    if (request && codec_decode(r->frame, &m))
+        replay_history_request(&r->history, e->node, life_of(r->at), &m, r->last);
 }
 
 static void go_blind(struct replay *r, int64_t time) {
@@ -72,7 +90,7 @@ static void note(struct replay *r, uint16_t node, const char *text, struct bytes
     if (r->note_count == REPLAY_NOTES_MAX) return;
     struct replay_note *n = &r->notes[r->note_count++];
     n->node = node;
-    snprintf(n->text, sizeof n->text, "%s%.*s", text, (int)more.size, (const char *)more.data);
+    snprintf(n->text, sizeof n->text, "%s%.*s", text, (int)more.size, more.size ? (const char *)more.data : "");
 }
 
 /* ---- incarnations ---- */
@@ -97,6 +115,24 @@ static void gap(struct replay *r, struct replay_node *n, const char *text, struc
     r->gaps++;
     note(r, n->reader.node, text, more);
     node_lose(r, n);
+}
+
+static void see_log(struct replay_node *n) {
+    struct protocol_status s = {0};
+    const struct instance *in = &n->host.instances[0];
+    if (n->host.up) in->protocol->status(in->state, &s);
+    if (s.last > n->last) n->last = s.last;
+}
+
+/* Behind what a start recovered: none of it is newer than what the node's captured lives had. */
+static void see_missing_life(struct replay *r, struct replay_node *n) {
+    uint64_t before = n->last;
+    see_log(n);
+    if (n->count < 2 || n->last <= before) return;
+    r->gaps++;
+    note(r, n->reader.node, "it recovered what none of its captured lives had: it ran without a capture in between",
+         (struct bytes){0});
+    go_blind(r, n->time);
 }
 
 /* How a step that the capture names is called in words. */
@@ -158,6 +194,7 @@ static const struct capture_record *outcome_of(struct replay_node *n, size_t fro
 static void compare(struct replay *r, struct replay_node *n) {
     struct replay_incarnation *in = current(n);
     const struct capture_record *outcome = outcome_of(n, 1);
+    see_log(n);
     uint64_t state, events;
     if (!outcome) {
         in->unfinished = n->dead = true;
@@ -203,6 +240,7 @@ static void give(void *replay, const struct store_visitor *visitor) {
             visitor->record(visitor->context, &record);
         }
     }
+    see_missing_life(r, r->at);
     r->step_hash = 0; /* as the writer does when all is recovered */
 }
 
@@ -245,16 +283,27 @@ static void crash_unseen(struct replay *r, struct replay_node *n, int64_t time) 
     node_stop(n);
 }
 
+/* How many frames it has sent so far. */
+static uint64_t sent_by(const struct replay_node *n) {
+    return n->begun && n->host.sends > n->sent ? n->host.sends : n->sent;
+}
+
 static void on_start(struct replay *r, struct replay_node *n) {
     const struct capture_record *record = capture_peek(&n->reader, 0);
     struct capture_start start;
     struct error e;
+    uint64_t sent = sent_by(n);
     uint8_t how = record->flags & (CAPTURE_NEW_HOST - 1);
     bool new_host = record->flags & CAPTURE_NEW_HOST;
     if (!capture_read_start(record, &start) || how < QRT_START_FORMAT || how > QRT_START_WIPED) {
         gap(r, n, "a start is malformed", (struct bytes){0});
         return;
     }
+    if (start.sends > sent) {
+        n->holes = mem_grow(n->holes, &n->hole_capacity, n->hole_count + 1, sizeof *n->holes);
+        n->holes[n->hole_count++] = (struct replay_hole){sent, start.sends};
+    }
+    n->sent = sent;
     n->lost = n->dead = false;
     n->time = start.time;
     if (!n->count && how != QRT_START_FORMAT) r->inherited = true;
@@ -313,6 +362,23 @@ static void carry_out(struct replay_node *n, const struct capture_record *record
     }
 }
 
+static bool in_hole(const struct replay_node *n, uint64_t id) {
+    for (size_t i = n->hole_count; i-- > 0 && id <= n->holes[i].to;)
+        if (id > n->holes[i].above) return true;
+    return false;
+}
+
+/* The sender of a frame that it has not sent, as far as it was replayed; NULL: it has, or the frame names none. */
+static struct replay_node *sender_ahead(struct replay *r, const struct replay_node *n,
+                                        const struct capture_record *record, struct bytes frame) {
+    if (frame.size < WIRE_HEADER) return NULL;
+    uint64_t id = wire_id(frame.data), from = id >> 40;
+    if (from < 1 || from > (uint64_t)r->config.options.nodes || from == n->reader.node) return NULL;
+    struct replay_node *sender = &r->nodes[from];
+    if ((id & SENDS_MASK) <= sent_by(sender) && !in_hole(sender, id & SENDS_MASK)) return NULL;
+    return record->flags || wire_is_sealed(frame, n->host.config.cluster_id) ? sender : NULL;
+}
+
 static void on_input(struct replay *r, struct replay_node *n) {
     const struct capture_record record = *capture_peek(&n->reader, 0); /* a copy: looking ahead may move it */
     struct capture_input in;
@@ -335,7 +401,10 @@ static void on_input(struct replay *r, struct replay_node *n) {
     step_begin(r, n, 0);
     const struct capture_record *outcome = outcome_of(n, 1);
     bool failed = outcome && outcome->flags & CAPTURE_DISK_FAILED && record.kind == CAPTURE_FLUSH_END;
+    if (record.kind == CAPTURE_FRAME) r->unsent += sender_ahead(r, n, &record, in.data) != NULL;
+    r->frame = in.data;
     if (!failed) carry_out(n, &record, &in);
+    r->frame = (struct bytes){0};
     compare(r, n);
 }
 
@@ -391,21 +460,58 @@ static int64_t next_time(struct replay_node *n) {
     return time == INT64_MAX ? time - 1 : time;
 }
 
+/* A node that is looked for in vain is dead, or its clock is too far ahead. */
+static bool within_patience(struct replay_node *sender, int64_t time) {
+    int64_t there = next_time(sender);
+    return there <= time || (there != INT64_MAX && (uint64_t)there - (uint64_t)time < REPLAY_PATIENCE);
+}
+
+/* Whether the node's next record, at `time`, is a frame whose sender has yet to come to its sending. */
+static bool is_early(struct replay *r, struct replay_node *n, int64_t time) {
+    const struct capture_record *record = capture_peek(&n->reader, 0);
+    struct capture_input in;
+    if (n->lost || record->kind != CAPTURE_FRAME || !capture_read_input(record, &in)) return false;
+    struct replay_node *sender = sender_ahead(r, n, record, in.data);
+    return sender && (wire_id(in.data.data) & SENDS_MASK) > sent_by(sender) && within_patience(sender, time);
+}
+
+/* Whose record is next: the earliest that waits for nobody; where all wait, the earliest. NULL: all is done. */
+static struct replay_node *next_node(struct replay *r) {
+    struct replay_node *least = NULL, *early = NULL;
+    int64_t time = INT64_MAX, early_time = INT64_MAX;
+    for (uint16_t i = 1; i <= r->config.options.nodes; i++) {
+        struct replay_node *n = &r->nodes[i];
+        int64_t next = next_time(n);
+        if (next >= time) continue;
+        if (!is_early(r, n, next)) {
+            time = next;
+            least = n;
+        } else if (next < early_time) {
+            early_time = next;
+            early = n;
+        }
+    }
+    return least ? least : early;
+}
+
 bool replay_run(struct replay *r, int64_t slice_ns) {
     int64_t end = slice_ns ? stopwatch_ns() + slice_ns : INT64_MAX;
     for (uint64_t done = 1;; done++) {
-        struct replay_node *least = NULL;
-        int64_t time = INT64_MAX;
-        for (uint16_t i = 1; i <= r->config.options.nodes; i++) {
-            int64_t next = next_time(&r->nodes[i]);
-            if (next >= time) continue;
-            time = next;
-            least = &r->nodes[i];
-        }
+        struct replay_node *least = next_node(r);
         if (!least) return true;
         take_one(r, least);
         if (done % RECORDS_A_LOOK == 0 && stopwatch_ns() >= end) return false;
     }
+}
+
+/* Files that lie there and are not read. */
+static void note_stranger(struct replay *r, const char *folder, uint16_t node) {
+    size_t count;
+    char text[96];
+    free(capture_segments(folder, node, &count));
+    snprintf(text, sizeof text, "its segments are left out: the captured cluster has %d nodes",
+             (int)r->config.options.nodes);
+    if (count && r->note_count < REPLAY_NOTES_MAX / 2) note(r, node, text, (struct bytes){0});
 }
 
 struct replay *replay_new(const struct runtime_config *config, const char *folder, uint64_t identity,
@@ -417,7 +523,9 @@ struct replay *replay_new(const struct runtime_config *config, const char *folde
     r->limit = -1;
     trace_init(&r->trace, 0);
     r->trace.sink = (struct trace_sink){UINT64_MAX, on_event, r};
+    trace_init(&r->kept, 0);
     r->sink = sink;
+    r->last = INT64_MIN;
     r->nodes = mem_zero((size_t)nodes + 1, sizeof *r->nodes);
     for (uint16_t i = 1; i <= nodes; i++) {
         r->members[i - 1] = i;
@@ -426,6 +534,7 @@ struct replay *replay_new(const struct runtime_config *config, const char *folde
         if (!r->nodes[i].reader.segment_count)
             gap(r, &r->nodes[i], "there is no segment of this node", (struct bytes){0});
     }
+    for (uint16_t i = (uint16_t)(nodes + 1); i <= FAULT_NODES_MAX; i++) note_stranger(r, folder, i);
     return r;
 }
 
@@ -435,8 +544,11 @@ void replay_free(struct replay *r) {
         if (r->nodes[i].begun) host_free(&r->nodes[i].host);
         capture_reader_close(&r->nodes[i].reader);
         free(r->nodes[i].incarnations);
+        free(r->nodes[i].holes);
     }
     free(r->nodes);
     trace_free(&r->trace);
+    trace_free(&r->kept);
+    replay_history_free(&r->history);
     free(r);
 }

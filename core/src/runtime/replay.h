@@ -1,6 +1,6 @@
 /* The replay of a capture: each node's inputs go to a host again, in the order of their trace times, without sockets, disks or
  * waiting; what each step did is compared with what was written down then. The hosts' events are one trace, which checkers
- * may judge.
+ * may judge; what clients asked and were told is a history (replay_history.h).
  *
  *   capture_reader (a node) --input--> host --events--> hash of the step --> compared with the recorded outcome
  *                                                   '-> one trace --> checkers
@@ -9,14 +9,21 @@
  *  1. Of a step that a kill cut short only those events enter the trace that had happened, and nothing is compared.
  *  2. From the first step that differs, or the first gap, nothing more enters the trace: what came before it is what can be
  *     judged. The other nodes, and the node's later incarnations, are compared all the same, because each start brings along
- *     what it had recovered. */
+ *     what it had recovered.
+ *  3. A frame is taken behind its sending, however far the nodes' clocks are apart, and no event of the trace is earlier than
+ *     the one before it. Where the sending is not found within REPLAY_PATIENCE of the other nodes' time, the frame is
+ *     taken all the same, and counted.
+ *  4. A node that ran without its capture in between is seen: it recovers more than its captured incarnations had, or its
+ *     frames have ids that none of them used. */
 #ifndef RUNTIME_REPLAY_H
 #define RUNTIME_REPLAY_H
 
 #include "runtime/capture_read.h"
+#include "runtime/replay_history.h"
 #include "runtime/runtime.h"
 
 #define REPLAY_NOTES_MAX 16
+#define REPLAY_PATIENCE INT64_C(10000000000) /* ns */
 
 struct replay_incarnation {
     uint32_t number;
@@ -38,12 +45,20 @@ struct replay_difference {
     bool recorded_dying, replayed_dying;
 };
 
+struct replay_hole {
+    uint64_t above, to;
+};
+
 struct replay_node {
     struct capture_reader reader;
     struct host host;
     struct replay_incarnation *incarnations;
     size_t count, capacity;
-    int64_t time;           /* of the last input */
+    int64_t time;              /* of the last input */
+    uint64_t sent;             /* by its earlier incarnations, as the ids of frames count */
+    uint64_t last;             /* the highest index that its log has had */
+    struct replay_hole *holes; /* ids that no captured incarnation has used */
+    size_t hole_count, hole_capacity;
     bool begun, dead, lost; /* lost: nothing is replayed until the next start */
 };
 
@@ -56,18 +71,23 @@ struct replay {
     struct runtime_config config;
     uint16_t members[FAULT_NODES_MAX];
     struct replay_node *nodes; /* [1..n] */
-    struct trace trace;        /* keeps nothing */
+    struct trace trace;        /* of the hosts; keeps nothing */
+    struct trace kept;         /* what is judged; its `keep`, 0, may be set before the run */
     struct trace_sink sink;
+    struct replay_history history;
     struct replay_difference first; /* that differs */
     struct replay_note notes[REPLAY_NOTES_MAX];
     size_t note_count, gaps;
     int64_t blind_from; /* the trace ends here; INT64_MAX: it is whole */
     uint64_t events, hash;
-    bool inherited; /* a node began with an earlier cluster's data */
+    int64_t last;    /* the time of the last event that was judged */
+    uint64_t unsent; /* frames that were taken before their sending was found */
+    bool inherited;  /* a node began with an earlier cluster's data */
     /* Of the step under way. */
     struct replay_node *at;
     uint64_t step_events, step_hash;
     int64_t limit; /* events that may enter the trace; -1: all */
+    struct bytes frame;
 };
 
 /* config: of the cluster, whose pointers outlive the replay. */

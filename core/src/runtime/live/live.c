@@ -192,6 +192,7 @@ void live_free(void *runtime) {
         node_free(&l->nodes[i]);
     }
     if (l->context) zmq_ctx_term(l->context);
+    free(l->owed);
     journal_free(&l->director.journal);
     pthread_mutex_destroy(&l->director.mutex);
     pthread_cond_destroy(&l->director.changed);

@@ -323,7 +323,8 @@ struct live {
     atomic_uint_fast64_t refused;    /* connections of strangers */
     atomic_uint_fast64_t shut;       /* connections that made the node hold too much */
     atomic_uint_fast64_t unaccepted; /* connections that the system could not give us */
-    char folder[OPTION_TEXT_MAX];    /* private, removed at the end; "": none */
+    atomic_uint_fast64_t *owed;   /* by hand: bytes of answers that have not left, by descriptor (live_hand_door.c) */
+    char folder[OPTION_TEXT_MAX]; /* private, removed at the end; "": none */
 
     pthread_mutex_t wipe_mutex; /* one node decides at a time whether its disk may be wiped */
     pthread_mutex_t ticket_mutex;

@@ -15,6 +15,8 @@
  * credit. What is never taken by the node are ZeroMQ's own commands. Nodes send none once the handshake is over; a peer that
  * sends heartbeats all the same comes to its limit in hours, and its connection is renewed without being called an offender.
  *
+ * What a node by hand owes to a client counts as held as well: answers that libzmq has not sent, because he does not read.
+ *
  * What has come over tcp says the kernel (TCP_INFO). A Unix socket has no such count, but an offset for those who peek
  * (SO_PEEK_OFF), which goes down by each byte that is taken from the socket. Nobody peeks here, so it is the count of what
  * libzmq has read; it begins when the doorman hears of the connection.
@@ -38,6 +40,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "runtime/live/live_hand.h"
 
 #define OVERHEAD 64     /* of a message on the wire: CURVE makes it 42 */
 #define QUIET_RATE 4096 /* bytes a second: slower, it is ZeroMQ's commands */
@@ -252,13 +255,13 @@ void guard_closed(struct guard *g, int fd) {
 
 /* ---- looking ---- */
 
-static void measure(struct guard *g, int fd, uint64_t received, int64_t now) {
+static void measure(struct guard *g, const struct live *l, int fd, uint64_t received, int64_t now) {
     struct connection *w = &g->connections[fd];
     uint64_t taken = atomic_load_explicit(&g->from[fd].taken, memory_order_relaxed);
     uint64_t got = received - w->received, went = taken - w->taken;
-    w->held = got > went ? got - went : 0;
+    w->held = (got > went ? got - went : 0) + (l->owed ? atomic_load(&l->owed[fd]) : 0);
     if (!w->since) w->since = now;
-    if (w->held) return;
+    if (got > went) return;
     w->received = received;
     w->taken = taken;
     w->since = now;
@@ -349,7 +352,7 @@ void guard_look(struct guard *g, struct live *l) {
         if (!w->used) continue;
         if (!w->seen) w->seen = now;
         top = fd + 1;
-        measure(g, fd, received, now);
+        measure(g, l, fd, received, now);
         /* Libzmq itself ends a handshake that takes longer than that. */
         if (received < g->handshake_bytes && now < w->seen + HANDSHAKE_NS) strangers[count++] = fd;
     }
@@ -386,13 +389,21 @@ uint64_t live_option(const struct live *l, const char *name) {
     return 0;
 }
 
+/* Bytes of all keys but the nodes'. By hand each client has one. */
+static uint64_t clients_limits(const struct live *l) {
+    if (!l->hand) return LIVE_OWNER_BYTES;
+    pthread_mutex_lock(&l->hand->mutex);
+    uint64_t clients = l->hand->config->client_count;
+    pthread_mutex_unlock(&l->hand->mutex);
+    return clients * LIVE_LINK_BYTES;
+}
+
 /* In: its limit for each key, and for those that have not said whose they are, with what a message of a few bytes costs above
  * them; and half a handshake for each stranger. Out: a queue for each link. And what the faults delay, and what the protocol's
  * own options let it keep uncommitted. */
 uint64_t live_budget(const struct live *l) {
-    uint64_t peers = live_node_count(l) - 1u;
-    uint64_t in =
-        LIVE_HELD_COST * ((peers + 1) * LIVE_LINK_BYTES + LIVE_OWNER_BYTES) + (uint64_t)GUARD_STRANGERS * 65536;
+    uint64_t peers = live_node_count(l) - 1u, limits = (peers + 1) * LIVE_LINK_BYTES + clients_limits(l);
+    uint64_t in = LIVE_HELD_COST * limits + (uint64_t)GUARD_STRANGERS * 65536;
     uint64_t out = (peers + 1) * LIVE_HIGH_WATER * 65536;
     return LIVE_BASE_BYTES + in + out + LIVE_DELAYED_BYTES + live_option(l, "max_pending_bytes");
 }

@@ -147,6 +147,12 @@ static void begin_time(struct live *l) {
     l->epoch = live_now(l) + l->epoch - ((int64_t)real.tv_sec * 1000000000 + real.tv_nsec);
 }
 
+/* Frames are numbered on from what no earlier process of this node has come to, so that a captured frame's sending is found:
+ * 65,536 a second, from a time on that comes again after half a year. */
+uint64_t hand_sends(void) {
+    return ((uint64_t)time(NULL) & 0xffffff) << 16;
+}
+
 /* ZeroMQ would take an ipc socket's path from whoever listens there. */
 static bool somebody_listens(const char *endpoint) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -202,6 +208,7 @@ void *hand_new(const struct runtime_config *config, struct trace_sink sink, stru
     h->config = mem_copy(config->hand, sizeof *config->hand);
     h->self = h->config->self;
     h->routes = routes_new();
+    l->owed = mem_zero(GUARD_DESCRIPTORS, sizeof *l->owed);
     h->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&h->mutex, NULL);
     l->config.hand = NULL;

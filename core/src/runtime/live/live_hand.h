@@ -29,6 +29,7 @@ struct request { /* of a client to the process: from the node's thread to the ma
     struct request *next;
     uint8_t route[256];
     size_t route_size;
+    int fd; /* the connection's */
     uint8_t role;
     char name[HAND_NAME_MAX];
     struct buffer text;
@@ -55,6 +56,7 @@ void hand_leave(struct live *l); /* its thread has ended: the socket's monitor e
 void hand_free(struct live *l);
 uint16_t hand_leader(struct live *l); /* whom this node takes for the leader */
 void hand_rekey(struct live_node *n);
+uint64_t hand_sends(void); /* from where a process counts its frames */
 
 /* live_hand_door.c: who may send what, and how answers go back */
 struct routes *routes_new(void);
@@ -63,7 +65,7 @@ bool hand_knows(struct live *l, const char *public_key, char user[USER_TEXT]); /
 size_t hand_arrivals(struct actor *a, void (*each)(void *self, const struct arrival *arrival), void *self);
 bool hand_park(struct live_node *n); /* while paused: requests are taken, all else waits in order */
 void hand_reply(struct actor *a, const struct envelope *head, const uint8_t *frame, uint32_t size);
-void hand_answer(struct live_node *n, const struct order *o); /* ORDER_REPLY: u8 size, route, text */
+void hand_answer(struct live_node *n, const struct order *o); /* ORDER_REPLY: int fd, u8 size, route, text */
 
 /* live_hand_control.c: what clients may ask of the process */
 void hand_serve(struct live *l, struct request *r);

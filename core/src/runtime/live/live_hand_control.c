@@ -155,6 +155,7 @@ void hand_serve(struct live *l, struct request *r) {
     struct order *o = mem_zero(1, sizeof *o);
     uint8_t size = (uint8_t)r->route_size;
     o->kind = ORDER_REPLY;
+    buffer_append(&o->data, &r->fd, sizeof r->fd);
     buffer_append(&o->data, &size, 1);
     buffer_append(&o->data, r->route, r->route_size);
     buffer_append(&o->data, text, strlen(text));

@@ -30,6 +30,7 @@
 
 struct route {
     uint8_t size, id[ROUTE_MAX];
+    int fd;          /* the connection that it last came by */
     uint16_t client; /* its own id */
     uint64_t used;   /* 0: free */
 };
@@ -51,6 +52,7 @@ struct caller {    /* of the message in hand */
     uint8_t role;
     char name[HAND_NAME_MAX];
     struct bytes route;
+    int fd;
 };
 
 struct routes *routes_new(void) {
@@ -144,6 +146,7 @@ static uint16_t alias_of(struct routes *r, const struct caller *c, uint16_t clie
     struct route *to = &r->routes[place];
     to->used = ++r->clock;
     to->client = client;
+    to->fd = c->fd;
     to->size = (uint8_t)c->route.size;
     memcpy(to->id, c->route.data, c->route.size);
     return (uint16_t)(QRT_CLIENT + 1 + place);
@@ -151,13 +154,34 @@ static uint16_t alias_of(struct routes *r, const struct caller *c, uint16_t clie
 
 /* ---- the way back ---- */
 
-/* Where the body is in the message; NULL: there is no memory. */
-static uint8_t *pack(zmq_msg_t *m, const struct envelope *head, struct bytes body) {
-    if (zmq_msg_init_size(m, sizeof *head + body.size)) return NULL;
-    uint8_t *data = zmq_msg_data(m);
-    memcpy(data, head, sizeof *head);
-    if (body.size) memcpy(data + sizeof *head, body.data, body.size);
-    return data + sizeof *head;
+/* What leaves by a connection, until libzmq has sent it or dropped it: who asks and reads no answer is not to fill the memory. */
+struct leaving {
+    atomic_uint_fast64_t *owed;
+    size_t size;
+    uint8_t data[];
+};
+
+/* Any of libzmq's threads. */
+static void answer_left(void *data, void *leaving) {
+    struct leaving *w = leaving;
+    (void)data;
+    atomic_fetch_sub(w->owed, w->size);
+    free(w);
+}
+
+/* Where the body is in the message; NULL: there is no memory, or too much is on its way already. */
+static uint8_t *pack(struct live *l, int fd, zmq_msg_t *m, const struct envelope *head, struct bytes body) {
+    atomic_uint_fast64_t *owed = &l->owed[fd > 0 && fd < GUARD_DESCRIPTORS ? fd : 0];
+    if (atomic_load(owed) > LIVE_LINK_BYTES) return NULL;
+    struct leaving *w = mem_alloc(sizeof *w + sizeof *head + body.size);
+    w->owed = owed;
+    w->size = sizeof *head + body.size;
+    memcpy(w->data, head, sizeof *head);
+    if (body.size) memcpy(w->data + sizeof *head, body.data, body.size);
+    atomic_fetch_add(owed, w->size);
+    if (!zmq_msg_init_data(m, w->data, w->size, answer_left, w)) return w->data + sizeof *head;
+    answer_left(w->data, w);
+    return NULL;
 }
 
 /* Takes the message. False: the client has gone, or reads nothing. */
@@ -169,36 +193,38 @@ static bool route_message(struct actor *a, struct bytes route, zmq_msg_t *m) {
     return false;
 }
 
-static bool route_send(struct actor *a, struct bytes route, const struct envelope *head, struct bytes body) {
+static bool route_send(struct actor *a, struct bytes route, int fd, const struct envelope *head, struct bytes body) {
     zmq_msg_t m;
-    return pack(&m, head, body) && route_message(a, route, &m);
+    return pack(a->live, fd, &m, head, body) && route_message(a, route, &m);
 }
 
-static bool frame_send(struct actor *a, struct bytes route, struct envelope head, uint16_t client, const uint8_t *frame,
+static bool frame_send(struct actor *a, const struct route *r, struct envelope head, const uint8_t *frame,
                        uint32_t size) {
     zmq_msg_t m;
-    head.to = client;
-    uint8_t *own = pack(&m, &head, bytes_of(frame, size));
+    head.to = r->client;
+    uint8_t *own = pack(a->live, r->fd, &m, &head, bytes_of(frame, size));
     if (!own) return false;
-    memcpy(own + WIRE_TO, &client, sizeof client);
+    memcpy(own + WIRE_TO, &r->client, sizeof r->client);
     wire_seal(own, size, wire_id(frame), a->live->cluster_id);
-    return route_message(a, route, &m);
+    return route_message(a, bytes_of(r->id, r->size), &m);
 }
 
 void hand_reply(struct actor *a, const struct envelope *head, const uint8_t *frame, uint32_t size) {
     size_t place = (size_t)(head->to - QRT_CLIENT - 1);
     struct route *r = place < BUCKETS * PLACES ? &a->live->hand->routes->routes[place] : NULL;
-    if (r && r->used && frame_send(a, bytes_of(r->id, r->size), *head, r->client, frame, size)) return;
+    if (r && r->used && frame_send(a, r, *head, frame, size)) return;
     actor_drop(a, head->from, head->to, QRT_DROP_DOWN, wire_id(frame));
 }
 
 void hand_answer(struct live_node *n, const struct order *o) {
     struct envelope head = {n->actor.id, 0, HAND_CONTROL, n->actor.time};
-    size_t size = o->data.size ? o->data.data[0] : 0;
-    if (o->data.size <= size) return;
-    struct bytes route = bytes_of(o->data.data + 1, size);
-    struct bytes text = bytes_of(o->data.data + 1 + size, o->data.size - size - 1);
-    if (!route_send(&n->actor, route, &head, text)) n->actor.counts.dropped++;
+    size_t at = sizeof(int) + 1, size = o->data.size > at ? o->data.data[at - 1] : 0;
+    int fd;
+    if (o->data.size < at + size) return;
+    memcpy(&fd, o->data.data, sizeof fd);
+    struct bytes route = bytes_of(o->data.data + at, size);
+    struct bytes text = bytes_of(o->data.data + at + size, o->data.size - at - size);
+    if (!route_send(&n->actor, route, fd, &head, text)) n->actor.counts.dropped++;
 }
 
 /* ---- what comes in ---- */
@@ -214,7 +240,7 @@ static void refuse(struct actor *a, const struct caller *c, const struct message
     m.as.client_reply.data = bytes_text(why);
     if (wire_append(&m, &frame)) {
         wire_seal(frame.data, frame.size, 0, a->live->cluster_id);
-        route_send(a, c->route, &head, bytes_of(frame.data, frame.size));
+        route_send(a, c->route, c->fd, &head, bytes_of(frame.data, frame.size));
     }
     buffer_free(&frame);
 }
@@ -256,6 +282,7 @@ static bool take_request(struct live *l, const struct caller *c, struct bytes te
     memcpy(r->name, c->name, sizeof r->name);
     memcpy(r->route, c->route.data, c->route.size);
     r->route_size = c->route.size;
+    r->fd = c->fd;
     buffer_append(&r->text, text.data, text.size);
     pthread_mutex_lock(&h->mutex);
     bool room = h->request_count < HAND_WAITING_MAX;
@@ -291,6 +318,7 @@ static bool next_arrival(struct actor *a, zmq_msg_t *route, zmq_msg_t *m, struct
         size_t size = parts == 2 ? zmq_msg_size(m) : 0;
         uint8_t *data = zmq_msg_data(m);
         c.route = bytes_of(zmq_msg_data(route), zmq_msg_size(route));
+        c.fd = zmq_msg_get(parts > 1 ? m : route, ZMQ_SRCFD);
         bool sound = size >= sizeof head && c.route.size <= ROUTE_MAX;
         if (sound) memcpy(&head, data, sizeof head);
         sound = sound && identify(a, m, &head, &c);

@@ -142,6 +142,7 @@ qrt_status node_start(struct live_node *n, struct error *e) {
         capture_tap(n->host.capture, &n->actor.trace);
     }
     if (l->agent) agent_begin(n);
+    if (l->hand) n->host.sends = hand_sends();
     n->actor.time = journal_open(&n->actor.journal, l, 0);
     node_clock(n);
     qrt_status status = host_start(&n->host, n->start, e);
