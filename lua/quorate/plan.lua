@@ -112,6 +112,7 @@ end
 --- Into a file. True, or nil, message, "io".
 ---@param path string
 function Plan:save(path)
+   arguments.text(path, "a file's path")
    return arguments.write_file(path, self:to_json() .. "\n")
 end
 

@@ -8,7 +8,7 @@ TestErrorsApi = {}
 local ENDLESS = 2000 -- millions of instructions
 -- Long by request, or tested elsewhere.
 local LEFT = { bench = true, campaign = true, compare = true, grade = true, twice = true, run_file = true, close = true,
-   run = true, step = true, load = true }
+   run = true, step = true, load = true, save = true }
 
 local function circle()
    local round = {}
@@ -154,6 +154,21 @@ function TestErrorsApi:test_functions()
    end
    lu.assertTrue(tried > 15)
    lu.assertEquals(table.concat(found, "\n"), "")
+end
+
+-- By itself, because what is a text would be written to.
+function TestErrorsApi:test_saving()
+   for _, object in ipairs { q.history.parse '{"history": []}', q.plan() } do
+      for _, path in ipairs { 1, true, {}, print } do
+         local done, message = pcall(object.save, object, path)
+         lu.assertFalse(done)
+         lu.assertStrMatches(message, "[^\n]*test_errors_api%.lua:%d+: [^\n]* is text, not [^\n]*")
+      end
+      local done, message, name = object:save "/nowhere/x"
+      lu.assertNil(done)
+      lu.assertStrContains(message, "/nowhere/x")
+      lu.assertEquals(name, "io")
+   end
 end
 
 function TestErrorsApi:test_methods()

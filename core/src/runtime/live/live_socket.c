@@ -51,6 +51,13 @@ static qrt_status socket_fail(const struct actor *a, const char *what, struct er
     return error_set(e, QRT_EIO, "%s of node %u's sockets failed: %s", what, a->id, zmq_strerror(zmq_errno()));
 }
 
+/* A ROUTER names peers that give no name by a number that it counts up from rand(), and takes such a name from a peer as well: when
+ * the count comes to one that is taken, the process ends. The context has set rand() by the clock; so it is set anew. */
+static void unguessable(void) {
+    unsigned seed;
+    if (getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed) srand(seed);
+}
+
 static void *pass(void *gate) {
     pthread_mutex_lock(gate);
     pthread_mutex_unlock(gate);
@@ -68,13 +75,6 @@ static qrt_status threads_exist(struct live *l, struct error *e) {
     while (count) pthread_join(made[--count], NULL);
     if (!number) return QRT_OK;
     return error_set(e, QRT_EIO, "the system gives no threads for ZeroMQ: %s; see ulimit -u", strerror(number));
-}
-
-/* A ROUTER names peers that give no name by a number that it counts up from rand(), and takes such a name from a peer as well: when
- * the count comes to one that is taken, the process ends. The context has set rand() by the clock; so it is set anew. */
-static void unguessable(void) {
-    unsigned seed;
-    if (getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed) srand(seed);
 }
 
 qrt_status live_context(struct live *l, int sockets, struct error *e) {
