@@ -1,4 +1,4 @@
-"""What there is: protocols with their fault models and mistakes, options, state machines."""
+"""What there is: protocols with their fault models and mistakes, options, state machines, detectors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from quorate._ffi import c_text, lib, library_text, text_at
 from quorate.display import html_table, text_table
 
 
+def _shown(value: object) -> str:
+    """For people: 2,174,790 and 0.661, where the data have all digits."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return "" if value is None else str(value)
+
+
 class Table(list[dict[str, Any]]):
     """A list of dicts that shows itself as a table of some of their fields."""
 
@@ -18,7 +25,7 @@ class Table(list[dict[str, Any]]):
         self._header = header
 
     def _cells(self) -> list[list[str]]:
-        return [["" if row.get(h) is None else str(row[h]) for h in self._header] for row in self]
+        return [[_shown(row.get(h)) for h in self._header] for row in self]
 
     def __str__(self) -> str:
         return text_table(self._cells(), self._header)
@@ -59,8 +66,26 @@ def options(protocol: str = "raft") -> Table:
     """Every option of a cluster of that protocol: section, name, type, unit, low, high, default, choices,
     help.
     """
-    rows = json.loads(library_text(lib.qrt_options(c_text(protocol))))
-    return Options(rows, ("section", "name", "type", "default", "help"))
+    return _options(lib.qrt_options(c_text(protocol)))
+
+
+def ring_options() -> Options:
+    """Every option of a :class:`quorate.Ring`, as of :func:`options`."""
+    return _options(lib.qrt_ring_options())
+
+
+def detector_kinds() -> list[str]:
+    """The kinds of :class:`quorate.Detector`, by name."""
+    return [text_at(lib.qrt_detector_kind(i)) for i in range(lib.QRT_DETECTOR_KINDS)]
+
+
+def detector_options(kind: str) -> Options:
+    """Every option of a detector of that kind, as of :func:`options`."""
+    return _options(lib.qrt_detector_options(c_text(kind)))
+
+
+def _options(text: Any) -> Options:
+    return Options(json.loads(library_text(text)), ("section", "name", "type", "default", "help"))
 
 
 def machines() -> Table:

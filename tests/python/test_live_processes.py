@@ -266,3 +266,20 @@ def test_a_folder_that_cannot_be_opened_again_is_named(tmp_path: Path):
         c.restart(1)
         assert c.status().nodes[0].up and c.load(clients=2, operations=50).ok == 100
         assert c.check().verdict == "ok"
+
+
+@pytest.mark.parametrize("transport", APART)
+def test_twenty_processes(transport: str):
+    """More peers, keys and connections than any table of theirs begins with."""
+    slow = {"election_timeout": 2.0, "heartbeat_interval": 0.2}  # twenty processes on few processors
+    with cluster(transport, nodes=20, timeout=30, **slow) as c:
+        old = c.wait_leader(timeout=60)
+        first = pids(c)
+        c.crash(old)
+        c.wait_leader(timeout=60, other_than=old)
+        c.restart(old)
+        assert c.load(clients=4, operations=100).ok == 100
+        assert [pid for n, pid in enumerate(pids(c), 1) if n != old] == [
+            pid for n, pid in enumerate(first, 1) if n != old
+        ]
+        assert c.status().nodes[old - 1].shut == 0 and c.check().verdict == "ok"
