@@ -353,6 +353,21 @@ static void test_capture_names_what_differs(void **state) {
     assert_whole(replay(""));
 }
 
+/* What follows a life that differs is no gap, though more is recovered than was followed. */
+static void test_capture_differs_and_goes_on(void **state) {
+    (void)state;
+    struct cluster *c = cluster_of("raft", NULL, 0);
+    plan(c, faults);
+    load(c, 500);
+    run(c, 5 * SECOND);
+    cluster_free(c);
+    json_t *report = replay("vote-before-sync");
+    assert_string_equal(text(report, "verdict"), "differs");
+    assert_int_equal(number(report, "gaps"), 0);
+    assert_true(number(report, "matched") > 500); /* of later lives, from what they recovered */
+    json_decref(report);
+}
+
 /* ---- files ---- */
 
 static void path_of(char path[128], uint16_t node, uint32_t segment) {
@@ -643,6 +658,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_capture_nodes_tell_the_history, setup, teardown),
         cmocka_unit_test(test_capture_replays_every_protocol),
         cmocka_unit_test_setup_teardown(test_capture_names_what_differs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_differs_and_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_truncated, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capture_forged, setup, teardown),

@@ -106,7 +106,7 @@ static void node_stop(struct replay_node *n) {
 
 /* What follows of this incarnation cannot be replayed. */
 static void node_lose(struct replay *r, struct replay_node *n) {
-    n->lost = true;
+    n->lost = n->unfollowed = true;
     go_blind(r, n->time);
     node_stop(n);
 }
@@ -127,8 +127,10 @@ static void see_log(struct replay_node *n) {
 /* Behind what a start recovered: none of it is newer than what the node's captured lives had. */
 static void see_missing_life(struct replay *r, struct replay_node *n) {
     uint64_t before = n->last;
+    bool followed = !n->unfollowed;
     see_log(n);
-    if (n->count < 2 || n->last <= before) return;
+    n->unfollowed = false;
+    if (n->count < 2 || n->last <= before || !followed) return;
     r->gaps++;
     note(r, n->reader.node, "it recovered what none of its captured lives had: it ran without a capture in between",
          (struct bytes){0});

@@ -57,6 +57,7 @@ struct replay_node {
     int64_t time;              /* of the last input */
     uint64_t sent;             /* by its earlier incarnations, as the ids of frames count */
     uint64_t last;             /* the highest index that its log has had */
+    bool unfollowed;           /* a life since then was not, or not to its end: its log may have been longer */
     struct replay_hole *holes; /* ids that no captured incarnation has used */
     size_t hole_count, hole_capacity;
     bool begun, dead, lost; /* lost: nothing is replayed until the next start */
