@@ -39,6 +39,15 @@ local BAD = {
    { "nil", nil },
 }
 
+-- What a call saves under such a name would lie in the folder in which the tests run: it goes nowhere.
+local open = io.open
+io.open = function(path, mode) -- luacheck: ignore 122
+   if mode == "wb" and (type(path) == "number" or type(path) == "string" and not path:find "[/%z]") then
+      return io.tmpfile()
+   end
+   return open(path, mode)
+end
+
 --- What is wrong with how the call ended, or nil.
 local function fault(f, ...)
    local millions = 0
