@@ -11,7 +11,7 @@
 #include "quorate.h"
 
 typedef qrt_status run_call(qrt_cluster *c, int64_t until_ns, const char *condition);
-typedef qrt_status step_call(qrt_cluster *c, uint64_t count, uint64_t *done);
+typedef int64_t step_call(qrt_cluster *c, int64_t count);
 
 static double processor_seconds(void) {
     struct timespec t;
@@ -20,7 +20,7 @@ static double processor_seconds(void) {
 }
 
 double drive_run(run_call *run, qrt_cluster *c, int64_t until_ns);
-double drive_steps(step_call *step, qrt_cluster *c, uint64_t events, uint64_t chunk);
+double drive_steps(step_call *step, qrt_cluster *c, int64_t events, int64_t chunk);
 
 double drive_run(run_call *run, qrt_cluster *c, int64_t until_ns) {
     double begun = processor_seconds();
@@ -28,11 +28,10 @@ double drive_run(run_call *run, qrt_cluster *c, int64_t until_ns) {
     return processor_seconds() - begun;
 }
 
-double drive_steps(step_call *step, qrt_cluster *c, uint64_t events, uint64_t chunk) {
-    uint64_t done;
+double drive_steps(step_call *step, qrt_cluster *c, int64_t events, int64_t chunk) {
     double begun = processor_seconds();
-    for (uint64_t n = 0; n < events; n += chunk) {
-        if (step(c, chunk, &done) || done < chunk) return -1;
+    for (int64_t n = 0; n < events; n += chunk) {
+        if (step(c, chunk) < chunk) return -1;
     }
     return processor_seconds() - begun;
 }
@@ -56,7 +55,7 @@ int main(int argc, char **argv) {
     qrt_cluster_free(&c);
     c = make(argv[1]);
     if (!c) return 1;
-    printf("%.9f\n", drive_steps(qrt_cluster_step, c, strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10)));
+    printf("%.9f\n", drive_steps(qrt_cluster_step, c, strtoll(argv[3], NULL, 10), strtoll(argv[4], NULL, 10)));
     qrt_cluster_free(&c);
     return 0;
 }

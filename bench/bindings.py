@@ -94,12 +94,12 @@ class Python:
         self.c.drive_run.restype = self.c.drive_steps.restype = ctypes.c_double
 
     def _in_c(self, kind: str, c: q.Cluster, until: float) -> float:
-        pointer = ctypes.c_void_p(int(ffi.cast("uintptr_t", c._handle._place[0])))
+        pointer = ctypes.c_void_p(int(ffi.cast("uintptr_t", c._handle.pointer)))
         if kind == "run":
             run = ctypes.c_void_p(address("qrt_cluster_run"))
             return float(self.c.drive_run(run, pointer, ctypes.c_int64(round(until * 1e9))))
         step = ctypes.c_void_p(address("qrt_cluster_step"))
-        return float(self.c.drive_steps(step, pointer, ctypes.c_uint64(EVENTS), ctypes.c_uint64(EVENTS)))
+        return float(self.c.drive_steps(step, pointer, ctypes.c_int64(EVENTS), ctypes.c_int64(EVENTS)))
 
     def _in_python(self, kind: str, c: q.Cluster, until: float) -> float:
         return spent(c.run, until - c.now) if kind == "run" else spent(python_steps, c)

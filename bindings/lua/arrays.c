@@ -14,7 +14,7 @@ static bool name_in(const char *name, const char *const *names) {
 }
 
 static int order_names(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    return strcmp(((const qrt_option *)a)->name, ((const qrt_option *)b)->name);
 }
 
 /* How many fields are options; every key must be text. */
@@ -35,15 +35,14 @@ struct face_options face_options(lua_State *L, int index, const char *const *ski
     if (lua_isnoneornil(L, index) || index >= anchor) return o;
     luaL_checktype(L, index, LUA_TTABLE);
     size_t room = options_count(L, index, skip);
-    o.names = face_array(L, room, sizeof *o.names);
-    o.values = face_array(L, room, sizeof *o.values);
+    o.all = face_array(L, room, sizeof *o.all);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
         if (lua_type(L, -2) == LUA_TSTRING && !name_in(lua_tostring(L, -2), skip))
-            o.names[o.count++] = lua_tostring(L, -2);
-    qsort(o.names, o.count, sizeof *o.names, order_names);
+            o.all[o.count++].name = lua_tostring(L, -2);
+    qsort(o.all, o.count, sizeof *o.all, order_names);
     for (size_t i = 0; i < o.count; i++) {
-        lua_getfield(L, index, o.names[i]);
-        o.values[i] = luaL_tolstring(L, -1, NULL);
+        lua_getfield(L, index, o.all[i].name);
+        o.all[i].value = luaL_tolstring(L, -1, NULL);
         lua_rawseti(L, anchor, (lua_Integer)i + 1);
         lua_pop(L, 1);
     }

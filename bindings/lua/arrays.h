@@ -11,7 +11,7 @@
 #define FACE_METER "quorate.meter"
 
 struct face_options {
-    const char **names, **values;
+    qrt_option *all;
     size_t count;
 };
 

@@ -225,10 +225,9 @@ static int cluster_run(lua_State *L) {
 
 static int cluster_step(lua_State *L) {
     qrt_cluster *c = self_handle(L);
-    uint64_t done;
-    qrt_status s = qrt_cluster_step(c, face_count(L, 2, "a number of events"), &done);
+    int64_t done = qrt_cluster_step(c, (int64_t)face_count(L, 2, "a number of events"));
     settle(L);
-    if (s) return face_fail(L, s, c);
+    if (done < 0) return face_fail(L, (qrt_status)done, c);
     lua_pushinteger(L, (lua_Integer)done);
     return 1;
 }

@@ -25,7 +25,7 @@ static int detector_create(lua_State *L) {
         s = qrt_detector_of_mixture(&d, m, threshold);
     } else {
         struct face_options o = face_options(L, 2, NULL);
-        s = qrt_detector_new(&d, face_text(L, 1, "a kind of detector"), o.names, o.values, o.count);
+        s = qrt_detector_new(&d, face_text(L, 1, "a kind of detector"), o.all, o.count);
     }
     *place = d;
     if (s) return face_fail(L, s, m && qrt_last_status(m) ? (const void *)m : NULL);
@@ -238,8 +238,15 @@ static int64_t time_field(lua_State *L, int index, const char *name, int64_t sta
     return face_time(L, lua_gettop(L));
 }
 
-/* measure(detector, times, {until =, begin =, crash =, values =}): the quality of its opinions over a trace
- */
+/* The userdata that will own a meter, pushed, with the meter in it. */
+static qrt_status meter_push(lua_State *L, int64_t begin, int64_t crash, qrt_meter **m) {
+    void **place = face_new(L, FACE_METER);
+    qrt_status s = qrt_meter_new(m, begin, crash);
+    *place = *m;
+    return s;
+}
+
+/* measure(detector, times, {stop =, begin =, crash =, values =}): the quality of its opinions over a trace */
 static int measure(lua_State *L) {
     qrt_detector *d = self_detector(L);
     size_t count;
@@ -249,18 +256,58 @@ static int measure(lua_State *L) {
     if (!count) face_raise(L, "there are no arrivals to measure a detector on");
     lua_getfield(L, 3, "values");
     double *values = values_given(L, lua_gettop(L), count);
-    int64_t end = time_field(L, 3, "until", times[count - 1]);
+    int64_t end = time_field(L, 3, "stop", times[count - 1]);
     int64_t begin = time_field(L, 3, "begin", times[0]), crash = time_field(L, 3, "crash", INT64_MAX);
-    void **place = face_new(L, FACE_METER);
     qrt_meter *m = NULL;
-    qrt_status s = qrt_meter_new(&m, begin, crash);
-    *place = m;
+    qrt_status s = meter_push(L, begin, crash, &m);
     if (s) return face_fail(L, s, NULL);
     qrt_quality q;
     s = qrt_meter_run(m, d, times, values, count);
     if (!s) s = qrt_meter_finish(m, d, end);
     if (!s) s = qrt_meter_read(m, end, &q);
     return s ? face_fail(L, s, m) : push_quality(L, &q);
+}
+
+/* measure_opinions(times, suspected, {stop =, begin =, crash =}): the same of a detector of one's own */
+static int measure_opinions(lua_State *L) {
+    size_t count;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lua_settop(L, 3);
+    int64_t *times = face_times(L, 1, &count);
+    if ((size_t)luaL_len(L, 2) != count)
+        face_raise(L, "%d times and %d opinions: there must be as many", (int)count, (int)luaL_len(L, 2));
+    int64_t begin = time_field(L, 3, "begin", count ? times[0] : 0);
+    int64_t end = time_field(L, 3, "stop", count ? times[count - 1] : begin);
+    qrt_meter *m = NULL;
+    qrt_status s = meter_push(L, begin, time_field(L, 3, "crash", INT64_MAX), &m);
+    if (s) return face_fail(L, s, NULL);
+    for (size_t i = 0; i < count && !s; i++) {
+        lua_geti(L, 2, (lua_Integer)i + 1);
+        s = qrt_meter_opinion(m, times[i], lua_toboolean(L, -1));
+        lua_pop(L, 1);
+    }
+    qrt_quality q;
+    if (!s) s = qrt_meter_read(m, end, &q);
+    return s ? face_fail(L, s, m) : push_quality(L, &q);
+}
+
+/* The kinds of detectors. */
+static int detector_kinds(lua_State *L) {
+    lua_newtable(L);
+    for (uint32_t i = 0; qrt_detector_kind(i); i++) {
+        lua_pushstring(L, qrt_detector_kind(i));
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* Every option of a kind. */
+static int detector_options(lua_State *L) {
+    const char *text = qrt_detector_options(face_text(L, 1, "a kind of detector"));
+    if (!text) return face_fail_text(L, NULL);
+    face_push_json(L, text);
+    return 1;
 }
 
 static const luaL_Reg methods[] = {
@@ -283,11 +330,10 @@ static const luaL_Reg methods[] = {
 };
 
 void detect_open(lua_State *L) {
-    static const luaL_Reg functions[] = {{"detector", detector_create},
-                                         {"detector_load", detector_load},
-                                         {"phi", phi},
-                                         {"nfd_quality", nfd_quality},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"detector", detector_create},          {"detector_kinds", detector_kinds},
+                                         {"detector_load", detector_load},       {"detector_options", detector_options},
+                                         {"measure_opinions", measure_opinions}, {"phi", phi},
+                                         {"nfd_quality", nfd_quality},           {NULL, NULL}};
     static const luaL_Reg none[] = {{NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     face_type(L, FACE_DETECTOR, methods, detector_close);

@@ -5,6 +5,8 @@
 
 #include "arrays.h"
 
+enum { MAGLEV_SIZE = 65537 }; /* as the paper's small table; a prime */
+
 static const char *const ring_fields[] = {"nodes", "zones", NULL};
 
 static qrt_ring *self_ring(lua_State *L) {
@@ -77,7 +79,7 @@ static int ring_create(lua_State *L) {
     void **place = face_new(L, FACE_RING);
     struct face_options o = face_options(L, 1, ring_fields);
     qrt_ring *r = NULL;
-    qrt_status s = qrt_ring_new(&r, o.names, o.values, o.count);
+    qrt_status s = qrt_ring_new(&r, o.all, o.count);
     *place = r;
     if (s) return face_fail(L, s, NULL);
     if ((s = ring_fill(L, r, 1))) return face_fail(L, s, r);
@@ -278,6 +280,85 @@ static int quorum(lua_State *L) {
     return 1;
 }
 
+/* quorum_met(rule, nodes, write, ids): do these nodes hold a quorum to write, or else to read? */
+static int quorum_met(lua_State *L) {
+    const char *rule = face_text(L, 1, "a quorum rule");
+    uint64_t nodes = face_count(L, 2, "a number of nodes");
+    luaL_checktype(L, 4, LUA_TTABLE);
+    qrt_quorum known;
+    qrt_status s = qrt_quorum_rule(rule, nodes < UINT32_MAX ? (uint32_t)nodes : UINT32_MAX, 0, &known);
+    if (s) return face_fail(L, s, NULL);
+    uint8_t *members = memset(face_array(L, nodes, sizeof *members), 0, nodes);
+    lua_Integer length = luaL_len(L, 4);
+    for (lua_Integer i = 1; i <= length; i++) {
+        lua_geti(L, 4, i);
+        uint16_t node = face_node(L, lua_gettop(L));
+        if (!node || node > nodes)
+            face_raise(L, "there is no node %d among %d; ids count from 1", (int)node, (int)nodes);
+        members[node - 1] = 1;
+        lua_pop(L, 1);
+    }
+    bool met;
+    s = qrt_quorum_met(rule, (uint32_t)nodes, lua_toboolean(L, 3), members, &met);
+    if (s) return face_fail(L, s, NULL);
+    lua_pushboolean(L, met);
+    return 1;
+}
+
+/* The nodes of the table at index 1: names, or names with weights. What a call of two arguments has beyond them goes. */
+static struct members members_of(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    size_t room = table_count(L, 1);
+    struct members m = {.names = face_array(L, room, sizeof *m.names),
+                        .zones = face_array(L, room, sizeof *m.zones),
+                        .weights = face_array(L, room, sizeof *m.weights)};
+    members_read(L, 1, 0, false, &m);
+    return m;
+}
+
+/* Pushes the names that those numbers stand for, in their order. */
+static int push_chosen(lua_State *L, const struct members *m, const uint32_t *chosen, size_t count) {
+    lua_createtable(L, count < INT32_MAX ? (int)count : 0, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushstring(L, m->names[chosen[i]]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* maglev(names, size): the name of each of `size` entries. */
+static int maglev(lua_State *L) {
+    struct members m = members_of(L);
+    uint64_t size = lua_isnoneornil(L, 2) ? MAGLEV_SIZE : face_count(L, 2, "the size of a table");
+    if (size > UINT32_MAX) size = 0; /* which is refused too */
+    uint32_t *table = face_array(L, size, sizeof *table);
+    qrt_status s = qrt_maglev_names(m.names, m.count, table, (uint32_t)size);
+    return s ? face_fail(L, s, NULL) : push_chosen(L, &m, table, size);
+}
+
+/* rendezvous_many(nodes, keys): the winning node of each key. */
+static int rendezvous_many(lua_State *L) {
+    struct members m = members_of(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    size_t count = (size_t)luaL_len(L, 2);
+    uint64_t *keys = face_array(L, count, sizeof *keys);
+    uint32_t *winners = face_array(L, count, sizeof *winners);
+    for (size_t i = 0; i < count; i++) {
+        lua_geti(L, 2, (lua_Integer)i + 1);
+        keys[i] = (uint64_t)luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    qrt_status s = qrt_rendezvous_many(m.names, m.weights, m.count, keys, count, winners);
+    return s ? face_fail(L, s, NULL) : push_chosen(L, &m, winners, count);
+}
+
+/* Every option of a ring. */
+static int ring_options(lua_State *L) {
+    face_push_json(L, qrt_ring_options());
+    return 1;
+}
+
 static const luaL_Reg methods[] = {
     {"add", ring_add},
     {"remove", ring_remove},
@@ -295,7 +376,14 @@ static const luaL_Reg methods[] = {
 };
 
 void placement_open(lua_State *L) {
-    static const luaL_Reg functions[] = {{"ring", ring_create}, {"jump", jump}, {"quorum", quorum}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"ring", ring_create},
+                                         {"ring_options", ring_options},
+                                         {"jump", jump},
+                                         {"maglev", maglev},
+                                         {"rendezvous_many", rendezvous_many},
+                                         {"quorum", quorum},
+                                         {"quorum_met", quorum_met},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     face_type(L, FACE_RING, methods, ring_close);
     lua_setfield(L, -2, "Ring");

@@ -8,7 +8,7 @@
  *    after about 20 ms of work and wants to be called again with the same arguments), or a negative error.
  *    qrt_last_error(handle) says in words what happened, why, and what to do.
  *  - Handles are opaque. qrt_x_free(qrt_x **) accepts NULL and nulls the caller's pointer.
- *  - A handle is used by one thread at a time; use from two at once, or after fork(2), is refused.
+ *  - A handle is used by one thread at a time; use from two at once, after qrt_close or after fork(2) is refused.
  *  - Every pointer parameter is borrowed for the length of the call unless its comment says otherwise.
  *    Returned strings belong to the handle and live until its next call, unless a comment says otherwise.
  *  - Times are nanoseconds (int64_t, suffix _ns). Node ids are 1..n; clients are 1..m; 0 is "none".
@@ -201,11 +201,20 @@ QRT_API uint32_t qrt_abi_version(void);
 QRT_API const char *qrt_version(void);             /* "0.1.0"; static */
 QRT_API const char *qrt_strerror(qrt_status s);    /* "there is no leader"; static */
 QRT_API const char *qrt_status_name(qrt_status s); /* "no-leader"; static */
-/* The sentence about the last failed call on that handle; NULL: about the last failed call of this thread that had
- * no handle (constructors, parsers). Never NULL; "" when nothing failed. Lives until the next call. */
+/* The sentence about the last failed call on that handle, of this thread if one of its own failed last; NULL: about the last
+ * failed call of this thread that had no handle (constructors, parsers). Never NULL; "" when nothing failed. Lives until the
+ * next call. */
 QRT_API const char *qrt_last_error(const void *handle);
 /* Its status, likewise; for the calls that return text, and NULL on error. QRT_OK when nothing failed. */
 QRT_API qrt_status qrt_last_status(const void *handle);
+
+/* Reserves a handle for this thread until it has called qrt_release as often: other threads are refused (QRT_EBUSY) between
+ * its calls too. For a call that is made in slices, and for a returned text until it is copied. */
+QRT_API qrt_status qrt_hold(void *handle);
+QRT_API qrt_status qrt_release(void *handle); /* keeps the handle's last error */
+/* Frees all that the handle owns; every later call is refused (QRT_ECLOSED), and qrt_x_free frees the rest. So the pointer may
+ * still be on its way into a call on another thread. QRT_EBUSY while somebody is inside; again is harmless; NULL is nothing. */
+QRT_API qrt_status qrt_close(void *handle);
 
 /* How much work a long call of that handle does before it comes back with QRT_MORE: 0 looks and comes back at once, less
  * than 0 is the default of 20 ms. A run is the same however it is sliced. For event loops, which must not wait long. */
@@ -332,8 +341,8 @@ QRT_API qrt_status qrt_cluster_now(qrt_cluster *c, int64_t *now_ns);
  *   "leader", "leader != 3", "commit >= 10", "applied >= 10", "term >= 4", "events >= 1000", "idle", "ticket 7"
  * QRT_MORE: call again with the same arguments. QRT_ETIMEOUT: the time came first; the error says why it may be. */
 QRT_API qrt_status qrt_cluster_run(qrt_cluster *c, int64_t until_ns, const char *condition);
-/* Carries out `count` events (simulated), fewer when nothing is left to do. done (may be NULL): how many. */
-QRT_API qrt_status qrt_cluster_step(qrt_cluster *c, uint64_t count, uint64_t *done);
+/* Carries out `count` events (simulated), fewer when nothing is left to do. How many, or a qrt_status, which is negative. */
+QRT_API int64_t qrt_cluster_step(qrt_cluster *c, int64_t count);
 /* The present leader's id. QRT_ENOLEADER, with the reason, when there is none. */
 QRT_API qrt_status qrt_cluster_leader(qrt_cluster *c, uint16_t *node);
 QRT_API qrt_status qrt_cluster_size(qrt_cluster *c, uint16_t *nodes);
@@ -623,7 +632,7 @@ typedef struct qrt_ring_move { /* keys at positions first..last leave one node f
     uint32_t from, to; /* a slot of the ring before, a slot of the ring after */
 } qrt_ring_move;
 
-QRT_API qrt_status qrt_ring_new(qrt_ring **out, const char *const *names, const char *const *values, size_t count);
+QRT_API qrt_status qrt_ring_new(qrt_ring **out, const qrt_option *options, size_t count);
 QRT_API void qrt_ring_free(qrt_ring **r);
 QRT_API qrt_status qrt_ring_clone(qrt_ring *r, qrt_ring **out);
 QRT_API const char *qrt_ring_options(void); /* JSON as of qrt_options; thread-local */
@@ -691,8 +700,7 @@ QRT_API qrt_status qrt_seconds_to_ns(const double *seconds, size_t count, int64_
 QRT_API const char *qrt_detector_kind(uint32_t i); /* NULL past the last */
 QRT_API const char *
 qrt_detector_options(const char *kind); /* JSON as of qrt_options; NULL: qrt_last_error(NULL); thread-local */
-QRT_API qrt_status qrt_detector_new(qrt_detector **out, const char *kind, const char *const *names,
-                                    const char *const *values, size_t count);
+QRT_API qrt_status qrt_detector_new(qrt_detector **out, const char *kind, const qrt_option *options, size_t count);
 QRT_API qrt_status qrt_detector_of_mixture(qrt_detector **out, qrt_mixture *m, double threshold); /* m is copied */
 QRT_API void qrt_detector_free(qrt_detector **d);
 QRT_API qrt_status qrt_detector_clone(qrt_detector *d, qrt_detector **out);

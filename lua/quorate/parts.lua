@@ -1,5 +1,6 @@
 --- Parts that need no cluster: placement, quorum rules, failure detectors. The objects are C's; their methods are
 --- described here for editors.
+local arguments = require "quorate.arguments"
 local core = require "quorate.core"
 
 ---@class quorate.Ring
@@ -30,11 +31,14 @@ local core = require "quorate.core"
 ---@field deadline fun(self): number?
 ---@field window fun(self): { count: integer, mean: number, variance: number }
 ---@field set_parameter fun(self, parameter: number): quorate.Detector
----@field measure fun(self, times: number[], options: table): quorate.Quality
+---@field measure fun(self, times: number[], options: quorate.Measured): quorate.Quality
 ---@field copy fun(self): quorate.Detector
 ---@field fingerprint fun(self, now: number): integer
 ---@field save fun(self): string
 ---@field close fun(self)
+
+--- Seconds. crash: when the peer fails, if it does. values: of the arrivals, for detectors that want them.
+---@alias quorate.Measured { begin: number?, stop: number?, crash: number?, values: number[]? }
 
 --- Seconds; a field that is not defined (too few mistakes) is nil.
 ---@class quorate.Quality
@@ -63,19 +67,76 @@ local parts = {}
 ---@type fun(options: table?): quorate.Ring
 parts.ring = core.ring
 
+--- Every option of a ring: section, name, type, unit, low, high, default, choices, help.
+---@type fun(): table[]
+parts.ring_options = core.ring_options
+
 --- Jump hash: the bucket, from 0, of a key.
 ---@type fun(key: integer, buckets: integer): integer
 parts.jump = core.jump
 
+--- Maglev's table of `size` entries, a prime (65,537): the name at hash(key) % size + 1 has the key.
+---@type fun(names: string[], size: integer?): string[]
+parts.maglev = core.maglev
+
+--- Rendezvous hashing: the name of the winning node for each integer key. Nodes are names, or names with weights.
+---@type fun(nodes: string[]|table<string, number>, keys: integer[]): string[]
+parts.rendezvous_many = core.rendezvous_many
+
+---@class quorate.Quorum
+---@field rule string
+---@field nodes integer
+---@field size integer of a quorum that decides (writes)
+---@field read integer
+---@field write integer
+---@field crashes integer how many, whichever nodes they are, it stands
+---@field liars integer
+---@field text string
+local Quorum = {}
+Quorum.__index = Quorum
+
+--- Do these nodes (ids from 1) hold a quorum to "write" (or to "read")?
+---@param members integer[]
+---@param phase "write"|"read"|nil
+---@return boolean
+function Quorum:met(members, phase)
+   if phase ~= nil and phase ~= "read" and phase ~= "write" then
+      arguments.misuse("a phase is \"read\" or \"write\", not %s", tostring(phase))
+   end
+   return core.quorum_met(self.rule, self.nodes, phase ~= "read", members)
+end
+
+function Quorum:__tostring()
+   return self.text
+end
+
 --- What a quorum rule makes of a number of nodes: size, read, write, crashes, liars, text.
----@type fun(rule: string, nodes: integer, needs: { reads_meet: boolean?, writes_meet: boolean? }?): table
-parts.quorum = core.quorum
+---@param rule string "majority", "two-thirds" ("byzantine"), "all", "weighted:3,1,1", "flexible:2,4", "grid:2x3"
+---@param nodes integer
+---@param needs { reads_meet: boolean?, writes_meet: boolean? }?
+---@return quorate.Quorum
+function parts.quorum(rule, nodes, needs)
+   return setmetatable(core.quorum(rule, nodes, needs), Quorum)
+end
 
 --- A failure detector: `q.detector("phi", { threshold = 8 })`, or of a fitted and labelled mixture.
 ---@type fun(kind: string|quorate.Mixture, options: table|number?): quorate.Detector
 parts.detector = core.detector
 ---@type fun(saved: string): quorate.Detector?, string?, string?
 parts.detector_load = core.detector_load
+
+--- The kinds of detectors, by name.
+---@type fun(): string[]
+parts.detector_kinds = core.detector_kinds
+
+--- Every option of a kind: section, name, type, unit, low, high, default, choices, help.
+---@type fun(kind: string): table[]
+parts.detector_options = core.detector_options
+
+--- The quality of service of a detector of your own: from times[i] on it suspects the peer, or trusts it. Times are
+--- seconds; begin and stop are the first and the last of them unless they are given.
+---@type fun(times: number[], suspected: boolean[], options: quorate.Measured): quorate.Quality
+parts.measure_opinions = core.measure_opinions
 
 --- The bare formula of phi: normal intervals with a deviation, exponential ones without.
 ---@type fun(elapsed: number, mean: number, deviation: number?): number

@@ -15,7 +15,17 @@ from quorate.ballots import Ballot
 from quorate.benchmarks import bench
 from quorate.campaigns import Campaign, CampaignResult, Run, Violation, campaign, replay
 from quorate.captures import CaptureReplay
-from quorate.catalogue import bugs, fault_model, machines, options, protocols, version
+from quorate.catalogue import (
+    bugs,
+    detector_kinds,
+    detector_options,
+    fault_model,
+    machines,
+    options,
+    protocols,
+    ring_options,
+    version,
+)
 from quorate.client import Client
 from quorate.cluster import Cluster
 from quorate.compare import Comparison, compare
@@ -70,7 +80,7 @@ from quorate.errors import (
 from quorate.grading import Grade, Points, grade
 from quorate.history import AwaitableHistory, History, HistoryVerdict
 from quorate.machine import StateMachine
-from quorate.meter import Quality, measure, nfd_quality
+from quorate.meter import Quality, measure, measure_opinions, nfd_quality
 from quorate.mixture import GaussianMixture
 from quorate.node import Node
 from quorate.pending import AwaitablePending, Pending
@@ -179,6 +189,8 @@ __all__ = [
     "campaign",
     "compare",
     "connect",
+    "detector_kinds",
+    "detector_options",
     "fault_model",
     "grade",
     "jump",
@@ -187,6 +199,7 @@ __all__ = [
     "machines",
     "maglev",
     "measure",
+    "measure_opinions",
     "moves",
     "nfd_quality",
     "options",
@@ -195,6 +208,7 @@ __all__ = [
     "quorum",
     "rendezvous_many",
     "replay",
+    "ring_options",
     "soak",
     "twice",
     "version",

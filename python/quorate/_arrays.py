@@ -4,11 +4,10 @@ sequence."""
 from __future__ import annotations
 
 import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from quorate._ffi import c_text, ffi
-from quorate.base import option_text
 
 # Type codes of array.array, their C types, and the formats that other buffers call them by.
 _CTYPES = {"d": "double[]", "q": "int64_t[]", "Q": "uint64_t[]", "I": "uint32_t[]", "B": "uint8_t[]"}
@@ -81,13 +80,3 @@ class Texts:
         self._keep = [ffi.new("char[]", c_text(text)) for text in texts]
         self.count = len(self._keep)
         self.pointer = ffi.new("const char *[]", self._keep)
-
-
-class Options(Texts):
-    """Options by name, as two arrays of C strings: `names` and `values`."""
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        given = {name: value for name, value in options.items() if value is not None}
-        super().__init__(given)
-        self._values = Texts(option_text(name, value) for name, value in given.items())
-        self.names, self.values = self.pointer, self._values.pointer

@@ -1,30 +1,16 @@
-"""The only module that touches cffi: text, statuses, handles, and views of C memory.
-
-A handle is used by one thread at a time. The core refuses a second one; the lock here does so before the
-pointer is even read, so that closing on one thread cannot pull it away under another.
-"""
+"""The only module that touches cffi: text, statuses, handles, and views of C memory."""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from quorate._quorate import ffi, lib
-from quorate.errors import (
-    ArgumentError,
-    BusyError,
-    ClosedError,
-    ForkedError,
-    QuorateError,
-    RangeError,
-    WrongTypeError,
-    error_from,
-)
+from quorate.errors import ArgumentError, QuorateError, RangeError, WrongTypeError, error_from
 
 __all__ = [
     "Handle",
@@ -42,9 +28,6 @@ __all__ = [
 ]
 
 NEVER = 2**63 - 1  # ns: a time that does not come
-_CLOSED = "the {} is closed"
-_BUSY = "the {} is in use: by another thread, or by the call whose callback this is; one call at a time"
-_FORKED = "the {} was made before fork(2) by another process; make one in this process"
 
 
 def to_ns(seconds: float) -> int:
@@ -117,21 +100,19 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
 class Handle:
     """Owns one C handle, frees it once, and turns its statuses into exceptions.
 
-    `keep` is whatever must live as long as the handle does. A call in slices stays in `held` from its first
-    slice to its last, so that no other thread gets in between.
+    `keep` is whatever must live as long as the handle does. Nothing is locked here: the core lets one thread
+    in at a time, refuses what was closed, and keeps the pointer sound until it is freed, which happens when
+    nobody can call with it any more.
     """
 
-    __slots__ = ("__weakref__", "_free", "_inside", "_lock", "_place", "_pointer", "_process", "keep", "noun")
+    __slots__ = ("__weakref__", "_free", "_place", "closed", "keep", "pointer")
 
-    def __init__(self, noun: str, place: Any, free: Callable[[Any], None], keep: object = None) -> None:
-        self.noun = noun
+    def __init__(self, place: Any, free: Callable[[Any], None], keep: object = None) -> None:
         self.keep = keep
+        self.pointer = place[0]
+        self.closed = False
         self._place = place
-        self._pointer = place[0]  # NULL: freed
         self._free = free
-        self._lock = threading.RLock()
-        self._inside = False  # in C, whose callbacks may come back to us on the same thread
-        self._process = os.getpid()
 
     @classmethod
     def make(
@@ -142,85 +123,27 @@ class Handle:
         status = function(place, *args)
         if status < 0:
             raise error_of(status)
-        return cls(noun, place, free, keep)
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was freed."""
-        return not self._pointer
+        return cls(place, free, keep)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """This thread alone may use the handle."""
-        if not self._lock.acquire(blocking=False):
-            raise self._refusal()
+    def held(self) -> Iterator[Any]:
+        """The C pointer, for this thread alone: for a call in slices, and for a text that lives until the
+        next one.
+        """
+        pointer = self.pointer
+        if (status := lib.qrt_hold(pointer)) < 0:
+            raise error_of(status, pointer)
         try:
-            if self._inside:
-                raise self._refusal()
-            yield
+            yield pointer
         finally:
-            self._lock.release()
-
-    @contextmanager
-    def entered(self) -> Iterator[Any]:
-        """The C pointer, for as long as nobody else may use or free it."""
-        with self.held():
-            pointer = self._pointer
-            if not pointer:
-                raise ClosedError(_CLOSED.format(self.noun))
-            self._inside = True
-            try:
-                yield pointer
-            finally:
-                self._inside = False
-
-    def _refusal(self) -> QuorateError:
-        if self._process != os.getpid():
-            return ForkedError(_FORKED.format(self.noun))
-        return BusyError(_BUSY.format(self.noun))
+            lib.qrt_release(pointer)
 
     def call(self, function: Any, *args: Any) -> int:
-        """Calls ``function(handle, *args)``; an error status becomes an exception, others are returned.
-
-        What `entered` does, written out: a step of a hundred events lasts as long as ten context managers.
-        """
-        lock = self._lock
-        if not lock.acquire(False):
-            raise self._refusal()
-        if self._inside:
-            lock.release()
-            raise self._refusal()
-        self._inside = True
-        try:
-            pointer = self._pointer
-            if not pointer:
-                raise ClosedError(_CLOSED.format(self.noun))
-            status: int = function(pointer, *args)
-            if status < 0:
-                raise error_of(status, pointer)
-            return status
-        finally:
-            self._inside = False
-            lock.release()
-
-    def number(self, function: Any, argument: int, place: Any) -> int:
-        """What ``function(handle, argument, place)`` puts into the place; for calls that are made often.
-
-        The function must call nobody back: nothing notes that a call is under way.
-        """
-        if not self._lock.acquire(False):
-            raise self._refusal()
-        try:
-            if self._inside:
-                raise self._refusal()
-            if (status := function(self._pointer, argument, place)) < 0:
-                if not self._pointer:
-                    raise ClosedError(_CLOSED.format(self.noun))
-                raise error_of(status, self._pointer)
-            made: int = place[0]
-            return made
-        finally:
-            self._lock.release()
+        """Calls ``function(handle, *args)``; an error status becomes an exception, others are returned."""
+        status: int = function(self.pointer, *args)
+        if status < 0:
+            raise error_of(status, self.pointer)
+        return status
 
     def more(self, function: Any, *args: Any) -> bool:
         """As `call`; true when the call wants to be made again."""
@@ -228,7 +151,7 @@ class Handle:
 
     def text(self, function: Any, *args: Any) -> str:
         """The text that ``function(handle, *args)`` gives, which is NULL on error."""
-        with self.entered() as pointer:
+        with self.held() as pointer:
             text = function(pointer, *args)
             if text == ffi.NULL:
                 raise error_of(lib.qrt_last_status(pointer), pointer)
@@ -239,17 +162,15 @@ class Handle:
         return json.loads(self.text(function, *args))
 
     def close(self) -> None:
-        """Frees the handle; again is harmless. In a child of fork nothing is freed: it is its parent's."""
-        with self.held():
-            if self._process == os.getpid():
-                self._free(self._place)
-            self._pointer = ffi.NULL
+        """Frees what it owns; again is harmless. In a child of fork nothing: it is its parent's."""
+        if (status := lib.qrt_close(self.pointer)) < 0:
+            raise error_of(status, self.pointer)
+        self.closed = True
 
     def __del__(self) -> None:
         # Modules may be half gone at the end of the interpreter, when the process frees everything anyway.
-        try:
-            if self._process == os.getpid():
-                self._free(self._place)
+        try:  # noqa: SIM105
+            self._free(self._place)
         except Exception:
             pass
 

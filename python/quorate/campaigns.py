@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from quorate._ffi import Handle, c_text, checked_path, encode, ffi, lib, library_text, view
 from quorate._json import written
 from quorate.awaits import AwaitableCampaign
-from quorate.captures import is_capture, replay_capture
+from quorate.captures import CaptureReplay, is_capture, replay_capture
 from quorate.cluster import Cluster
 from quorate.display import html_table, text_table
 from quorate.errors import ArgumentError
@@ -166,7 +166,7 @@ class Campaign:
     def _result(self) -> CampaignResult:
         report = self._handle.json(lib.qrt_campaign_report)
         count = ffi.new("size_t *")
-        with self._handle.entered() as pointer:
+        with self._handle.held() as pointer:
             rows = lib.qrt_campaign_rows(pointer, count)
         memory = view(self._handle, rows, int(count[0]) * ffi.sizeof("qrt_campaign_row"), "B")
         found = tuple(
@@ -245,7 +245,19 @@ def run_file(spec: Mapping[str, Any], seed: int) -> Run:
     return run
 
 
-def replay(run: str | Path | Run, bug: str | None = None, record: int | None = None) -> Any:
+@overload
+def replay(run: Run, bug: None = None, record: None = None) -> Cluster: ...
+@overload
+def replay(run: str | Path, bug: str, record: int | None = None) -> CaptureReplay: ...
+@overload
+def replay(run: str | Path, bug: None, record: int) -> CaptureReplay: ...
+@overload
+def replay(run: str | Path, bug: None = None, *, record: int) -> CaptureReplay: ...
+@overload
+def replay(run: str | Path, bug: None = None, record: None = None) -> Cluster | Any: ...
+def replay(
+    run: str | Path | Run, bug: str | None = None, record: int | None = None
+) -> Cluster | CaptureReplay:
     """Runs a failing run's file (or its data, or JSON text) again, to its end; the Cluster stands there for
     inspection.
 

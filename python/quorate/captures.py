@@ -102,6 +102,6 @@ def capture_report(handle: Handle) -> CaptureReplay:
         verdicts={entry["name"]: entry["verdict"] for entry in report["properties"]},
         history=report["history"],
         hash=report["hash"],
-        trace=Trace(Handle("trace", place, lib.qrt_trace_free)),
+        trace=Trace(Handle(place, lib.qrt_trace_free)),
         report=report,
     )

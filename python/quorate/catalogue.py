@@ -1,4 +1,4 @@
-"""What there is: protocols with their fault models and mistakes, options, state machines."""
+"""What there is: protocols with their fault models and mistakes, options, state machines, detectors."""
 
 from __future__ import annotations
 
@@ -59,8 +59,26 @@ def options(protocol: str = "raft") -> Table:
     """Every option of a cluster of that protocol: section, name, type, unit, low, high, default, choices,
     help.
     """
-    rows = json.loads(library_text(lib.qrt_options(c_text(protocol))))
-    return Options(rows, ("section", "name", "type", "default", "help"))
+    return _options(lib.qrt_options(c_text(protocol)))
+
+
+def ring_options() -> Options:
+    """Every option of a :class:`quorate.Ring`, as of :func:`options`."""
+    return _options(lib.qrt_ring_options())
+
+
+def detector_kinds() -> list[str]:
+    """The kinds of :class:`quorate.Detector`, by name."""
+    return [text_at(lib.qrt_detector_kind(i)) for i in range(lib.QRT_DETECTOR_KINDS)]
+
+
+def detector_options(kind: str) -> Options:
+    """Every option of a detector of that kind, as of :func:`options`."""
+    return _options(lib.qrt_detector_options(c_text(kind)))
+
+
+def _options(text: Any) -> Options:
+    return Options(json.loads(library_text(text)), ("section", "name", "type", "default", "help"))
 
 
 def machines() -> Table:

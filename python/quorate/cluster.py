@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from quorate import _report
-from quorate._ffi import NEVER, Handle, c_text, encode, ffi, lib, to_ns
+from quorate._ffi import NEVER, Handle, c_text, encode, error_of, ffi, lib, to_ns
 from quorate.awaits import Awaits
 from quorate.base import node_id, option_array, whole
 from quorate.client import Client
@@ -24,6 +23,9 @@ from quorate.views import Views
 from quorate.workload import Workload
 
 Option = bool | int | float | str
+
+_step = lib.qrt_cluster_step  # looked up once: a step of a hundred events lasts as long as ten calls
+_STEPS = 10000  # events in one call of C: some milliseconds
 
 
 class Cluster(Faults, Views, Transactions, Awaits):
@@ -60,7 +62,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
         given: dict[str, Any] = {"nodes": nodes, "seed": seed, "runtime": runtime, **options}
         own: Machines | Scripts | None = None
         if not isinstance(machine, str):
-            own = Machines(machine, _name_of(machine))
+            own = Machines(machine)
         if own is None and machine != "kv":
             given["machine"] = machine
         array = option_array(given)
@@ -83,7 +85,8 @@ class Cluster(Faults, Views, Transactions, Awaits):
 
     def _adopt(self, handle: Handle) -> None:
         self._handle = handle
-        self._stepped = ffi.new("uint64_t *")
+        self._pointer = handle.pointer
+        self._quick = _STEPS if self._machines is None else -1
         status = self.status()
         seed = status.options.get("seed")
         self._title = f"{status.protocol}, {len(status.nodes)} nodes, seed {seed}, {status.runtime}"
@@ -116,9 +119,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
         """An independent copy of the whole running cluster, as it is now. Simulated clusters only."""
         place = ffi.new("qrt_cluster **")
         self._call(lib.qrt_cluster_fork, place)
-        return self._from_handle(
-            Handle("cluster", place, lib.qrt_cluster_free, self._machines), self._machines
-        )
+        return self._from_handle(Handle(place, lib.qrt_cluster_free, self._machines), self._machines)
 
     # --- time ---
 
@@ -159,17 +160,21 @@ class Cluster(Faults, Views, Transactions, Awaits):
 
     def step(self, count: int = 1) -> int:
         """Carries out that many events of a simulated cluster; how many there were."""
-        if type(count) is not int or not 0 <= count < 2**63:
-            count = whole("step takes a number of events", count)
-            if count < 0:
-                raise RangeError(f"a number of events must not be negative: {count}")
-        place = self._stepped
-        if count <= 10000 and self._machines is None:
-            return self._handle.number(lib.qrt_cluster_step, count, place)
-        done, made = 0, True
-        while done < count and made:
-            self._call(lib.qrt_cluster_step, min(count - done, 10000), place)
-            done += (made := place[0])
+        if type(count) is int and 0 <= count <= self._quick:
+            done: int = _step(self._pointer, count)
+            if done < 0:
+                raise error_of(done, self._pointer)
+            return done
+        return self._step_slowly(whole("step takes a number of events", count))
+
+    def _step_slowly(self, count: int) -> int:
+        """In pieces, between which Ctrl-C gets its turn, and with what machines and scripts raise."""
+        if count < 0:
+            raise RangeError(f"a number of events must not be negative: {count}")
+        done, made = 0, -1
+        while made and done < count:
+            made = self._call(_step, min(count - done, _STEPS))
+            done += made
         return done
 
     # --- leaders ---
@@ -290,11 +295,3 @@ class Cluster(Faults, Views, Transactions, Awaits):
         return (
             f"<p>{self!r}</p>".replace("<C", "&lt;C") if self._handle.closed else self.status()._repr_html_()
         )
-
-
-def _name_of(machine: object) -> str:
-    return (
-        machine.__name__
-        if inspect.isclass(machine) or inspect.isfunction(machine)
-        else type(machine).__name__
-    )

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quorate._arrays import Given, Made, Options
+from quorate._arrays import Given, Made
 from quorate._ffi import NEVER, Handle, bytes_at, c_text, error_of, ffi, lib
+from quorate.base import option_array
+from quorate.errors import ArgumentError
 from quorate.mixture import GaussianMixture
 
 __all__ = [
@@ -61,7 +63,7 @@ def check(status: int) -> None:
 
 class Detector:
     """Any detector by name: "timeout", "polling", "phi", "phi-exponential", "nfd-s", "nfd-e", "bertier",
-    "threshold".
+    "threshold"; ``q.detector_options("phi")`` lists the options of one.
 
     An unknown option raises OptionError and names the nearest; a time that runs backwards raises
     ArgumentError.
@@ -70,11 +72,9 @@ class Detector:
     _handle: Handle
 
     def __init__(self, kind: str, **options: Any) -> None:
-        given = Options(options)
+        given = option_array({name: value for name, value in options.items() if value is not None})
         make, free = lib.qrt_detector_new, lib.qrt_detector_free
-        self._handle = Handle.make(
-            "detector", free, make, c_text(kind), given.names, given.values, given.count
-        )
+        self._handle = Handle.make("detector", free, make, c_text(kind), given, len(given))
         self.kind = kind
 
     def __enter__(self) -> Detector:
@@ -97,7 +97,7 @@ class Detector:
         pointer, count, _keep = many_ns(times)
         numbers = None if values is None else Given(values, "d")
         if numbers is not None and numbers.count != count:
-            raise ValueError(f"{count} times and {numbers.count} values: there must be as many")
+            raise ArgumentError(f"{count} times and {numbers.count} values: there must be as many")
         suspicion, suspected = Made("d", count), Made("B", count)
         given = ffi.NULL if numbers is None else numbers.pointer
         self._handle.call(
@@ -152,7 +152,7 @@ class Detector:
         twin = object.__new__(type(self))
         place = ffi.new("qrt_detector **")
         self._handle.call(lib.qrt_detector_clone, place)
-        twin._handle = Handle("detector", place, lib.qrt_detector_free)
+        twin._handle = Handle(place, lib.qrt_detector_free)
         twin.kind = self.kind
         return twin
 
@@ -165,8 +165,9 @@ class Detector:
     def save(self) -> bytes:
         """Its options and state; :meth:`load` makes it again."""
         data, size = ffi.new("const uint8_t **"), ffi.new("size_t *")
-        self._handle.call(lib.qrt_detector_save, data, size)
-        return bytes_at(data[0], size[0])
+        with self._handle.held():  # the bytes are the detector's until its next call
+            self._handle.call(lib.qrt_detector_save, data, size)
+            return bytes_at(data[0], size[0])
 
     @staticmethod
     def load(saved: bytes) -> Detector:
@@ -270,11 +271,11 @@ class MixtureDetector(Detector):
 
     def __init__(self, mixture: GaussianMixture, threshold: float = 0.5) -> None:
         place = ffi.new("qrt_detector **")
-        with mixture._handle.entered() as pointer:
+        with mixture._handle.held() as pointer:
             status = lib.qrt_detector_of_mixture(place, pointer, float(threshold))
             if status < 0:  # told by the mixture, or, of the threshold, by the thread
                 raise error_of(status, pointer if lib.qrt_last_status(pointer) < 0 else ffi.NULL)
-        self._handle = Handle("detector", place, lib.qrt_detector_free)
+        self._handle = Handle(place, lib.qrt_detector_free)
         self.kind = "mixture"
 
     def observe_sample(self, time: float, sample: Sequence[float]) -> None:

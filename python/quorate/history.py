@@ -70,7 +70,7 @@ class History:
         return cls.parse(checked_path(path).read_bytes())
 
     def __len__(self) -> int:
-        with self._handle.entered() as pointer:
+        with self._handle.held() as pointer:
             return int(lib.qrt_history_count(pointer))
 
     def edn(self) -> str:

@@ -92,13 +92,14 @@ class Machines:
     `interrupted` holds a KeyboardInterrupt that arrived inside a method, to be raised once C has returned.
     """
 
-    def __init__(self, factory: MachineFactory, name: str) -> None:
+    def __init__(self, factory: MachineFactory) -> None:
         if not callable(factory):
             raise WrongTypeError(f"machine is the class of the machines, not one of them: {factory!r}")
+        name = getattr(factory, "__name__", type(factory).__name__)
         first = factory()
         missing = [m for m in _METHODS if not callable(getattr(first, m, None))]
         if missing:
-            raise TypeError(
+            raise WrongTypeError(
                 f"{name} is no state machine: it has no {', '.join(missing)}; derive it from StateMachine"
             )
         self._factory = factory

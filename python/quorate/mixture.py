@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from quorate._arrays import Given, Made
-from quorate._ffi import Handle, ffi, lib, view
+from quorate._ffi import Handle, bytes_at, ffi, lib
+from quorate.errors import ArgumentError
 
 
 class GaussianMixture:
@@ -17,7 +19,7 @@ class GaussianMixture:
 
     def __init__(self, components: int, dimensions: int, covariance: str = "full") -> None:
         if covariance not in ("full", "diag"):
-            raise ValueError(f"covariance is 'full' or 'diag', not {covariance!r}")
+            raise ArgumentError(f"covariance is 'full' or 'diag', not {covariance!r}")
         make, free = lib.qrt_mixture_new, lib.qrt_mixture_free
         sizes = (max(0, components), max(0, dimensions))
         self._handle = Handle.make("mixture", free, make, *sizes, covariance == "diag")
@@ -36,7 +38,7 @@ class GaussianMixture:
     def _rows(self, samples: Any) -> tuple[Given, int]:
         given = Given(samples, "d")
         if given.count % self.dimensions or (len(given.shape) > 1 and given.shape[-1] != self.dimensions):
-            raise ValueError(
+            raise ArgumentError(
                 f"samples have {self.dimensions} dimensions each, and these are of shape {given.shape}"
             )
         return given, given.count // self.dimensions
@@ -50,7 +52,7 @@ class GaussianMixture:
         w, m, c = Given(weights, "d"), Given(means, "d"), Given(covariances, "d")
         wanted = (self.components, self.components * self.dimensions, self.components * self._block())
         if (w.count, m.count, c.count) != wanted:
-            raise ValueError(
+            raise ArgumentError(
                 f"weights, means and covariances hold {wanted} numbers, not {(w.count, m.count, c.count)}"
             )
         self._handle.call(lib.qrt_mixture_set, w.pointer, m.pointer, c.pointer)
@@ -82,29 +84,27 @@ class GaussianMixture:
         self._handle.call(lib.qrt_mixture_info_get, place)
         return place
 
-    def _array(self, pointer: Any, shape: tuple[int, ...]) -> Any:
-        size = 1
-        for n in shape:
-            size *= n
-        copy = bytes(view(self._handle, pointer, 8 * size, "d"))
+    def _array(self, name: str, shape: tuple[int, ...]) -> Any:
+        with self._handle.held():  # the numbers are the mixture's until its next fit
+            copy = bytes_at(getattr(self._info(), name), 8 * math.prod(shape))
         return memoryview(copy).cast("d", shape=shape) if len(shape) > 1 else memoryview(copy).cast("d")
 
     @property
     def weights(self) -> Any:
         """A read-only view of k numbers, as they are now."""
-        return self._array(self._info().weights, (self.components,))
+        return self._array("weights", (self.components,))
 
     @property
     def means(self) -> Any:
         """k x d."""
-        return self._array(self._info().means, (self.components, self.dimensions))
+        return self._array("means", (self.components, self.dimensions))
 
     @property
     def covariances(self) -> Any:
         """k x d x d, or k x d."""
         diagonal = (self.components, self.dimensions)
         shape = diagonal if self.covariance == "diag" else (*diagonal, self.dimensions)
-        return self._array(self._info().covariances, shape)
+        return self._array("covariances", shape)
 
     @property
     def log_likelihood(self) -> float:
@@ -113,10 +113,12 @@ class GaussianMixture:
 
     @property
     def iterations(self) -> int:
+        """How many the last fit took."""
         return int(self._info().iterations)
 
     @property
     def converged(self) -> bool:
+        """Whether the last fit ended because it changed the log-likelihood by less than its tolerance."""
         return bool(self._info().converged)
 
     def score(self, samples: Any) -> Any:
@@ -136,7 +138,7 @@ class GaussianMixture:
         given, count = self._rows(samples)
         flags = Given([bool(f) for f in failed], "B")
         if flags.count != count:
-            raise ValueError(f"{count} samples and {flags.count} flags: there must be as many")
+            raise ArgumentError(f"{count} samples and {flags.count} flags: there must be as many")
         self._handle.call(lib.qrt_mixture_label_by, given.pointer, flags.pointer, count)
 
     @property

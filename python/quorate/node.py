@@ -56,7 +56,15 @@ class Node:
     `stored` what was persisted last and came back, else None.
     """
 
-    __slots__ = ("_scripts", "_x", "how", "id", "peers", "random", "stored")
+    __slots__ = {
+        "_scripts": "",
+        "_x": "",
+        "how": 'In `on_start`: "format" (the first start), "recovered" or "wiped" (its disk is gone).',
+        "id": "Its number, from 1.",
+        "peers": "The other members' ids, ascending.",
+        "random": "Its only randomness: a stream of its own; see :class:`quorate.randomness.NodeRandom`.",
+        "stored": "In `on_start`: what was persisted last and came back, else None.",
+    }
 
     judged_by: ClassVar[str] = "consensus"  # checkers that judge its decisions, separated by spaces
     fault_model: ClassVar[dict[str, Any]] = {}  # what it does not stand: {"loss": False, "crashes": "0"}

@@ -36,7 +36,7 @@ class Pending(Generic[T]):
         """Calls for the result; true when there is one, which is then kept."""
         result = ffi.new("qrt_result *")
         try:
-            with self._cluster._handle.entered() as pointer:
+            with self._cluster._handle.held() as pointer:
                 status = function(pointer, self.ticket, *args, result)
                 if status < 0:
                     raise error_of(status, pointer)

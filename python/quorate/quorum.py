@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from quorate._ffi import c_text, error_of, ffi, lib, text_at
-from quorate.errors import ArgumentError
+from quorate.errors import ArgumentError, RangeError
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Quorum:
         flags, place = bytearray(self.nodes), ffi.new("bool *")
         for member in members:
             if not 1 <= member <= self.nodes:
-                raise IndexError(f"there is no node {member} among {self.nodes}; ids count from 1")
+                raise RangeError(f"there is no node {member} among {self.nodes}; ids count from 1")
             flags[member - 1] = 1
         if phase not in ("read", "write"):
             raise ArgumentError(f'a phase is "read" or "write", not {phase!r}')

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quorate._arrays import Given, Made, Options, Texts
+from quorate._arrays import Given, Made, Texts
 from quorate._ffi import Handle, c_text, encode, error_of, ffi, lib, text_at
+from quorate.base import option_array
 
 _TURN = 2.0**64
 _NUMBER_MASK = 2**64 - 1
@@ -63,10 +64,8 @@ class Ring:
         zones: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
-        given = Options(options)
-        self._handle = Handle.make(
-            "ring", lib.qrt_ring_free, lib.qrt_ring_new, given.names, given.values, given.count
-        )
+        given = option_array({name: value for name, value in options.items() if value is not None})
+        self._handle = Handle.make("ring", lib.qrt_ring_free, lib.qrt_ring_new, given, len(given))
         self.add_many(nodes, zones=zones)
 
     def __enter__(self) -> Ring:
@@ -101,14 +100,14 @@ class Ring:
     @property
     def slots(self) -> tuple[str | None, ...]:
         """Names by slot: what `lookup_many` numbers. A slot stays a node's until it is removed."""
-        with self._handle.entered() as pointer:
+        with self._handle.held() as pointer:
             names = (lib.qrt_ring_node(pointer, i) for i in range(lib.qrt_ring_slots(pointer)))
             return tuple(None if name == ffi.NULL else text_at(name) for name in names)
 
     @property
     def nodes(self) -> dict[str, float]:
         """Names and weights, in order of name."""
-        with self._handle.entered() as pointer:
+        with self._handle.held() as pointer:
             slots = range(lib.qrt_ring_slots(pointer))
             names = {i: lib.qrt_ring_node(pointer, i) for i in slots}
             found = {
@@ -126,7 +125,7 @@ class Ring:
         return node in self.nodes
 
     def _name(self, slot: int) -> str:
-        with self._handle.entered() as pointer:
+        with self._handle.held() as pointer:
             return text_at(lib.qrt_ring_node(pointer, slot))
 
     def lookup(self, key: str | bytes | int) -> str:
@@ -187,7 +186,7 @@ class Ring:
         twin = object.__new__(Ring)
         place = ffi.new("qrt_ring **")
         self._handle.call(lib.qrt_ring_clone, place)
-        twin._handle = Handle("ring", place, lib.qrt_ring_free)
+        twin._handle = Handle(place, lib.qrt_ring_free)
         return twin
 
     @property
@@ -229,7 +228,7 @@ def moves(before: Ring, after: Ring) -> tuple[Move, ...]:
         return ()
     place, count = ffi.new("const qrt_ring_move **"), ffi.new("size_t *")
     before_names, after_names = before.slots, after.slots
-    with before._handle.entered() as one, after._handle.entered() as two:
+    with before._handle.held() as one, after._handle.held() as two:
         status = lib.qrt_ring_moves(one, two, place, count)
         if status < 0:
             raise error_of(status, two)

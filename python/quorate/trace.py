@@ -43,7 +43,7 @@ class Trace:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        with handle.entered() as pointer:
+        with handle.held() as pointer:
             self._columns = lib.qrt_trace_columns(pointer)
         self._count = int(self._columns.count)
         self.first = int(self._columns.first)
@@ -112,7 +112,7 @@ class Trace:
         if not -self._count <= i < self._count:
             raise IndexError(f"the trace holds {self._count} events, no number {i}")
         out = ffi.new("char[]", LINE_SIZE)
-        with self._handle.entered() as pointer:
+        with self._handle.held() as pointer:
             lib.qrt_trace_line(pointer, i % self._count, out, LINE_SIZE)
         return text_at(out)
 

@@ -37,13 +37,13 @@ class Views(ClusterBase):
         """The events recorded so far: an immutable snapshot; see :class:`quorate.Trace`."""
         place = ffi.new("qrt_trace **")
         self._call(lib.qrt_cluster_trace, place)
-        return Trace(Handle("trace", place, lib.qrt_trace_free))
+        return Trace(Handle(place, lib.qrt_trace_free))
 
     def history(self) -> History:
         """What the clients asked and were told so far: a snapshot; see :class:`quorate.History`."""
         place = ffi.new("qrt_history **")
         self._call(lib.qrt_cluster_history, place)
-        return History(Handle("history", place, lib.qrt_history_free))
+        return History(Handle(place, lib.qrt_history_free))
 
     @property
     def hash(self) -> str:

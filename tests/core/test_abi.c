@@ -206,7 +206,8 @@ static void test_abi_refuses_null(void **unused) {
     expect(qrt_campaign_new(NULL, "{}"), QRT_EINVAL, NULL, "campaign");
     expect(qrt_cluster_replay(&none, NULL), QRT_EINVAL, NULL, "replay");
     assert_int_equal(qrt_cluster_hash(c, NULL, NULL), QRT_OK);
-    assert_int_equal(qrt_cluster_step(c, 1, NULL), QRT_OK);
+    assert_int_equal(qrt_cluster_step(c, 1), 1);
+    expect((qrt_status)qrt_cluster_step(c, -1), QRT_ERANGE, c, "less than no events");
     /* and no handle at all, as after close */
     int64_t now;
     expect(qrt_cluster_now(none, &now), QRT_ECLOSED, NULL, "now of none");
@@ -450,6 +451,142 @@ static void test_abi_refuses_a_second_thread(void **unused) {
     qrt_cluster_free(&c);
 }
 
+struct other_thread {
+    qrt_cluster *cluster;
+    qrt_status now, hold, release, close;
+    char text[200];
+};
+
+static void *try_it(void *at) {
+    struct other_thread *o = at;
+    int64_t now;
+    o->now = qrt_cluster_now(o->cluster, &now);
+    snprintf(o->text, sizeof o->text, "%s", qrt_last_error(o->cluster));
+    o->hold = qrt_hold(o->cluster);
+    o->release = qrt_release(o->cluster);
+    o->close = qrt_close(o->cluster);
+    return NULL;
+}
+
+static struct other_thread tried_elsewhere(qrt_cluster *c) {
+    struct other_thread o = {.cluster = c};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, try_it, &o), 0);
+    pthread_join(thread, NULL);
+    return o;
+}
+
+/* What a thread holds is its own between its calls too, as often as it holds it; its error outlives the release. */
+static void test_abi_a_held_handle_is_one_threads(void **unused) {
+    (void)unused;
+    qrt_cluster *c = make("8");
+    uint16_t leader;
+    expect(qrt_release(c), QRT_EINVAL, NULL, "a release of what nobody holds");
+    assert_int_equal(qrt_hold(c), QRT_OK);
+    assert_int_equal(qrt_hold(c), QRT_OK);
+    for (int held = 2; held > 0; held--) {
+        expect(qrt_cluster_leader(c, &leader), QRT_ENOLEADER, c, "nobody leads yet");
+        struct other_thread o = tried_elsewhere(c);
+        assert_true(o.now == QRT_EBUSY && o.hold == QRT_EBUSY && o.release == QRT_EBUSY && o.close == QRT_EBUSY);
+        assert_non_null(strstr(o.text, "another thread"));
+        assert_int_equal(qrt_release(c), QRT_OK);
+        expect_text(c, "no leader");
+    }
+    struct other_thread o = tried_elsewhere(c);
+    assert_true(!o.now && !o.hold && !o.release && !o.close);
+    qrt_cluster_free(&c);
+}
+
+/* A sentence is about the last failure of the thread that asks, whatever another one does with the handle meanwhile. */
+static void test_abi_an_error_is_its_threads(void **unused) {
+    (void)unused;
+    qrt_cluster *c = make("8");
+    expect(qrt_cluster_run(c, 0, "nonsense"), QRT_EPARSE, c, "no condition");
+    struct other_thread o = tried_elsewhere(c);
+    assert_true(!o.now && !*o.text);
+    expect_text(c, "nonsense");
+    qrt_cluster_free(&c);
+}
+
+/* Closing frees what a handle owns and leaves its pointer sound: every call is refused, closing again is nothing. */
+static void test_abi_a_closed_handle_refuses(void **unused) {
+    (void)unused;
+    qrt_cluster *c = make("8");
+    qrt_trace *t = NULL;
+    qrt_history *h = NULL;
+    int64_t now;
+    char line[100];
+    expect(run(c, SECOND, NULL), QRT_OK, c, "a second");
+    expect(qrt_cluster_trace(c, &t), QRT_OK, c, "its trace");
+    expect(qrt_cluster_history(c, &h), QRT_OK, c, "its history");
+    void *all[] = {c, t, h, NULL};
+    for (int again = 0; again < 2; again++)
+        for (int i = 0; i < 4; i++) assert_int_equal(qrt_close(all[i]), QRT_OK);
+    expect(qrt_cluster_now(c, &now), QRT_ECLOSED, c, "now");
+    expect_text(c, "the cluster is closed");
+    expect((qrt_status)qrt_cluster_step(c, 1), QRT_ECLOSED, c, "step");
+    expect(qrt_hold(c), QRT_ECLOSED, c, "hold");
+    struct other_thread o = tried_elsewhere(c);
+    assert_true(o.now == QRT_ECLOSED && o.close == QRT_OK);
+    assert_null(qrt_trace_columns(t));
+    assert_int_equal(qrt_trace_line(t, 0, line, sizeof line), 0);
+    assert_null(qrt_trace_svg(t, 0));
+    assert_int_equal(qrt_history_count(h), 0);
+    assert_null(qrt_history_print(h, "edn"));
+    qrt_cluster_free(&c);
+    qrt_trace_free(&t);
+    qrt_history_free(&h);
+    assert_true(!c && !t && !h);
+}
+
+struct storm {
+    qrt_cluster *cluster;
+    int64_t events;
+    int refused, wrong;
+};
+
+static void *step_until_closed(void *at) {
+    struct storm *s = at;
+    for (int64_t n; (n = qrt_cluster_step(s->cluster, 10)) != QRT_ECLOSED;) {
+        if (n >= 0)
+            s->events += n;
+        else if (n == QRT_EBUSY)
+            s->refused++;
+        else
+            s->wrong++;
+    }
+    return NULL;
+}
+
+/* Four threads on one handle, which a fifth closes under them: each call is let in alone, or refused. */
+static void test_abi_closing_under_many_threads(void **unused) {
+    (void)unused;
+    enum { THREADS = 4 };
+    for (int round = 0; round < 20; round++) {
+        qrt_cluster *c = make("8");
+        struct storm s[THREADS];
+        pthread_t threads[THREADS];
+        for (int i = 0; i < THREADS; i++) {
+            s[i] = (struct storm){.cluster = c};
+            assert_int_equal(pthread_create(&threads[i], NULL, step_until_closed, &s[i]), 0);
+        }
+        uint64_t done = 0, sum = 0;
+        while (done < 500)
+            if (qrt_hold(c) == QRT_OK) {
+                qrt_cluster_hash(c, NULL, &done);
+                qrt_release(c);
+            }
+        while (qrt_close(c)) continue;
+        for (int i = 0; i < THREADS; i++) {
+            pthread_join(threads[i], NULL);
+            assert_int_equal(s[i].wrong, 0);
+            sum += (uint64_t)s[i].events;
+        }
+        assert_true(sum > 0);
+        qrt_cluster_free(&c);
+    }
+}
+
 /* After fork(2) a handle is its parent's: refused in the child, untouched in the parent; a new one works in the child. */
 static void test_abi_refuses_a_handle_from_before_fork(void **unused) {
     (void)unused;
@@ -540,6 +677,10 @@ int main(void) {
         cmocka_unit_test(test_abi_refuses_calls_from_a_callback),
         cmocka_unit_test(test_abi_a_machine_that_raises_crashes_its_node),
         cmocka_unit_test(test_abi_refuses_a_second_thread),
+        cmocka_unit_test(test_abi_a_held_handle_is_one_threads),
+        cmocka_unit_test(test_abi_an_error_is_its_threads),
+        cmocka_unit_test(test_abi_a_closed_handle_refuses),
+        cmocka_unit_test(test_abi_closing_under_many_threads),
         cmocka_unit_test(test_abi_refuses_a_handle_from_before_fork),
         cmocka_unit_test(test_abi_a_trace_outlives_its_cluster),
     };

@@ -12,7 +12,7 @@
 
 static qrt_ring *ring_make(const char *dialect) {
     qrt_ring *r;
-    assert_int_equal(qrt_ring_new(&r, (const char *const[]){"dialect"}, &dialect, 1), QRT_OK);
+    assert_int_equal(qrt_ring_new(&r, &(qrt_option){"dialect", dialect}, 1), QRT_OK);
     return r;
 }
 
@@ -48,18 +48,21 @@ static void test_abi_ring(void **state) {
     assert_true(count > 20);
     assert_int_equal(qrt_ring_moves(r, r, &moves, &count), QRT_OK);
     assert_int_equal(count, 0);
+    assert_int_equal(qrt_ring_lookup(r, NULL, 3, &slot, NULL), QRT_EINVAL);
+    assert_string_equal(qrt_last_error(r), "key and slot must not be NULL");
+    assert_int_equal(qrt_last_status(r), QRT_EINVAL);
     assert_int_equal(qrt_ring_moves(NULL, after, &moves, &count), QRT_ECLOSED);
     assert_non_null(strstr(qrt_last_error(after), "closed"));
     qrt_ring_free(&after);
     qrt_ring_free(&r);
     assert_null(r);
     qrt_ring_free(&r);
-    assert_int_equal(qrt_ring_new(&r, (const char *const[]){"dialct"}, (const char *const[]){"x"}, 1), QRT_EOPTION);
+    assert_int_equal(qrt_ring_new(&r, &(qrt_option){"dialct", "x"}, 1), QRT_EOPTION);
     assert_non_null(strstr(qrt_last_error(NULL), "dialect"));
     assert_null(r);
-    assert_int_equal(
-        qrt_ring_new(&r, (const char *const[]){"dialect", "vnodes"}, (const char *const[]){"libketama", "9"}, 2),
-        QRT_EINVAL);
+    assert_int_equal(qrt_ring_new(&r, (const qrt_option[]){{"dialect", "libketama"}, {"vnodes", "9"}}, 2), QRT_EINVAL);
+    assert_int_equal(qrt_ring_new(&r, (const qrt_option[]){{"bits", "64"}, {"vnodes", NULL}}, 2), QRT_EINVAL);
+    assert_non_null(strstr(qrt_last_error(NULL), "option number 2 has no name or no value"));
 }
 
 static void test_abi_hashes(void **state) {
@@ -96,8 +99,7 @@ static void test_abi_detectors(void **state) {
     size_t done, count;
     assert_int_equal(qrt_seconds_to_ns(seconds, 4, ns), QRT_EINVAL);
     assert_string_equal(qrt_last_error(NULL), "time 3 is NaN");
-    assert_int_equal(qrt_detector_new(&d, "phi", (const char *const[]){"threshold"}, (const char *const[]){"8"}, 1),
-                     QRT_OK);
+    assert_int_equal(qrt_detector_new(&d, "phi", &(qrt_option){"threshold", "8"}, 1), QRT_OK);
     assert_int_equal(qrt_detector_window(d, &count, &mean, &variance), QRT_EINVAL);
     assert_int_equal(qrt_detector_observe_many(d, ns, NULL, 3, NULL, NULL, &done), QRT_OK);
     assert_int_equal(qrt_detector_window(d, &count, &mean, &variance), QRT_OK);
@@ -123,7 +125,7 @@ static void test_abi_detectors(void **state) {
     qrt_meter_free(&m);
     qrt_detector_free(&copy);
     qrt_detector_free(&d);
-    assert_int_equal(qrt_detector_new(&d, "mixture", NULL, NULL, 0), QRT_EINVAL);
+    assert_int_equal(qrt_detector_new(&d, "mixture", NULL, 0), QRT_EINVAL);
     qrt_mixture *mixture;
     qrt_mixture_info info;
     double samples[] = {0, 1, 2, 10, 11, 12}, p[6];

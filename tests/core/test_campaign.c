@@ -12,17 +12,7 @@
 
 #include "cluster/campaign.h"
 #include "protocol/protocol.h"
-
-static json_t *campaign_of(const char *spec) {
-    struct error e = {0};
-    struct campaign *c = campaign_new(bytes_text(spec), &e);
-    if (!c) fail_msg("%s: %s", spec, e.text);
-    while (campaign_run(c, 20000000, NULL, NULL) == QRT_MORE) continue;
-    json_t *report = json_loads(campaign_report(c), 0, NULL);
-    assert_non_null(report);
-    campaign_free(c);
-    return report;
-}
+#include "support/campaigns.h"
 
 static struct run_result run_of(struct run_spec *spec) {
     struct error e = {0};
@@ -48,8 +38,10 @@ static int64_t number(json_t *o, const char *name) {
 /* Issue, "what it must show": a campaign's hash, and every row, is the same with 1 and 2 jobs. */
 static void test_campaign_is_the_same_with_one_and_two_jobs(void **unused) {
     (void)unused;
-    json_t *one = campaign_of("{\"protocol\": \"raft\", \"seeds\": 24, \"first\": 90, \"jobs\": 1, \"events\": 3000}");
-    json_t *two = campaign_of("{\"protocol\": \"raft\", \"seeds\": 24, \"first\": 90, \"jobs\": 2, \"events\": 3000}");
+    json_t *one =
+        campaigns_run("{\"protocol\": \"raft\", \"seeds\": 24, \"first\": 90, \"jobs\": 1, \"events\": 3000}");
+    json_t *two =
+        campaigns_run("{\"protocol\": \"raft\", \"seeds\": 24, \"first\": 90, \"jobs\": 2, \"events\": 3000}");
     const char *fields[] = {"hash", "events", "sometimes", "properties", "violations", "stuck", "seeds"};
     for (int i = 0; i < 7; i++)
         assert_true(json_equal(json_object_get(one, fields[i]), json_object_get(two, fields[i])));
@@ -62,17 +54,8 @@ static void test_campaign_is_the_same_with_one_and_two_jobs(void **unused) {
  * named condition was really exercised. */
 static void test_campaign_default_seeds_are_clean_and_exercise_everything(void **unused) {
     (void)unused;
-    json_t *report = campaign_of("{\"protocol\": \"raft\", \"seeds\": 300, \"first\": 1}"), *value;
-    const char *name;
-    char *text = json_dumps(json_object_get(report, "violations"), JSON_INDENT(1));
-    if (json_array_size(json_object_get(report, "violations"))) fail_msg("violated: %.2000s", text);
-    free(text);
-    text = json_dumps(json_object_get(report, "stuck"), 0);
-    if (json_array_size(json_object_get(report, "stuck"))) fail_msg("stuck: %.2000s", text);
-    free(text);
-    assert_string_equal(json_string_value(json_object_get(report, "error")), "");
-    json_object_foreach(json_object_get(report, "sometimes"), name, value) if (!json_integer_value(value))
-        fail_msg("'%s' never happened in 300 seeds", name);
+    json_t *report = campaigns_run("{\"protocol\": \"raft\", \"seeds\": 300, \"first\": 1}");
+    campaigns_expect_clean(report);
     for (size_t i = 0; coverage_name(i); i++) /* what is wanted is listed, and nothing else */
         assert_int_equal(json_object_get(json_object_get(report, "sometimes"), coverage_name(i)) != NULL,
                          text_lists(protocol_find("raft")->sometimes, coverage_name(i)));
@@ -167,7 +150,7 @@ static void test_campaign_catches_mistakes_by_their_property(void **unused) {
 /* The report of a campaign with a mistake lists the failing seeds with run files that replay across the ABI. */
 static void test_campaign_report_has_run_files_that_replay(void **unused) {
     (void)unused;
-    json_t *report = campaign_of("{\"protocol\": \"raft\", \"seeds\": 4, \"bug\": \"even-quorum\", \"nodes\": 4}");
+    json_t *report = campaigns_run("{\"protocol\": \"raft\", \"seeds\": 4, \"bug\": \"even-quorum\", \"nodes\": 4}");
     json_t *first = json_array_get(json_object_get(report, "violations"), 0);
     assert_non_null(first);
     char *file = json_dumps(json_object_get(first, "run"), 0);
@@ -284,11 +267,10 @@ static void test_campaign_breaks_every_protocol_outside_of_its_model(void **unus
     (void)unused;
     for (size_t i = 0; protocol_at(i); i++) {
         const struct protocol *p = protocol_at(i);
-        char spec[160];
         if (!p->model || strcmp(p->model->liars, "0")) continue;
-        snprintf(spec, sizeof spec, "{\"protocol\": \"%s\", \"seeds\": 120, \"outside\": true, \"events\": 3000}",
-                 p->name);
-        json_t *report = campaign_of(spec), *violations = json_object_get(report, "violations");
+        json_t *report =
+            campaigns_run("{\"protocol\": \"%s\", \"seeds\": 120, \"outside\": true, \"events\": 3000}", p->name);
+        json_t *violations = json_object_get(report, "violations");
         if (!json_array_size(violations)) fail_msg("%s: nothing breaks it", p->name);
         json_t *broken = json_object_get(json_array_get(violations, 0), "assumption");
         assert_non_null(json_string_value(json_object_get(broken, "assumes")));

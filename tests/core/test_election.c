@@ -11,6 +11,7 @@
 
 #include "cluster/campaign.h"
 #include "protocol/election.h"
+#include "support/campaigns.h"
 #include "support/scenario.h"
 
 static const char *const elections[] = {"timestamp", "bully", "ring"};
@@ -321,31 +322,15 @@ static void test_election_forks(void **unused) {
 /* ---- campaigns ---- */
 
 static json_t *campaign_of(const char *protocol, int seeds, const char *rest) {
-    char spec[160];
-    struct error e = {0};
-    snprintf(spec, sizeof spec, "{\"protocol\": \"%s\", \"seeds\": %d%s}", protocol, seeds, rest);
-    struct campaign *c = campaign_new(bytes_text(spec), &e);
-    if (!c) fail_msg("%s: %s", spec, e.text);
-    while (campaign_run(c, 20000000, NULL, NULL) == QRT_MORE) continue;
-    json_t *report = json_loads(campaign_report(c), 0, NULL);
-    campaign_free(c);
-    return report;
-}
-
-static json_int_t hits_of(json_t *report, const char *property) {
-    return json_integer_value(json_object_get(json_object_get(report, "properties"), property));
+    return campaigns_run("{\"protocol\": \"%s\", \"seeds\": %d%s}", protocol, seeds, rest);
 }
 
 /* Clean inside the model of each, every condition met. */
 static void test_election_campaigns_are_clean(void **unused) {
     (void)unused;
     for (int i = 0; i < 3; i++) {
-        json_t *report = campaign_of(elections[i], 200, ""), *value;
-        const char *name;
-        assert_int_equal(json_array_size(json_object_get(report, "violations")), 0);
-        assert_int_equal(json_array_size(json_object_get(report, "stuck")), 0);
-        json_object_foreach(json_object_get(report, "sometimes"), name, value) if (!json_integer_value(value))
-            fail_msg("%s: '%s' never happened", elections[i], name);
+        json_t *report = campaign_of(elections[i], 200, "");
+        campaigns_expect_clean(report);
         json_decref(report);
     }
 }
@@ -362,7 +347,7 @@ static void test_election_campaigns_outside_find_two_leaders(void **unused) {
     (void)unused;
     for (int i = 1; i < 3; i++) {
         json_t *report = campaign_of(elections[i], 50, ", \"outside\": true");
-        assert_true(hits_of(report, "one-leader-at-a-time") > 10);
+        assert_true(campaigns_hits(report, "one-leader-at-a-time") > 10);
         size_t at;
         json_t *violation, *names = NULL;
         json_array_foreach(json_object_get(report, "violations"), at, violation) {
@@ -384,7 +369,7 @@ static void test_election_campaigns_catch_every_mistake(void **unused) {
             char rest[64];
             snprintf(rest, sizeof rest, ", \"bug\": \"%s\"", b->name);
             json_t *report = campaign_of(elections[i], 300, rest);
-            if (hits_of(report, b->property) == 0)
+            if (campaigns_hits(report, b->property) == 0)
                 fail_msg("%s, %s: %s never fired", elections[i], b->name, b->property);
             json_decref(report);
         }

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "cluster/campaign.h"
 #include "protocol/primary.h"
+#include "support/campaigns.h"
 #include "support/scenario.h"
 
 static struct cluster *primary_backup(const char *options) {
@@ -388,26 +388,11 @@ static void test_primary_forks(void **unused) {
 
 /* ---- campaigns ---- */
 
-static json_t *campaign_of(const char *spec) {
-    struct error e = {0};
-    struct campaign *c = campaign_new(bytes_text(spec), &e);
-    if (!c) fail_msg("%s: %s", spec, e.text);
-    while (campaign_run(c, 20000000, NULL, NULL) == QRT_MORE) continue;
-    json_t *report = json_loads(campaign_report(c), 0, NULL);
-    campaign_free(c);
-    return report;
-}
-
 /* Clean inside the model, every condition met, progress made by any majority. */
 static void test_primary_campaign_is_clean(void **unused) {
     (void)unused;
-    json_t *report = campaign_of("{\"protocol\": \"primary-backup\", \"seeds\": 300}"), *value;
-    const char *name;
-    assert_int_equal(json_array_size(json_object_get(report, "violations")), 0);
-    assert_int_equal(json_array_size(json_object_get(report, "stuck")), 0);
-    assert_string_equal(json_string_value(json_object_get(report, "error")), "");
-    json_object_foreach(json_object_get(report, "sometimes"), name, value) if (!json_integer_value(value))
-        fail_msg("'%s' never happened", name);
+    json_t *report = campaigns_run("{\"protocol\": \"primary-backup\", \"seeds\": 300}");
+    campaigns_expect_clean(report);
     json_decref(report);
 }
 
@@ -415,11 +400,8 @@ static void test_primary_campaign_is_clean(void **unused) {
 static void test_primary_campaign_catches_every_mistake(void **unused) {
     (void)unused;
     for (const struct bug *b = protocol_find("primary-backup")->bugs; b->name; b++) {
-        char spec[128];
-        snprintf(spec, sizeof spec, "{\"protocol\": \"primary-backup\", \"seeds\": 400, \"bug\": \"%s\"}", b->name);
-        json_t *report = campaign_of(spec);
-        json_t *hits = json_object_get(json_object_get(report, "properties"), b->property);
-        if (json_integer_value(hits) == 0) fail_msg("%s: %s never fired", b->name, b->property);
+        json_t *report = campaigns_run("{\"protocol\": \"primary-backup\", \"seeds\": 400, \"bug\": \"%s\"}", b->name);
+        if (!campaigns_hits(report, b->property)) fail_msg("%s: %s never fired", b->name, b->property);
         json_decref(report);
     }
 }

@@ -10,9 +10,8 @@
 #include <cmocka.h>
 
 #include "check/atomic.h"
-#include "cluster/campaign.h"
 #include "protocol/transaction.h"
-#include "runtime/sim.h"
+#include "support/campaigns.h"
 #include "support/scenario.h"
 
 #define QUIET "delay_kind=constant delay=1ms jitter=0 disk_jitter=0 "
@@ -181,34 +180,20 @@ static void test_three_phase_is_split_by_a_partition(void **unused) {
     buffer_free(&data);
 }
 
-static json_t *campaign_of(const char *spec) {
-    struct error e = {0};
-    struct campaign *c = campaign_new(bytes_text(spec), &e);
-    if (!c) fail_msg("%s: %s", spec, e.text);
-    while (campaign_run(c, 20000000, NULL, NULL) == QRT_MORE) continue;
-    json_t *report = json_loads(campaign_report(c), 0, NULL);
-    campaign_free(c);
-    return report;
-}
-
 /* In its fault model seeds are clean, and meet every named condition; beyond it a partition is found by a seed. */
 static void test_three_phase_campaigns(void **unused) {
     (void)unused;
-    json_t *report = campaign_of("{\"protocol\": \"3pc\", \"seeds\": 120, \"jobs\": 1}"), *value;
-    const char *name;
+    json_t *report = campaigns_run("{\"protocol\": \"3pc\", \"seeds\": 120, \"jobs\": 1}"), *value;
     size_t i, partitions = 0;
-    assert_int_equal(json_array_size(json_object_get(report, "violations")), 0);
-    assert_int_equal(json_array_size(json_object_get(report, "stuck")), 0);
-    json_object_foreach(json_object_get(report, "sometimes"), name, value) if (!json_integer_value(value))
-        fail_msg("'%s' never happened in 120 seeds", name);
+    campaigns_expect_clean(report);
     json_decref(report);
-    report = campaign_of("{\"protocol\": \"3pc\", \"seeds\": 120, \"jobs\": 1, \"outside\": true}");
+    report = campaigns_run("{\"protocol\": \"3pc\", \"seeds\": 120, \"jobs\": 1, \"outside\": true}");
     json_array_foreach(json_object_get(report, "violations"), i, value) {
         const char *verb = json_string_value(json_object_get(json_object_get(value, "assumption"), "broken_by"));
         partitions += verb && !strcmp(verb, "partition");
     }
     assert_true(partitions > 0);
-    assert_true(json_integer_value(json_object_get(json_object_get(report, "properties"), "atomicity")) > 0);
+    assert_true(campaigns_hits(report, "atomicity") > 0);
     json_decref(report);
 }
 
@@ -282,21 +267,10 @@ static void test_three_phase_keeps_its_invariants(void **unused) {
     const char *options[] = {"nodes=5 seed=9 refuse=0.05"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         struct cluster *c = scenario_new_of("3pc", options[i]);
-        struct sim *sim = c->runtime;
-        struct workload w;
-        struct error e = {0};
-        workload_standard(&w, "values");
-        w.operations = 300;
-        assert_int_equal(cluster_load(c, &w, &e), QRT_OK);
+        scenario_load(c, "{\"machine\": \"values\", \"operations\": 300}");
         scenario_plan(c, "[{\"every\": 0.031, \"do\": \"crash\", \"node\": \"random\", \"effect\": 3, \"for\": 0.002},"
                          " {\"during\": [0, 2], \"do\": \"duplicate\", \"probability\": 0.2, \"spread\": \"5ms\"}]");
-        for (int event = 0; event < 20000; event++) {
-            c->class->step(c->runtime, 1);
-            for (uint16_t node = 1; node <= 5; node++) {
-                struct host *h = &sim->nodes[node].host;
-                if (h->up && !h->instances[0].protocol->invariants(h->instances[0].state, &e)) fail_msg("%s", e.text);
-            }
-        }
+        scenario_step_soundly(c, 20000);
         assert_true(counts_of(c).committed > 20 && counts_of(c).aborted > 5);
         scenario_expect_sound(c, options[i]);
         cluster_free(c);

@@ -11,9 +11,8 @@
 #include <cmocka.h>
 
 #include "check/atomic.h"
-#include "cluster/campaign.h"
 #include "protocol/transaction.h"
-#include "runtime/sim.h"
+#include "support/campaigns.h"
 #include "support/scenario.h"
 
 /* What one transaction has cost, read off the trace. */
@@ -536,27 +535,11 @@ static void test_two_phase_presumed_commit_remembers_an_abort_that_came_too_soon
 
 /* ---- campaigns ---- */
 
-static json_t *campaign_of(const char *spec) {
-    struct error e = {0};
-    struct campaign *c = campaign_new(bytes_text(spec), &e);
-    if (!c) fail_msg("%s: %s", spec, e.text);
-    while (campaign_run(c, 20000000, NULL, NULL) == QRT_MORE) continue;
-    json_t *report = json_loads(campaign_report(c), 0, NULL);
-    campaign_free(c);
-    return report;
-}
-
 /* Default seeds are clean, all come to decide once healed, and every named condition was met. */
 static void test_two_phase_campaign_is_clean_and_exercises_everything(void **unused) {
     (void)unused;
-    json_t *report = campaign_of("{\"protocol\": \"2pc\", \"seeds\": 150, \"first\": 1, \"jobs\": 1}"), *value;
-    const char *name;
-    char *text = json_dumps(json_object_get(report, "violations"), JSON_INDENT(1));
-    if (json_array_size(json_object_get(report, "violations"))) fail_msg("violated: %.2000s", text);
-    free(text);
-    assert_int_equal(json_array_size(json_object_get(report, "stuck")), 0);
-    json_object_foreach(json_object_get(report, "sometimes"), name, value) if (!json_integer_value(value))
-        fail_msg("'%s' never happened in 150 seeds", name);
+    json_t *report = campaigns_run("{\"protocol\": \"2pc\", \"seeds\": 150, \"first\": 1, \"jobs\": 1}");
+    campaigns_expect_clean(report);
     json_decref(report);
 }
 
@@ -565,11 +548,8 @@ static void test_two_phase_mistakes_are_caught_by_atomicity(void **unused) {
     (void)unused;
     const char *bugs[] = {"commit-before-decision-durable", "refuse-after-yes"};
     for (int i = 0; i < 2; i++) {
-        char spec[160];
-        snprintf(spec, sizeof spec, "{\"protocol\": \"2pc\", \"seeds\": 60, \"jobs\": 1, \"bug\": \"%s\"}", bugs[i]);
-        json_t *report = campaign_of(spec);
-        json_int_t caught = json_integer_value(json_object_get(json_object_get(report, "properties"), "atomicity"));
-        if (!caught) fail_msg("%s was not caught in 60 seeds", bugs[i]);
+        json_t *report = campaigns_run("{\"protocol\": \"2pc\", \"seeds\": 60, \"jobs\": 1, \"bug\": \"%s\"}", bugs[i]);
+        if (!campaigns_hits(report, "atomicity")) fail_msg("%s was not caught in 60 seeds", bugs[i]);
         json_decref(report);
     }
 }
@@ -607,21 +587,10 @@ static void test_two_phase_keeps_its_invariants(void **unused) {
                              "nodes=5 seed=9 refuse=0.2 form=presumed-commit"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         struct cluster *c = scenario_new_of("2pc", options[i]);
-        struct sim *sim = c->runtime;
-        struct workload w;
-        struct error e = {0};
-        workload_standard(&w, "values");
-        w.operations = 300;
-        assert_int_equal(cluster_load(c, &w, &e), QRT_OK);
+        scenario_load(c, "{\"machine\": \"values\", \"operations\": 300}");
         scenario_plan(c, "[{\"every\": 0.031, \"do\": \"crash\", \"node\": \"random\", \"effect\": 3, \"for\": 0.03},"
                          " {\"during\": [0, 2], \"do\": \"duplicate\", \"probability\": 0.2, \"spread\": \"5ms\"}]");
-        for (int event = 0; event < 20000; event++) {
-            c->class->step(c->runtime, 1);
-            for (uint16_t node = 1; node <= 5; node++) {
-                struct host *h = &sim->nodes[node].host;
-                if (h->up && !h->instances[0].protocol->invariants(h->instances[0].state, &e)) fail_msg("%s", e.text);
-            }
-        }
+        scenario_step_soundly(c, 20000);
         assert_true(counts_of(c).committed > 50 && counts_of(c).aborted > 5);
         scenario_expect_sound(c, options[i]);
         cluster_free(c);

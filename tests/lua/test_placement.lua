@@ -66,6 +66,39 @@ function TestPlacement:test_quorum()
    lu.assertEquals({ rule.size, rule.crashes, rule.liars }, { 5, 2, 2 })
    lu.assertErrorMsgContains("2 + 3 is not more than 5", q.quorum, "flexible:2,3", 5)
    lu.assertErrorMsgContains("share a voter", q.quorum, "flexible:2,4", 5, { reads_meet = true })
+   local grid = q.quorum("flexible:2,4", 5)
+   lu.assertEquals({ grid:met { 1, 2, 3, 4 }, grid:met { 1, 2, 3 }, grid:met({ 4, 5 }, "read") }, { true, false, true })
+   lu.assertErrorMsgContains("there is no node 6 among 5", grid.met, grid, { 6 })
+   lu.assertErrorMsgContains('a phase is "read" or "write", not all', grid.met, grid, {}, "all")
+   lu.assertStrContains(tostring(rule), "5")
+end
+
+-- Eisenbud and others, 3.4: entries differ by one at most. Thaler and Ravishankar: a node that goes moves its own keys.
+function TestPlacement:test_maglev_and_rendezvous()
+   local names, count = { "a", "b", "c" }, { a = 0, b = 0, c = 0 }
+   local entries = q.maglev(names, 1009)
+   for _, name in ipairs(entries) do count[name] = count[name] + 1 end
+   lu.assertEquals(#entries, 1009)
+   for _, n in pairs(count) do lu.assertTrue(n == 336 or n == 337) end
+   lu.assertEquals(#q.maglev(names), 65537)
+   lu.assertErrorMsgContains("prime", q.maglev, names, 1000)
+   local keys = {}
+   for i = 1, 500 do keys[i] = i end
+   local before, after = q.rendezvous_many(names, keys), q.rendezvous_many({ "a", "b" }, keys)
+   for i = 1, 500 do lu.assertTrue(after[i] == before[i] or before[i] == "c") end
+   local heavy, share = q.rendezvous_many({ a = 9, b = 1 }, keys), 0
+   for i = 1, 500 do share = share + (heavy[i] == "a" and 1 or 0) end
+   lu.assertTrue(share > 420 and share < 480)
+   lu.assertErrorMsgContains("named twice", q.rendezvous_many, { "a", "a" }, keys)
+end
+
+function TestPlacement:test_options_are_listed()
+   local vnodes
+   for _, option in ipairs(q.ring_options()) do vnodes = option.name == "vnodes" and option or vnodes end
+   lu.assertEquals(vnodes.type, "integer")
+   lu.assertEquals(q.detector_kinds()[1], "timeout")
+   for _, kind in ipairs(q.detector_kinds()) do lu.assertTrue(#q.detector_options(kind) >= 0) end
+   lu.assertErrorMsgContains("did you mean 'phi'", q.detector_options, "phy")
 end
 
 function TestPlacement:test_bad_rings_are_refused_in_words()
@@ -122,9 +155,14 @@ function TestDetect:test_mixture_and_quality()
    lu.assertAlmostEquals(theory.recurrence, 101.01, .005)
    local times = {}
    for i = 1, 100 do times[i] = i end
-   local seen = q.detector("timeout", { timeout = 2 }):measure(times, { crash = 100, ["until"] = 200 })
+   local seen = q.detector("timeout", { timeout = 2 }):measure(times, { crash = 100, stop = 200 })
    lu.assertEquals({ seen.detected, seen.mistakes, seen.detection }, { true, 0, 2.0 })
    lu.assertNil(seen.recurrence)
+   local own = q.measure_opinions({ 10, 12, 50, 51, 101.5 }, { true, false, true, false, true }, {
+      begin = 0, crash = 100, stop = 200,
+   })
+   lu.assertEquals({ own.detected, own.mistakes, own.detection, own.recurrence }, { true, 2, 1.5, 40 })
+   lu.assertErrorMsgContains("2 times and 1 opinions", q.measure_opinions, { 1, 2 }, { true }, { stop = 3 })
 end
 
 function TestDetect:test_bad_input_is_refused_in_words()

@@ -128,3 +128,15 @@ def test_mixture_is_scikit_learns(covariance):
 def test_bad_input_is_refused_in_words(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_the_quality_of_a_detector_of_ones_own():
+    """Chen, Toueg and Aguilera's figures of a list of opinions, counted by hand."""
+    times, suspected = [10, 12, 50, 51, 101.5], [True, False, True, False, True]
+    seen = q.measure_opinions(times, suspected, begin=0, end=200, crash=100)
+    assert (seen.detected, seen.mistakes, seen.detection, seen.recurrence) == (True, 2, 1.5, 40)
+    assert seen.duration == pytest.approx(1.5) and seen.accuracy == pytest.approx(0.97)
+    assert not q.measure_opinions([], [], begin=0, end=9).mistakes
+    for wrong in (([1, 2], [True]), ([], [])):
+        with pytest.raises(q.ArgumentError, match="opinions"):
+            q.measure_opinions(*wrong, end=3)

@@ -1,5 +1,6 @@
 """Bad input: each wrong thing gives its own exception, with a sentence that says what to do."""
 
+import contextlib
 import gc
 import os
 import threading
@@ -252,6 +253,40 @@ def test_two_threads_at_once():
         for thread in threads:
             thread.join()
         assert a.hash == b.hash
+
+
+def test_a_cluster_that_is_closed_while_others_step_it():
+    """Each step of four threads is let in alone or refused by name, and after the close by that name."""
+    for _ in range(10):
+        c = q.Cluster("raft", record="none")
+        ended: list[type] = []
+
+        def step(c: q.Cluster = c, ended: list[type] = ended) -> None:
+            while True:
+                try:
+                    assert c.step(10) == 10
+                except q.BusyError:
+                    continue
+                except q.QuorateError as error:
+                    ended.append(type(error))
+                    return
+
+        threads = [threading.Thread(target=step) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while not c._handle.closed:
+            with contextlib.suppress(q.BusyError):
+                c.close()
+        for thread in threads:
+            thread.join()
+        assert ended == [q.ClosedError] * 4
+
+
+def test_a_number_of_events_is_not_negative():
+    """The core says so, in the same words with a machine of one's own and without."""
+    for c in (q.Cluster("raft"), q.Cluster("raft", machine=q.StateMachine)):
+        with c, pytest.raises(q.RangeError, match="a number of events must not be negative: -3"):
+            c.step(-3)
 
 
 def test_handles_are_freed_by_the_collector():

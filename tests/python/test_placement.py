@@ -141,3 +141,12 @@ def test_maglev_and_rendezvous():
     keys = np.arange(5000)
     all_four, three = q.rendezvous_many(["a", "b", "c", "d"], keys), q.rendezvous_many(["a", "b", "c"], keys)
     assert (all_four[all_four != 3] == three[all_four != 3]).all()
+
+
+def test_options_are_listed():
+    """What a ring and each kind of detector take, as of a cluster; an unknown kind names the nearest."""
+    assert q.ring_options()["vnodes"]["type"] == "integer"
+    assert "phi" in q.detector_kinds()
+    assert q.detector_options("phi")["threshold"]["help"]
+    with pytest.raises(q.NotFoundError, match="did you mean 'phi'"):
+        q.detector_options("phy")

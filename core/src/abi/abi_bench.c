@@ -9,26 +9,24 @@ struct qrt_bench {
     struct bench *bench;
 };
 
+static void bench_end(struct handle *h) {
+    bench_free(((qrt_bench *)h)->bench);
+}
+
 QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name) {
     struct error e = {0};
-    if (!out || !name) return last_error_format(QRT_EINVAL, "out and name must not be NULL");
+    if (!out || !name) return last_error_null("out and name");
     *out = NULL;
     struct bench *b = bench_new(name, &e);
-    if (!b) {
-        last_error_set(&e);
-        return e.status;
-    }
+    if (!b) return last_error_set(&e);
     *out = mem_zero(1, sizeof **out);
-    handle_init(&(*out)->handle, HANDLE_BENCH);
+    handle_init(&(*out)->handle, HANDLE_BENCH, bench_end);
     (*out)->bench = b;
     return QRT_OK;
 }
 
 QRT_API void qrt_bench_free(qrt_bench **b) {
-    if (!b || !*b || !handle_close(&(*b)->handle, HANDLE_BENCH)) return;
-    bench_free((*b)->bench);
-    free(*b);
-    *b = NULL;
+    if (b && *b && handle_free(&(*b)->handle, HANDLE_BENCH)) *b = NULL;
 }
 
 QRT_API qrt_status qrt_bench_run(qrt_bench *b) {

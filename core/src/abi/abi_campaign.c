@@ -16,26 +16,24 @@ struct qrt_campaign {
 
 static _Thread_local struct buffer text;
 
+static void campaign_end(struct handle *h) {
+    campaign_free(((qrt_campaign *)h)->campaign);
+}
+
 QRT_API qrt_status qrt_campaign_new(qrt_campaign **out, const char *spec_json) {
     struct error e = {0};
-    if (!out || !spec_json) return last_error_format(QRT_EINVAL, "out and spec_json must not be NULL");
+    if (!out || !spec_json) return last_error_null("out and spec_json");
     *out = NULL;
     struct campaign *c = campaign_new(bytes_text(spec_json), &e);
-    if (!c) {
-        last_error_set(&e);
-        return e.status;
-    }
+    if (!c) return last_error_set(&e);
     *out = mem_zero(1, sizeof **out);
-    handle_init(&(*out)->handle, HANDLE_CAMPAIGN);
+    handle_init(&(*out)->handle, HANDLE_CAMPAIGN, campaign_end);
     (*out)->campaign = c;
     return QRT_OK;
 }
 
 QRT_API void qrt_campaign_free(qrt_campaign **c) {
-    if (!c || !*c || !handle_close(&(*c)->handle, HANDLE_CAMPAIGN)) return;
-    campaign_free((*c)->campaign);
-    free(*c);
-    *c = NULL;
+    if (c && *c && handle_free(&(*c)->handle, HANDLE_CAMPAIGN)) *c = NULL;
 }
 
 QRT_API qrt_status qrt_campaign_run(qrt_campaign *c, uint64_t *done, uint64_t *total) {
@@ -57,7 +55,7 @@ QRT_API const char *qrt_campaign_report(qrt_campaign *c) {
 
 QRT_API const qrt_campaign_row *qrt_campaign_rows(const qrt_campaign *c, size_t *count) {
     if (count) *count = 0;
-    return c && count ? campaign_rows(c->campaign, count) : NULL;
+    return c && count && handle_open(&c->handle, HANDLE_CAMPAIGN) ? campaign_rows(c->campaign, count) : NULL;
 }
 
 QRT_API const char *qrt_campaign_run_file(const char *spec_json, uint64_t seed) {
@@ -85,14 +83,11 @@ QRT_API const char *qrt_compare(const char *spec_json) {
 QRT_API qrt_status qrt_cluster_replay(qrt_cluster **out, const char *run_json) {
     struct error e = {0};
     struct run_spec spec;
-    if (!out || !run_json) return last_error_format(QRT_EINVAL, "out and run_json must not be NULL");
+    if (!out || !run_json) return last_error_null("out and run_json");
     *out = NULL;
     struct runner *r = NULL;
     if (!spec_parse(&spec, bytes_text(run_json), &e)) r = runner_new(&spec, true, &e);
-    if (!r) {
-        last_error_set(&e);
-        return e.status;
-    }
+    if (!r) return last_error_set(&e);
     *out = abi_cluster_wrap(r->cluster, NULL);
     (*out)->runner = r;
     return QRT_OK;

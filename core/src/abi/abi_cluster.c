@@ -8,9 +8,20 @@
 #include "client/client.h"
 #include "cluster/transaction.h"
 
+static void cluster_end(struct handle *h) {
+    qrt_cluster *c = (qrt_cluster *)h;
+    if (c->runner)
+        runner_free(c->runner, NULL);
+    else
+        cluster_free(c->cluster);
+    own_machine_unref(c->machine);
+    own_script_unref(c->script);
+    buffer_free(&c->result);
+}
+
 qrt_cluster *abi_cluster_wrap(struct cluster *c, struct own_machine *m) {
     qrt_cluster *q = mem_zero(1, sizeof *q);
-    handle_init(&q->handle, HANDLE_CLUSTER);
+    handle_init(&q->handle, HANDLE_CLUSTER, cluster_end);
     q->cluster = c;
     q->machine = m;
     return q;
@@ -34,24 +45,14 @@ QRT_API qrt_status qrt_cluster_new(qrt_cluster **out, const char *protocol, cons
     free(settings);
     if (!c) {
         own_machine_unref(own);
-        last_error_set(&e);
-        return e.status;
+        return last_error_set(&e);
     }
     *out = abi_cluster_wrap(c, own);
     return QRT_OK;
 }
 
 QRT_API void qrt_cluster_free(qrt_cluster **c) {
-    if (!c || !*c || !handle_close(&(*c)->handle, HANDLE_CLUSTER)) return;
-    if ((*c)->runner)
-        runner_free((*c)->runner, NULL);
-    else
-        cluster_free((*c)->cluster);
-    own_machine_unref((*c)->machine);
-    own_script_unref((*c)->script);
-    buffer_free(&(*c)->result);
-    free(*c);
-    *c = NULL;
+    if (c && *c && handle_free(&(*c)->handle, HANDLE_CLUSTER)) *c = NULL;
 }
 
 /* Begins every call: inside, or an early return with the refusal. */
@@ -92,16 +93,19 @@ QRT_API qrt_status qrt_cluster_run(qrt_cluster *c, int64_t until_ns, const char 
     LEAVE(c, cluster_run(c->cluster, until_ns, condition, c->handle.slice_ns, &c->handle.error));
 }
 
-QRT_API qrt_status qrt_cluster_step(qrt_cluster *c, uint64_t count, uint64_t *done) {
+QRT_API int64_t qrt_cluster_step(qrt_cluster *c, int64_t count) {
     ENTER(c);
     struct cluster *k = c->cluster;
-    cluster_check_reset(k);
+    if (count < 0)
+        LEAVE(c, error_set(&c->handle.error, QRT_ERANGE, "a number of events must not be negative: %lld",
+                           (long long)count));
     if (!k->class->step)
         LEAVE(c, error_set(&c->handle.error, QRT_EUNSUPPORTED,
                            "a live cluster runs by itself; step needs runtime=\"sim\""));
-    uint64_t n = k->class->step(k->runtime, count);
-    if (done) *done = n;
-    LEAVE(c, QRT_OK);
+    cluster_check_reset(k);
+    int64_t done = (int64_t)k->class->step(k->runtime, (uint64_t)count);
+    handle_leave(&c->handle, QRT_OK);
+    return done;
 }
 
 QRT_API qrt_status qrt_cluster_leader(qrt_cluster *c, uint16_t *node) {

@@ -15,10 +15,7 @@ QRT_API qrt_status qrt_connect(qrt_cluster **out, const char *file, const char *
     struct cluster *c = NULL;
     if (!hand_file_read(f, file, true, &e) && !hand_identity(f, file, 0, key, &e)) c = hand_cluster(f, &e);
     free(f);
-    if (!c) {
-        last_error_set(&e);
-        return e.status;
-    }
+    if (!c) return last_error_set(&e);
     *out = abi_cluster_wrap(c, NULL);
     return QRT_OK;
 }

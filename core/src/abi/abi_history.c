@@ -13,9 +13,18 @@ struct qrt_history {
     struct buffer text, report;
 };
 
+static void history_end(struct handle *handle) {
+    qrt_history *h = (qrt_history *)handle;
+    linear_free(h->linear);
+    history_free(&h->history);
+    buffer_free(&h->text);
+    buffer_free(&h->report);
+    free(h->initial);
+}
+
 static qrt_history *history_wrap(void) {
     qrt_history *h = mem_zero(1, sizeof *h);
-    handle_init(&h->handle, HANDLE_HISTORY);
+    handle_init(&h->handle, HANDLE_HISTORY, history_end);
     return h;
 }
 
@@ -30,7 +39,7 @@ QRT_API qrt_status qrt_cluster_history(qrt_cluster *c, qrt_history **out) {
 
 QRT_API qrt_status qrt_history_parse(qrt_history **out, const char *text, size_t size) {
     struct error e = {0};
-    if (!out || (size && !text)) return last_error_format(QRT_EINVAL, "out and text must not be NULL");
+    if (!out || (size && !text)) return last_error_null("out and text");
     *out = NULL;
     if (size > UINT32_MAX)
         return last_error_format(QRT_ETOOLARGE, "a history holds at most 4 GiB, not %zu bytes", size);
@@ -39,26 +48,18 @@ QRT_API qrt_status qrt_history_parse(qrt_history **out, const char *text, size_t
     if (history_parse(&h->history, bytes_of(text, size), &e)) {
         history_free(&h->history);
         free(h);
-        last_error_set(&e);
-        return e.status;
+        return last_error_set(&e);
     }
     *out = h;
     return QRT_OK;
 }
 
 QRT_API void qrt_history_free(qrt_history **h) {
-    if (!h || !*h || !handle_close(&(*h)->handle, HANDLE_HISTORY)) return;
-    linear_free((*h)->linear);
-    history_free(&(*h)->history);
-    buffer_free(&(*h)->text);
-    buffer_free(&(*h)->report);
-    free((*h)->initial);
-    free(*h);
-    *h = NULL;
+    if (h && *h && handle_free(&(*h)->handle, HANDLE_HISTORY)) *h = NULL;
 }
 
 QRT_API size_t qrt_history_count(const qrt_history *h) {
-    return h ? h->history.count : 0;
+    return h && handle_open(&h->handle, HANDLE_HISTORY) ? h->history.count : 0;
 }
 
 QRT_API const char *qrt_history_print(qrt_history *h, const char *format) {

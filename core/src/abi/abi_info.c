@@ -18,7 +18,7 @@
 static _Thread_local struct buffer text;
 
 QRT_API uint32_t qrt_abi_version(void) {
-    return 1;
+    return 2;
 }
 
 QRT_API const char *qrt_version(void) {

@@ -10,26 +10,24 @@ struct qrt_replay {
     bool begun;
 };
 
+static void replay_end(struct handle *h) {
+    capture_replay_free(((qrt_replay *)h)->replay);
+}
+
 QRT_API qrt_status qrt_replay_new(qrt_replay **out, const char *folder, const char *bug) {
     struct error e = {0};
-    if (!out || !folder) return last_error_format(QRT_EINVAL, "out and folder must not be NULL");
+    if (!out || !folder) return last_error_null("out and folder");
     *out = NULL;
     struct capture_replay *r = capture_replay_new(folder, bug, &e);
-    if (!r) {
-        last_error_set(&e);
-        return e.status;
-    }
+    if (!r) return last_error_set(&e);
     *out = mem_zero(1, sizeof **out);
-    handle_init(&(*out)->handle, HANDLE_REPLAY);
+    handle_init(&(*out)->handle, HANDLE_REPLAY, replay_end);
     (*out)->replay = r;
     return QRT_OK;
 }
 
 QRT_API void qrt_replay_free(qrt_replay **r) {
-    if (!r || !*r || !handle_close(&(*r)->handle, HANDLE_REPLAY)) return;
-    capture_replay_free((*r)->replay);
-    free(*r);
-    *r = NULL;
+    if (r && *r && handle_free(&(*r)->handle, HANDLE_REPLAY)) *r = NULL;
 }
 
 QRT_API qrt_status qrt_replay_run(qrt_replay *r) {

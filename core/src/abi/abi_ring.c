@@ -19,18 +19,16 @@ struct qrt_ring {
     struct buffer picture;
 };
 
-static qrt_status fail(const struct error *e) {
-    last_error_set(e);
-    return e->status;
-}
-
-static qrt_status refuse_null(const char *what) {
-    return last_error_format(QRT_EINVAL, "%s must not be NULL", what);
+static void ring_end(struct handle *h) {
+    qrt_ring *r = (qrt_ring *)h;
+    ring_free(&r->ring);
+    free(r->moves);
+    buffer_free(&r->picture);
 }
 
 static qrt_ring *ring_wrap(void) {
     qrt_ring *r = mem_zero(1, sizeof *r);
-    handle_init(&r->handle, HANDLE_RING);
+    handle_init(&r->handle, HANDLE_RING, ring_end);
     return r;
 }
 
@@ -38,36 +36,28 @@ static qrt_status ring_enter(qrt_ring *r) {
     return handle_enter(r ? &r->handle : NULL, HANDLE_RING);
 }
 
-QRT_API qrt_status qrt_ring_new(qrt_ring **out, const char *const *names, const char *const *values, size_t count) {
-    struct ring_options options;
+QRT_API qrt_status qrt_ring_new(qrt_ring **out, const qrt_option *options, size_t count) {
+    struct ring_options set;
     struct error e = {0};
-    void *place = &options;
-    if (!out || (count && (!names || !values))) return refuse_null("out, names and values");
+    if (!out || (count && !options)) return last_error_null("out and options");
     *out = NULL;
-    memset(&options, 0, sizeof options);
-    option_defaults(&ring_option_table, &options);
-    for (size_t i = 0; i < count; i++)
-        if (option_set(&ring_option_table, &place, 1, names[i], values[i], &e)) return fail(&e);
+    memset(&set, 0, sizeof set);
+    if (option_read(&ring_option_table, &set, options, count, &e)) return last_error_set(&e);
     qrt_ring *r = ring_wrap();
-    if (ring_init(&r->ring, &options, &e)) {
+    if (ring_init(&r->ring, &set, &e)) {
         free(r);
-        return fail(&e);
+        return last_error_set(&e);
     }
     *out = r;
     return QRT_OK;
 }
 
 QRT_API void qrt_ring_free(qrt_ring **r) {
-    if (!r || !*r || !handle_close(&(*r)->handle, HANDLE_RING)) return;
-    ring_free(&(*r)->ring);
-    free((*r)->moves);
-    buffer_free(&(*r)->picture);
-    free(*r);
-    *r = NULL;
+    if (r && *r && handle_free(&(*r)->handle, HANDLE_RING)) *r = NULL;
 }
 
 QRT_API qrt_status qrt_ring_clone(qrt_ring *r, qrt_ring **out) {
-    if (!out) return refuse_null("out");
+    if (!out) return handle_null(r, "out");
     *out = NULL;
     qrt_status status = ring_enter(r);
     if (status) return status;
@@ -85,10 +75,12 @@ QRT_API const char *qrt_ring_options(void) {
 
 QRT_API qrt_status qrt_ring_add(qrt_ring *r, const char *const *nodes, const double *weights, const char *const *zones,
                                 size_t count) {
-    if (count && !nodes) return refuse_null("nodes");
-    if (count > RING_NODES_MAX) return last_error_format(QRT_ETOOLARGE, "a ring has at most %d nodes", RING_NODES_MAX);
+    if (count && !nodes) return handle_null(r, "nodes");
     qrt_status status = ring_enter(r);
     if (status) return status;
+    if (count > RING_NODES_MAX)
+        return handle_leave(&r->handle, error_set(&r->handle.error, QRT_ETOOLARGE,
+                                                  "a ring has at most %d nodes, not %zu", RING_NODES_MAX, count));
     struct ring_member *members = mem_zero(count, sizeof *members);
     for (size_t i = 0; i < count; i++) {
         members[i].name = bytes_text(nodes[i] ? nodes[i] : "");
@@ -107,11 +99,11 @@ QRT_API qrt_status qrt_ring_remove(qrt_ring *r, const char *node) {
 }
 
 QRT_API uint32_t qrt_ring_slots(const qrt_ring *r) {
-    return r ? r->ring.slot_count : 0;
+    return r && handle_open(&r->handle, HANDLE_RING) ? r->ring.slot_count : 0;
 }
 
 QRT_API const char *qrt_ring_node(const qrt_ring *r, uint32_t slot) {
-    return r && slot < r->ring.slot_count ? r->ring.nodes[slot].name : NULL;
+    return slot < qrt_ring_slots(r) ? r->ring.nodes[slot].name : NULL;
 }
 
 QRT_API double qrt_ring_weight(const qrt_ring *r, uint32_t slot) {
@@ -123,7 +115,7 @@ static struct bytes key_bytes(const uint8_t *key, size_t size) {
 }
 
 QRT_API qrt_status qrt_ring_lookup(qrt_ring *r, const uint8_t *key, size_t size, uint32_t *slot, uint64_t *position) {
-    if ((size && !key) || !slot) return refuse_null("key and slot");
+    if ((size && !key) || !slot) return handle_null(r, "key and slot");
     qrt_status status = ring_enter(r);
     if (status) return status;
     status = ring_replicas(&r->ring, ring_hash_text(&r->ring, key_bytes(key, size)), 1, slot, &r->handle.error);
@@ -132,7 +124,7 @@ QRT_API qrt_status qrt_ring_lookup(qrt_ring *r, const uint8_t *key, size_t size,
 }
 
 QRT_API qrt_status qrt_ring_lookup_many(qrt_ring *r, const uint64_t *keys, size_t count, uint32_t *slots) {
-    if (count && (!keys || !slots)) return refuse_null("keys and slots");
+    if (count && (!keys || !slots)) return handle_null(r, "keys and slots");
     qrt_status status = ring_enter(r);
     if (status) return status;
     return handle_leave(&r->handle, ring_lookup_numbers(&r->ring, keys, count, slots, &r->handle.error));
@@ -140,7 +132,7 @@ QRT_API qrt_status qrt_ring_lookup_many(qrt_ring *r, const uint64_t *keys, size_
 
 QRT_API qrt_status qrt_ring_lookup_texts(qrt_ring *r, const uint8_t *text, const int64_t *offsets, size_t count,
                                          uint32_t *slots) {
-    if (count && (!offsets || !slots || (!text && offsets[count]))) return refuse_null("text, offsets and slots");
+    if (count && (!offsets || !slots || (!text && offsets[count]))) return handle_null(r, "text, offsets and slots");
     qrt_status status = ring_enter(r);
     if (status) return status;
     const char *bytes = text ? (const char *)text : "";
@@ -148,7 +140,7 @@ QRT_API qrt_status qrt_ring_lookup_texts(qrt_ring *r, const uint8_t *text, const
 }
 
 QRT_API qrt_status qrt_ring_replicas(qrt_ring *r, const uint8_t *key, size_t size, uint32_t count, uint32_t *slots) {
-    if ((size && !key) || !slots) return refuse_null("key and slots");
+    if ((size && !key) || !slots) return handle_null(r, "key and slots");
     qrt_status status = ring_enter(r);
     if (status) return status;
     uint64_t position = ring_hash_text(&r->ring, key_bytes(key, size));
@@ -156,7 +148,7 @@ QRT_API qrt_status qrt_ring_replicas(qrt_ring *r, const uint8_t *key, size_t siz
 }
 
 QRT_API qrt_status qrt_ring_measure(qrt_ring *r, double *shares, qrt_ring_balance *balance) {
-    if (!balance) return refuse_null("balance");
+    if (!balance) return handle_null(r, "balance");
     qrt_status status = ring_enter(r);
     if (status) return status;
     struct ring_balance b = {0};
@@ -170,7 +162,7 @@ _Static_assert(sizeof(qrt_ring_move) == sizeof(struct ring_move) &&
                "a move crosses the ABI as it is");
 
 QRT_API qrt_status qrt_ring_moves(qrt_ring *before, qrt_ring *after, const qrt_ring_move **moves, size_t *count) {
-    if (!moves || !count) return refuse_null("moves and count");
+    if (!moves || !count) return handle_null(after, "moves and count");
     qrt_status status = ring_enter(after);
     if (status) return status;
     bool two = before != after; /* a ring may be compared with itself */
@@ -188,7 +180,7 @@ QRT_API qrt_status qrt_ring_moves(qrt_ring *before, qrt_ring *after, const qrt_r
 }
 
 QRT_API qrt_status qrt_ring_fingerprint(qrt_ring *r, uint64_t *fingerprint) {
-    if (!fingerprint) return refuse_null("fingerprint");
+    if (!fingerprint) return handle_null(r, "fingerprint");
     qrt_status status = ring_enter(r);
     if (status) return status;
     *fingerprint = ring_fingerprint(&r->ring);
@@ -205,7 +197,7 @@ QRT_API const char *qrt_ring_svg(qrt_ring *r) {
 }
 
 QRT_API qrt_status qrt_jump_many(const uint64_t *keys, size_t count, uint32_t buckets, uint32_t *out) {
-    if (count && (!keys || !out)) return refuse_null("keys and out");
+    if (count && (!keys || !out)) return last_error_null("keys and out");
     if (!buckets) return last_error_format(QRT_ERANGE, "jump hash needs at least one bucket");
     jump_buckets(keys, count, buckets, out);
     return QRT_OK;
@@ -214,8 +206,8 @@ QRT_API qrt_status qrt_jump_many(const uint64_t *keys, size_t count, uint32_t bu
 QRT_API qrt_status qrt_maglev_fill(const uint32_t *offsets, const uint32_t *skips, size_t count, uint32_t *table,
                                    uint32_t size) {
     struct error e = {0};
-    if (!offsets || !skips || !table) return refuse_null("offsets, skips and table");
-    return maglev_fill(offsets, skips, count, table, size, &e) ? fail(&e) : QRT_OK;
+    if (!offsets || !skips || !table) return last_error_null("offsets, skips and table");
+    return maglev_fill(offsets, skips, count, table, size, &e) ? last_error_set(&e) : QRT_OK;
 }
 
 /* The hashes of names, each not empty and no two alike; NULL when one is refused. */
@@ -235,7 +227,7 @@ static uint64_t *names_hash(const char *const *names, size_t count) {
 }
 
 QRT_API qrt_status qrt_maglev_names(const char *const *names, size_t count, uint32_t *table, uint32_t size) {
-    if ((count && !names) || !table) return refuse_null("names and table");
+    if ((count && !names) || !table) return last_error_null("names and table");
     if (count > RING_NODES_MAX || !size)
         return last_error_format(QRT_ERANGE, "a Maglev table has at least one entry and at most %d backends",
                                  RING_NODES_MAX);
@@ -252,7 +244,7 @@ QRT_API qrt_status qrt_maglev_names(const char *const *names, size_t count, uint
 
 QRT_API qrt_status qrt_rendezvous_many(const char *const *names, const double *weights, size_t count,
                                        const uint64_t *keys, size_t key_count, uint32_t *out) {
-    if (!names || (key_count && (!keys || !out))) return refuse_null("names, keys and out");
+    if (!names || (key_count && (!keys || !out))) return last_error_null("names, keys and out");
     if (!count || count > RING_NODES_MAX)
         return last_error_format(QRT_ERANGE, "rendezvous hashing needs between 1 and %d nodes", RING_NODES_MAX);
     for (size_t i = 0; weights && i < count; i++)
@@ -271,9 +263,10 @@ QRT_API qrt_status qrt_rendezvous_many(const char *const *names, const double *w
 QRT_API qrt_status qrt_quorum_rule(const char *rule, uint32_t nodes, uint32_t needs, qrt_quorum *out) {
     struct quorum_rule parsed;
     struct error e = {0};
-    if (!rule || !out) return refuse_null("rule and out");
+    if (!rule || !out) return last_error_null("rule and out");
     memset(out, 0, sizeof *out);
-    if (quorum_rule_parse(rule, nodes, &parsed, &e) || quorum_rule_validate(&parsed, needs, &e)) return fail(&e);
+    if (quorum_rule_parse(rule, nodes, &parsed, &e) || quorum_rule_validate(&parsed, needs, &e))
+        return last_error_set(&e);
     struct quorum_report report = quorum_rule_report(&parsed);
     out->nodes = parsed.nodes;
     out->read = report.read;
@@ -288,10 +281,10 @@ QRT_API qrt_status qrt_quorum_met(const char *rule, uint32_t nodes, int phase, c
     struct quorum_rule parsed;
     struct error e = {0};
     uint64_t set[QUORUM_WORDS] = {0};
-    if (!rule || !members || !met) return refuse_null("rule, members and met");
+    if (!rule || !members || !met) return last_error_null("rule, members and met");
     if (phase != QUORUM_READ && phase != QUORUM_WRITE)
         return last_error_format(QRT_EINVAL, "a phase is 0 (read) or 1 (write), not %d", phase);
-    if (quorum_rule_parse(rule, nodes, &parsed, &e)) return fail(&e);
+    if (quorum_rule_parse(rule, nodes, &parsed, &e)) return last_error_set(&e);
     for (uint32_t i = 0; i < nodes; i++)
         if (members[i]) set[i / 64] |= (uint64_t)1 << (i % 64);
     *met = quorum_rule_met(&parsed, (enum quorum_phase)phase, set);

@@ -267,8 +267,7 @@ QRT_API qrt_status qrt_cluster_new_script(qrt_cluster **out, const qrt_script *s
     }
     if (!c) {
         own_script_unref(s);
-        last_error_set(&e);
-        return e.status;
+        return last_error_set(&e);
     }
     *out = abi_cluster_wrap(c, NULL);
     (*out)->script = s;
@@ -279,7 +278,7 @@ QRT_API qrt_status qrt_cluster_seed(qrt_cluster **out, const qrt_script *script,
                                     bool record) {
     struct error e = {0};
     struct run_spec spec;
-    if (!out || !spec_json) return last_error_format(QRT_EINVAL, "out and spec_json must not be NULL");
+    if (!out || !spec_json) return last_error_null("out and spec_json");
     *out = NULL;
     struct own_script *s = own_script_new(script, &e);
     struct runner *r = NULL;
@@ -287,8 +286,7 @@ QRT_API qrt_status qrt_cluster_seed(qrt_cluster **out, const qrt_script *script,
         r = runner_new_of(&spec, &s->protocol, record, &e);
     if (!r) {
         own_script_unref(s);
-        last_error_set(&e);
-        return e.status;
+        return last_error_set(&e);
     }
     *out = abi_cluster_wrap(r->cluster, NULL);
     (*out)->runner = r;

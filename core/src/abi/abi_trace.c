@@ -67,11 +67,19 @@ static uint64_t first_violation(const struct cluster *c) {
     return first;
 }
 
+static void trace_end(struct handle *h) {
+    qrt_trace *t = (qrt_trace *)h;
+    free(t->memory);
+    trace_free(&t->trace);
+    buffer_free(&t->svg);
+    buffer_free(&t->ballots);
+}
+
 qrt_trace *trace_snapshot(const struct trace *from, const struct cluster *c, uint64_t bad) {
     qrt_trace *t = mem_zero(1, sizeof *t);
     uint64_t first = trace_first(from);
     size_t n = (size_t)(from->count - first);
-    handle_init(&t->handle, HANDLE_TRACE);
+    handle_init(&t->handle, HANDLE_TRACE, trace_end);
     trace_clone(&t->trace, from);
     lay_out(t, n);
     t->columns.first = first;
@@ -91,21 +99,15 @@ QRT_API qrt_status qrt_cluster_trace(qrt_cluster *c, qrt_trace **out) {
 }
 
 QRT_API void qrt_trace_free(qrt_trace **t) {
-    if (!t || !*t || !handle_close(&(*t)->handle, HANDLE_TRACE)) return;
-    free((*t)->memory);
-    trace_free(&(*t)->trace);
-    buffer_free(&(*t)->svg);
-    buffer_free(&(*t)->ballots);
-    free(*t);
-    *t = NULL;
+    if (t && *t && handle_free(&(*t)->handle, HANDLE_TRACE)) *t = NULL;
 }
 
 QRT_API const qrt_columns *qrt_trace_columns(const qrt_trace *t) {
-    return t ? &t->columns : NULL;
+    return t && handle_open(&t->handle, HANDLE_TRACE) ? &t->columns : NULL;
 }
 
 QRT_API size_t qrt_trace_line(const qrt_trace *t, size_t i, char *out, size_t size) {
-    if (!t || i >= t->columns.count || !out || !size) return 0;
+    if (!t || !handle_open(&t->handle, HANDLE_TRACE) || i >= t->columns.count || !out || !size) return 0;
     int n = trace_print(trace_at(&t->trace, t->columns.first + i), out, size);
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
 }

@@ -4,8 +4,9 @@
 
 #include "base/status.h"
 
-void last_error_set(const struct error *e);
-/* Sets it from a format, and returns status. */
+/* Each sets it, and returns its status. */
+qrt_status last_error_set(const struct error *e);
+qrt_status last_error_null(const char *what); /* "out must not be NULL" */
 qrt_status last_error_format(qrt_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

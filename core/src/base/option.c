@@ -180,6 +180,18 @@ qrt_status option_set(const struct option_table *tables, void *const *options, s
     return QRT_EOPTION;
 }
 
+qrt_status option_read(const struct option_table *table, void *options, const qrt_option *given, size_t count,
+                       struct error *e) {
+    option_defaults(table, options);
+    for (size_t i = 0; i < count; i++) {
+        if (!given[i].name || !given[i].value)
+            return error_set(e, QRT_EINVAL, "option number %zu has no name or no value", i + 1);
+        qrt_status s = option_set(table, &options, 1, given[i].name, given[i].value, e);
+        if (s) return s;
+    }
+    return QRT_OK;
+}
+
 qrt_status option_parse_duration(const char *text, int64_t *ns, struct error *e) {
     double v;
     if (!parse_number(text, duration_units, &v))

@@ -44,6 +44,9 @@ void option_defaults(const struct option_table *table, void *options);
  * nearest known option; QRT_ETYPE and QRT_ERANGE say what was expected. */
 qrt_status option_set(const struct option_table *tables, void *const *options, size_t count, const char *name,
                       const char *text, struct error *e);
+/* Defaults, and then what is given, in its order, of one table; the first that is refused ends it. */
+qrt_status option_read(const struct option_table *table, void *options, const qrt_option *given, size_t count,
+                       struct error *e);
 /* The value of one option as text, in the form that option_set reads back to the same value. */
 void option_print(const struct option_spec *spec, const void *options, struct buffer *out);
 /* Parses one value of a type; for plan fields and the like. */

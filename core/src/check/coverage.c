@@ -126,10 +126,3 @@ const char *coverage_name(size_t condition) {
 #undef X
     return condition < COVERAGE_COUNT ? names[condition] : NULL;
 }
-
-const char *coverage_says(size_t condition) {
-#define X(id, name, says) says,
-    static const char *const sentences[] = {COVERAGE_LIST(X)};
-#undef X
-    return condition < COVERAGE_COUNT ? sentences[condition] : NULL;
-}

@@ -64,6 +64,5 @@ void coverage_init(struct coverage *c, struct trace_sink next);
 struct trace_sink coverage_sink(struct coverage *c);
 void coverage_see(struct coverage *c, enum coverage_condition condition);
 const char *coverage_name(size_t condition); /* "leader-replaced"; NULL past the end */
-const char *coverage_says(size_t condition);
 
 #endif

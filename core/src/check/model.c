@@ -169,7 +169,8 @@ static uint32_t value_intern(struct model *m, struct value v) {
     return (uint32_t)m->value_count++;
 }
 
-uint32_t model_value(struct model *m, struct bytes text) {
+/* Text is borrowed from the history. STATE_FULL when the budget is spent. */
+static uint32_t model_value(struct model *m, struct bytes text) {
     return text.data ? value_intern(m, value_flat(text)) : STATE_NIL;
 }
 

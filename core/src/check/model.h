@@ -88,8 +88,6 @@ struct model {
 bool model_init(struct model *m, enum linear_model kind, struct budget *budget);
 void model_free(struct model *m);
 uint32_t model_initial(struct model *m, struct bytes initial); /* may be STATE_FULL */
-/* Text is borrowed from the history. STATE_FULL when the budget is spent. */
-uint32_t model_value(struct model *m, struct bytes text);
 
 enum step_use { STEP_USED, STEP_DROPPED, STEP_FOREIGN_FUNCTION, STEP_NO_ROOM };
 /* The step that an operation is. Dropped are operations that constrain nothing: failed ones, refused ones,

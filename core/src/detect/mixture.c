@@ -12,7 +12,8 @@
 
 static const double HALF_LOG_TAU = 0.91893853320467274178; /* log(2 pi) / 2 */
 
-size_t mixture_size(uint32_t k, uint32_t d, bool diagonal) {
+/* Doubles in a mixture's memory. */
+static size_t mixture_size(uint32_t k, uint32_t d, bool diagonal) {
     size_t c = diagonal ? d : (size_t)d * d;
     return (size_t)k * (3 + d + 2 * c);
 }

@@ -4,8 +4,6 @@
 
 #include "detect/mixture.h"
 
-/* Doubles in a mixture's memory. */
-size_t mixture_size(uint32_t k, uint32_t d, bool diagonal);
 /* Doubles in one component's covariance. */
 static inline size_t mixture_block(const struct mixture *m) {
     return m->diagonal ? m->dimensions : (size_t)m->dimensions * m->dimensions;

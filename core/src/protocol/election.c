@@ -106,11 +106,6 @@ void election_status(const void *state, struct protocol_status *s) {
     *s = (struct protocol_status){.role = e->role, .leader = e->leader, .term = e->epoch};
 }
 
-bool election_entry(const void *state, uint64_t index, struct entry *entry) {
-    (void)state, (void)index, (void)entry;
-    return false;
-}
-
 static const char *role_name(uint8_t role) {
     static const char *const names[] = {"starting", "follower", "pre-candidate", "candidate", "leader", "silent"};
     return role < sizeof names / sizeof *names ? names[role] : "?";

@@ -52,7 +52,6 @@ bool election_recall(struct election *e, struct bytes data, uint64_t *epoch, uin
 
 /* The interface's read-only half; state begins with struct election. */
 void election_status(const void *state, struct protocol_status *status);
-bool election_entry(const void *state, uint64_t index, struct entry *entry);
 int election_describe(const void *state, char *out, size_t size);
 void election_inspect(const void *state, inspect_fn *field, void *context);
 uint64_t election_fold(const struct election *e);

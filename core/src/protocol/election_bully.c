@@ -252,7 +252,6 @@ const struct protocol protocol_bully = {
     .fingerprint = bully_fingerprint,
     .step = bully_step,
     .status = election_status,
-    .entry = election_entry,
     .describe = election_describe,
     .inspect = election_inspect,
     .invariants = election_invariants,

@@ -352,7 +352,6 @@ const struct protocol protocol_ring = {
     .fingerprint = ring_fingerprint,
     .step = ring_step,
     .status = election_status,
-    .entry = election_entry,
     .describe = election_describe,
     .inspect = election_inspect,
     .invariants = election_invariants,

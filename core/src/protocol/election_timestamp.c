@@ -317,7 +317,6 @@ const struct protocol protocol_timestamp = {
     .fingerprint = timestamp_fingerprint,
     .step = timestamp_step,
     .status = election_status,
-    .entry = election_entry,
     .describe = election_describe,
     .inspect = election_inspect,
     .invariants = election_invariants,

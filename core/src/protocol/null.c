@@ -83,11 +83,6 @@ static void null_status(const void *state, struct protocol_status *s) {
     *s = (struct protocol_status){.role = QRT_ROLE_FOLLOWER, .term = n->term, .last = n->seen};
 }
 
-static bool null_entry(const void *state, uint64_t index, struct entry *entry) {
-    (void)state, (void)index, (void)entry;
-    return false;
-}
-
 static int null_describe(const void *state, char *out, size_t size) {
     const struct null *n = state;
     struct buffer text = {0};
@@ -140,7 +135,6 @@ const struct protocol protocol_null = {
     .fingerprint = null_fingerprint,
     .step = null_step,
     .status = null_status,
-    .entry = null_entry,
     .describe = null_describe,
     .inspect = null_inspect,
     .invariants = null_invariants,

@@ -13,12 +13,13 @@ enum paxos_record { RECORD_ACCEPTOR = 1, RECORD_DECISION = 2, RECORD_RECOVERING 
 #define RECORD_ACCEPTOR_SIZE 25u /* kind, instance, promised, accepted; the value follows */
 #define RECORD_DECISION_SIZE 17u /* kind, instance, ballot; the value follows */
 
-int paxos_slot(const struct paxos *p, uint16_t node) {
+/* The slot of a member, -1 for a stranger. */
+static int slot_of(const struct paxos *p, uint16_t node) {
     return members_slot(p->members, p->count, node);
 }
 
 bool paxos_ballot_fits(const struct paxos *p, uint64_t ballot) {
-    int slot = paxos_slot(p, (uint16_t)ballot);
+    int slot = slot_of(p, (uint16_t)ballot);
     return slot >= 0 && slot < p->proposers && paxos_round(ballot) >= 1 && paxos_round(ballot) < PAXOS_ROUND_MAX;
 }
 
@@ -115,7 +116,7 @@ static void on_start(struct paxos *p, uint8_t how) {
 /* Events */
 
 static void on_message(struct paxos *p, const struct message *m) {
-    int slot = paxos_slot(p, m->from);
+    int slot = slot_of(p, m->from);
     if (slot < 0 || slot == p->slot) {
         outbox_note(p->out, QRT_KIND_REJECT, QRT_DROP_FOREIGN, m->from, 0, 0, m->id, 0);
         return;
@@ -184,7 +185,7 @@ static void *paxos_create(const struct protocol_config *c) {
     memcpy(&p->options, c->options, sizeof p->options);
     p->count = c->member_count;
     memcpy(p->members, c->members, c->member_count * sizeof *c->members);
-    int slot = paxos_slot(p, c->node);
+    int slot = slot_of(p, c->node);
     CHECK(slot >= 0);
     p->slot = (uint16_t)slot;
     p->random = random_stream(c->seed, c->node, RANDOM_PROTOCOL);

@@ -95,8 +95,6 @@ static inline bool paxos_accepts(const struct paxos *p) {
 }
 /* A ballot that some proposer of this cluster may have made. */
 bool paxos_ballot_fits(const struct paxos *p, uint64_t ballot);
-/* The slot of a member, -1 for a stranger. */
-int paxos_slot(const struct paxos *p, uint16_t node);
 
 /* paxos.c */
 void paxos_reject(struct paxos *p, const struct message *m);

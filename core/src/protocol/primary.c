@@ -127,14 +127,7 @@ static void rewind_machine(struct primary *p) {
     add_checkpoint(p, FX_RESTORE);
 }
 
-static void on_checkpoint(struct primary *p, const struct event *e) {
-    if (!p->genesis) p->genesis = blob_ref(e->as.checkpoint.blob);
-    if (e->as.checkpoint.recovered) return;
-    p->restoring = false;
-    primary_apply(p);
-}
-
-void primary_apply(struct primary *p) {
+static void apply(struct primary *p) {
     if (p->restoring || p->applied >= p->commit || (primary_rewinds(p) && !p->genesis)) return;
     struct effect *e = outbox_add(p->out, FX_APPLY);
     e->a = p->applied + 1;
@@ -143,12 +136,19 @@ void primary_apply(struct primary *p) {
     if (p->read_count) primary_serve_reads(p);
 }
 
+static void on_checkpoint(struct primary *p, const struct event *e) {
+    if (!p->genesis) p->genesis = blob_ref(e->as.checkpoint.blob);
+    if (e->as.checkpoint.recovered) return;
+    p->restoring = false;
+    apply(p);
+}
+
 void primary_commit(struct primary *p, uint64_t index, uint8_t detail) {
     if (index > p->log.last) index = p->log.last;
     if (index <= p->commit) return;
     p->commit = index;
     outbox_note(p->out, QRT_KIND_COMMIT, detail, 0, p->epoch, index, 0, log_hash(&p->log, index));
-    primary_apply(p);
+    apply(p);
 }
 
 void primary_append(struct primary *p, uint8_t kind, uint64_t session, uint64_t sequence, struct bytes data,

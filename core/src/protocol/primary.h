@@ -166,7 +166,6 @@ void primary_save(struct primary *p);
 void primary_truncate(struct primary *p, uint64_t from);
 /* detail: 1 the backups have it, 2 answered by the primary's own promise, 0 learnt from it. */
 void primary_commit(struct primary *p, uint64_t index, uint8_t detail);
-void primary_apply(struct primary *p);
 void primary_append(struct primary *p, uint8_t kind, uint64_t session, uint64_t sequence, struct bytes data,
                     uint64_t token);
 void primary_reject(struct primary *p, const struct message *m, uint8_t why);

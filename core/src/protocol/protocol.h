@@ -245,7 +245,8 @@ struct protocol {
     uint64_t (*fingerprint)(const void *state); /* canonical, no absolute time, no pointers */
     void (*step)(void *state, const struct event *event, struct outbox *out);
     void (*status)(const void *state, struct protocol_status *status);
-    /* The committed or uncommitted entry at index; false when it is not in the log. Points into the state. */
+    /* The committed or uncommitted entry at index; false when it is not in the log. Points into the state. NULL: nothing is
+     * applied to a machine. */
     bool (*entry)(const void *state, uint64_t index, struct entry *entry);
     int (*describe)(const void *state, char *out, size_t size);           /* a line for people */
     void (*inspect)(const void *state, inspect_fn *field, void *context); /* named fields for scripts */

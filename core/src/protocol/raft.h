@@ -212,7 +212,6 @@ void raft_set_role(struct raft *r, uint8_t role);
 
 /* raft_leader.c */
 void raft_lead(struct raft *r); /* the first acts of a new leader */
-void raft_replicate(struct raft *r, uint16_t slot);
 void raft_replicate_all(struct raft *r);
 void raft_replicate_soon(struct raft *r); /* at the end of the burst, where the runtime has bursts */
 void raft_on_gather_timer(struct raft *r);

@@ -87,7 +87,7 @@ static void send_probe(struct raft *r, uint16_t slot) {
     send_append(r, slot, to);
 }
 
-void raft_replicate(struct raft *r, uint16_t slot) {
+static void replicate(struct raft *r, uint16_t slot) {
     struct raft_peer *p = &r->peers[slot];
     if (p->flow == RAFT_SNAPSHOT) return; /* driven by the answers to its chunks */
     if (p->next <= r->log.base)
@@ -100,7 +100,7 @@ void raft_replicate(struct raft *r, uint16_t slot) {
 
 void raft_replicate_all(struct raft *r) {
     for (uint16_t i = 0; i < r->configuration.count; i++)
-        if (i != r->slot) raft_replicate(r, i);
+        if (i != r->slot) replicate(r, i);
 }
 
 void raft_replicate_soon(struct raft *r) {
@@ -195,7 +195,7 @@ void raft_agrees(struct raft *r, uint16_t slot, uint64_t match, bool counts) {
         p->counted = match;
         if (match > r->commit) raft_advance_commit(r);
     }
-    if (!r->gathering) raft_replicate(r, slot);
+    if (!r->gathering) replicate(r, slot);
 }
 
 /* 3.5: the follower lacks what stands before our entries, or has something else there. Both sides skip a
@@ -208,7 +208,7 @@ static void on_refusal(struct raft *r, uint16_t slot, const struct wire_append_r
     uint64_t place = a->match;
     if (place >= r->log.base) place = log_find_term(&r->log, place, a->conflict_term);
     raft_probe_from(r, p, place + 1);
-    raft_replicate(r, slot);
+    replicate(r, slot);
 }
 
 void raft_on_append_reply(struct raft *r, const struct message *m, int slot) {

@@ -293,11 +293,6 @@ static void script_status_of(const void *state, struct protocol_status *st) {
         .role = s->role, .leader = s->leader, .term = s->term, .last = s->persists, .commit = s->commit};
 }
 
-static bool script_entry(const void *state, uint64_t index, struct entry *entry) {
-    (void)state, (void)index, (void)entry;
-    return false;
-}
-
 static void describe_into(const struct script *s, struct buffer *text) {
     if (s->own) s->class->describe(s->class->context, s->own, text);
 }
@@ -357,7 +352,6 @@ const struct protocol protocol_script = {
     .fingerprint = script_fingerprint,
     .step = script_step,
     .status = script_status_of,
-    .entry = script_entry,
     .describe = script_describe,
     .inspect = script_inspect,
     .invariants = script_invariants,

@@ -64,6 +64,11 @@ static void decided(struct three_phase *t, uint64_t id, bool commit) {
                 transaction_node(id), 0, id, 0, 0);
 }
 
+static void end_transaction(struct three_phase *t, struct three_phase_live *x) {
+    three_phase_timer(t, x, INT64_MAX);
+    *x = (struct three_phase_live){0};
+}
+
 void three_phase_decide(struct three_phase *t, struct three_phase_live *x, bool commit, const struct member_set *told) {
     struct message m = {.kind = WIRE_COMMIT_DECISION};
     m.as.commit_decision.transaction = x->id;
@@ -71,7 +76,7 @@ void three_phase_decide(struct three_phase *t, struct three_phase_live *x, bool 
     decided(t, x->id, commit);
     if (x->token) outbox_answer(t->out, x->token, QRT_OK, t->node, 0, x->id, bytes_text(commit ? "commit" : "abort"));
     three_phase_send_all(t, told, &m, x->id);
-    three_phase_end(t, x);
+    end_transaction(t, x);
 }
 
 void three_phase_abort_unheard(struct three_phase *t, uint64_t id) {
@@ -104,11 +109,6 @@ struct three_phase_live *three_phase_take(struct three_phase *t, uint64_t id) {
 
 void three_phase_timer(struct three_phase *t, const struct three_phase_live *x, int64_t delay_ns) {
     outbox_timer(t->out, (uint32_t)(x - t->live) + 1, delay_ns);
-}
-
-void three_phase_end(struct three_phase *t, struct three_phase_live *x) {
-    three_phase_timer(t, x, INT64_MAX);
-    *x = (struct three_phase_live){0};
 }
 
 enum transaction_outcome three_phase_outcome(const struct three_phase *t, uint64_t id) {
@@ -278,11 +278,6 @@ static void *three_phase_clone(const void *state) {
     return t;
 }
 
-static bool three_phase_entry(const void *state, uint64_t index, struct entry *entry) {
-    (void)state, (void)index, (void)entry;
-    return false; /* nothing is applied to a machine */
-}
-
 /* clang-format off */
 #define OPTION(name, type, low, high, standard, help) \
     {#name, type, offsetof(struct three_phase_options, name), low, high, standard, NULL, help}
@@ -331,7 +326,6 @@ const struct protocol protocol_three_phase = {
     .fingerprint = three_phase_fingerprint,
     .step = three_phase_step,
     .status = three_phase_status,
-    .entry = three_phase_entry,
     .describe = three_phase_describe,
     .inspect = three_phase_inspect,
     .invariants = three_phase_invariants,

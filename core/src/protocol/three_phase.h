@@ -62,7 +62,6 @@ struct three_phase {
 int three_phase_place(const struct three_phase *t, uint16_t node); /* among the members; -1: none */
 struct three_phase_live *three_phase_find(struct three_phase *t, uint64_t id);
 struct three_phase_live *three_phase_take(struct three_phase *t, uint64_t id); /* a new one; NULL: too many */
-void three_phase_end(struct three_phase *t, struct three_phase_live *x);
 void three_phase_timer(struct three_phase *t, const struct three_phase_live *x, int64_t delay_ns);
 enum transaction_outcome three_phase_outcome(const struct three_phase *t, uint64_t id);
 enum three_phase_record { RECORD_RESERVED = 1, RECORD_PREPARED = 2, RECORD_DECIDED = 3 }; /* the cookie's term */

@@ -336,11 +336,6 @@ static void *two_phase_clone(const void *state) {
     return t;
 }
 
-static bool two_phase_entry(const void *state, uint64_t index, struct entry *entry) {
-    (void)state, (void)index, (void)entry;
-    return false; /* nothing is applied to a machine */
-}
-
 static qrt_status two_phase_fits(const void *options, uint16_t members, struct error *e) {
     long long manager = ((const struct two_phase_options *)options)->manager;
     if (manager <= members) return QRT_OK;
@@ -417,7 +412,6 @@ const struct protocol protocol_two_phase = {
     .fingerprint = two_phase_fingerprint,
     .step = two_phase_step,
     .status = two_phase_status,
-    .entry = two_phase_entry,
     .describe = two_phase_describe,
     .inspect = two_phase_inspect,
     .invariants = two_phase_invariants,

@@ -129,7 +129,6 @@ void two_phase_manager_recovered(struct two_phase *t, struct two_phase_live *x);
 /* Records the yes of this node: the log entry is forced, so that what is sent behind it waits. */
 void two_phase_prepare(struct two_phase *t, struct two_phase_live *x, const struct transaction *what, uint64_t settled,
                        struct bytes data);
-void two_phase_vote(struct two_phase *t, uint64_t id, uint8_t vote); /* the note, and the message to the manager */
 void two_phase_on_prepare(struct two_phase *t, const struct message *m, unsigned place);
 void two_phase_on_decision(struct two_phase *t, const struct message *m);
 void two_phase_on_inquiry(struct two_phase *t, const struct message *m);

@@ -33,7 +33,8 @@ void two_phase_prepare(struct two_phase *t, struct two_phase_live *x, const stru
     two_phase_timer(t, x, t->options.vote_timeout + t->options.retry_interval);
 }
 
-void two_phase_vote(struct two_phase *t, uint64_t id, uint8_t vote) {
+/* The note, and the message to the manager. */
+static void send_vote(struct two_phase *t, uint64_t id, uint8_t vote) {
     uint16_t manager = two_phase_manager(t, id);
     struct message m = {.kind = WIRE_COMMIT_VOTE};
     m.as.commit_vote.transaction = id;
@@ -55,7 +56,7 @@ static void vote_yes(struct two_phase *t, const struct message *m, const struct 
     struct two_phase_live *x = two_phase_take(t, p->transaction);
     if (!x) return; /* too many under way: silence is a no */
     two_phase_prepare(t, x, what, p->settled, p->data);
-    two_phase_vote(t, p->transaction, QRT_VOTE_YES);
+    send_vote(t, p->transaction, QRT_VOTE_YES);
 }
 
 static bool prepare_is_sound(const struct two_phase *t, const struct message *m, struct transaction *what) {
@@ -76,16 +77,16 @@ void two_phase_on_prepare(struct two_phase *t, const struct message *m, unsigned
     }
     if (t->options.form != FORM_PARTICIPANT) ledger_settle(&t->ledgers[place], p->settled);
     enum transaction_outcome known = two_phase_outcome(t, id);
-    if (known == OUTCOME_ABORT) two_phase_vote(t, id, QRT_VOTE_NO); /* for another that asked */
-    if (known || two_phase_find(t, id)) return;                     /* a second copy */
+    if (known == OUTCOME_ABORT) send_vote(t, id, QRT_VOTE_NO); /* for another that asked */
+    if (known || two_phase_find(t, id)) return;                /* a second copy */
     int taker = two_phase_place(t, transaction_node(id));
     if (transaction_sequence(id) < t->ledgers[taker].settled) return; /* it is over */
     switch ((qrt_vote)what.vote) {
     case QRT_VOTE_YES: vote_yes(t, m, &what); break;
-    case QRT_VOTE_READ_ONLY: two_phase_vote(t, id, QRT_VOTE_READ_ONLY); break;
+    case QRT_VOTE_READ_ONLY: send_vote(t, id, QRT_VOTE_READ_ONLY); break;
     case QRT_VOTE_NO:
         abort_alone(t, id, t->options.form == FORM_NOTHING);
-        two_phase_vote(t, id, QRT_VOTE_NO);
+        send_vote(t, id, QRT_VOTE_NO);
         break;
     }
 }

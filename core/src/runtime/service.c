@@ -221,7 +221,7 @@ static bool apply_entry(struct host *h, struct instance *in, const struct entry 
 
 void service_apply(struct host *h, struct instance *in, uint64_t from, uint64_t to) {
     struct entry entry;
-    for (uint64_t i = from; i <= to; i++) {
+    for (uint64_t i = from; i <= to && in->protocol->entry; i++) {
         if (!in->protocol->entry(in->state, i, &entry)) return;
         struct answer a = {.term = entry.term, .index = i, .leader = h->config.node};
         if (!apply_entry(h, in, &entry, &a)) return;

@@ -53,7 +53,7 @@ void timers_clear(struct sim *s, struct timers *t) {
 }
 
 /* The timer whose entry just came, when it is really due; NULL for a stale or postponed one. */
-struct sim_timer *timers_due(struct sim *s, struct timers *t, uint32_t index, uint64_t order) {
+static struct sim_timer *timers_due(struct sim *s, struct timers *t, uint32_t index, uint64_t order) {
     struct sim_timer *timer = &t->timers[index];
     if (timer->queued_order != order || timer->queued_time == NO_TIMER) return NULL;
     timer->queued_time = NO_TIMER;

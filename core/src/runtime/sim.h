@@ -163,7 +163,6 @@ void sim_port_send(void *runtime, struct host *h, uint16_t to, const uint8_t *fr
 void sim_deliver(struct sim *s, struct slot *at, uint32_t slot);
 void timers_set(struct sim *s, struct timers *t, uint16_t owner, uint16_t group, uint32_t id, int64_t due);
 void timers_clear(struct sim *s, struct timers *t);
-struct sim_timer *timers_due(struct sim *s, struct timers *t, uint32_t index, uint64_t order);
 extern const struct host_port sim_port;
 qrt_status sim_node_boot(struct sim *s, uint16_t node, struct error *e);
 void sim_node_crash(struct sim *s, uint16_t node, uint8_t fate);

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "runtime/sim.h"
+
 struct cluster *scenario_new(const char *options) {
     return scenario_new_of("raft", options);
 }
@@ -109,4 +111,17 @@ void scenario_expect_sound(struct cluster *c, const char *story) {
     struct error e = {0};
     assert_int_equal(cluster_check(c, 10, (size_t)256 << 20, 0, &e), QRT_OK);
     if (c->verdict != VERDICT_OK) fail_msg("%s: %s", story, (const char *)c->report.data);
+}
+
+void scenario_step_soundly(struct cluster *c, int events) {
+    struct sim *sim = c->runtime;
+    struct error e = {0};
+    for (int event = 0; event < events; event++) {
+        c->class->step(c->runtime, 1);
+        for (uint16_t node = 1; node <= c->config.options.nodes; node++) {
+            const struct instance *in = &sim->nodes[node].host.instances[0];
+            if (sim->nodes[node].host.up && !in->protocol->invariants(in->state, &e))
+                fail_msg("n%u after %d events: %s", node, event + 1, e.text);
+        }
+    }
 }

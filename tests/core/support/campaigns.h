@@ -1,0 +1,14 @@
+/* Campaigns in tests: run one, look at its report. What goes wrong ends the test with the report's own words. */
+#ifndef TESTS_SUPPORT_CAMPAIGNS_H
+#define TESTS_SUPPORT_CAMPAIGNS_H
+
+#include <jansson.h>
+
+/* The report of the campaign of that spec (JSON), run to its end; the caller's, for json_decref. */
+json_t *campaigns_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Nothing violated, nobody stuck, no error, and every condition met that such a campaign must meet. */
+void campaigns_expect_clean(const json_t *report);
+/* How many seeds violated that property. */
+json_int_t campaigns_hits(const json_t *report, const char *property);
+
+#endif
