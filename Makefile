@@ -1,6 +1,6 @@
 # make build   everything that use and tests need; afterwards .venv/bin/quorate works
 # make test    build, then the C, Python and Lua tests
-# make demo    build, then the demo
+# make demo    the Python package, then the demo
 # make lint | sanitize | tsan | fuzz | wheel | rock | bench | hostile | format | clean
 #
 # All of it is repeatable, and quick when nothing changed: what is done is remembered below build/stamps.
@@ -93,7 +93,8 @@ test-lua: c
 	  LUA_PATH='lua/?.lua;lua/?/init.lua;tests/lua/?.lua;;' LUA_CPATH='$(DEV)/lua/?.so;;' lua5.4 $$file; \
 	done
 
-demo: build
+# Without the C tests and the Lua module, so that the first look does not wait for them.
+demo: python
 	$(BIN)/quorate demo
 
 # A long storm of random frames from a peer with an allowed key; the tests have a short one.

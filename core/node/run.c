@@ -113,7 +113,8 @@ int hand_main(const char *path, uint16_t node, const char *key, uint8_t begin) {
     struct hand_config *c = &p.file->config;
     int code = HAND_FINE;
     stat(path, &p.about);
-    if (!hand_file_read(p.file, path, true, &e) && !hand_identity(p.file, path, node, key, &e)) {
+    bool read = !hand_file_read(p.file, path, true, &e) && !hand_identity(p.file, path, node, key, &e);
+    if (read) {
         c->begin = begin;
         p.cluster = hand_cluster(p.file, &e);
     }
@@ -124,6 +125,7 @@ int hand_main(const char *path, uint16_t node, const char *key, uint8_t begin) {
         code = serve(&p);
     } else {
         code = hand_ended(&e);
+        if (!read) code = HAND_USAGE; /* whatever it was that was wrong with file or key */
     }
     cluster_free(p.cluster); /* which ends what is under way and closes the store */
     if (p.cluster && code == HAND_FINE) say(&p, "stopped");

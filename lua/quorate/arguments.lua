@@ -11,6 +11,22 @@ function arguments.misuse(format, ...)
    core.raise(string.format(format, ...))
 end
 
+--- Raises where the value is no text.
+---@param what string
+function arguments.text(value, what)
+   if type(value) ~= "string" then
+      arguments.misuse("%s is text, not %s", what, type(value) == "number" and value or "a " .. type(value))
+   end
+end
+
+--- Raises where the value is neither a whole number nor nil.
+---@param what string
+function arguments.whole(value, what)
+   if value ~= nil and math.type(value) ~= "integer" then
+      arguments.misuse("%s is a whole number, not %s", what, type(value) == "number" and value or "a " .. type(value))
+   end
+end
+
 --- The named arguments of a call; an empty table where none were given.
 ---@param given table?
 ---@param call string

@@ -45,6 +45,7 @@ end
 --- Into a file: EDN where its name ends so, else JSON. True, or nil, message, "io".
 ---@param path string
 function History:save(path)
+   arguments.text(path, "a file's path")
    return arguments.write_file(path, path:match "%.edn$" and self:edn() or self:json())
 end
 

@@ -65,6 +65,8 @@ end
 ---@param start integer?
 ---@param stop integer?
 function Trace:lines(start, stop)
+   arguments.whole(start, "the first event")
+   arguments.whole(stop, "the last event")
    local i, last = (start or 1) - 1, math.min(stop or #self, #self)
    return function()
       i = i + 1

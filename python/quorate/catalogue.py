@@ -10,6 +10,13 @@ from quorate._ffi import c_text, lib, library_text, text_at
 from quorate.display import html_table, text_table
 
 
+def _shown(value: object) -> str:
+    """For people: 2,174,790 and 0.661, where the data have all digits."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return "" if value is None else str(value)
+
+
 class Table(list[dict[str, Any]]):
     """A list of dicts that shows itself as a table of some of their fields."""
 
@@ -18,7 +25,7 @@ class Table(list[dict[str, Any]]):
         self._header = header
 
     def _cells(self) -> list[list[str]]:
-        return [["" if row.get(h) is None else str(row[h]) for h in self._header] for row in self]
+        return [[_shown(row.get(h)) for h in self._header] for row in self]
 
     def __str__(self) -> str:
         return text_table(self._cells(), self._header)

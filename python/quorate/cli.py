@@ -18,6 +18,7 @@ standard error.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -210,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         print(f"quorate: {name}{error.strerror or error}", file=sys.stderr)
-        return USAGE
+        return FAILED if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else USAGE
 
 
 if __name__ == "__main__":

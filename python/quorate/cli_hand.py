@@ -89,17 +89,18 @@ def _cas(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
     return {"swapped": done}, "ok" if done else "it holds something else; nothing was changed"
 
 
-def _directive(text: str) -> dict[str, Any]:
+def _directive(text: str) -> tuple[Any, dict[str, Any]]:
     try:
         fields: dict[str, Any] = read(text)
-        return {"verb": fields.pop("do"), **fields}
+        return fields.pop("do"), fields
     except (ParseError, KeyError) as error:
         raise ArgumentError(f'a directive is JSON such as {{"do": "pause", "node": 2}}: {error}') from error
 
 
 def _fault(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
     if arguments.plan.lstrip().startswith("{"):
-        remote.fault(**_directive(arguments.plan))
+        verb, fields = _directive(arguments.plan)
+        remote.fault(verb, **fields)
     else:
         remote.apply(Plan.load(arguments.plan))
     return {"ok": True}, "told"

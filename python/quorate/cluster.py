@@ -264,7 +264,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
     def load(self, workload: Workload | None = None, *, wait: bool = True, **fields: Any) -> LoadReport:
         """Starts a workload's clients beside what runs, and, with `wait`, runs until they are done.
 
-        ``c.load(clients=4, operations=100)`` is short for a Workload of these fields.
+        ``c.load(clients=4)`` is short for a Workload of these fields. The report is of all workloads so far.
         """
         workload = Workload(**fields) if workload is None else workload
         if wait:

@@ -10,7 +10,7 @@ from typing import Any
 
 from quorate._ffi import Handle, c_text, encode, ffi, lib, library_text
 from quorate._json import written
-from quorate.base import node_id
+from quorate.base import node_id, whole
 from quorate.client import Client, Value
 from quorate.cluster import Cluster
 from quorate.plan import directive
@@ -95,13 +95,14 @@ class Remote(Cluster):
         """See :meth:`quorate.Client.scan`."""
         return self._client.scan(start, end, limit, timeout)
 
-    def fault(self, verb: str, **fields: Any) -> None:
+    def fault(self, verb: str, /, **fields: Any) -> None:
         """One directive of a plan, now: ``r.fault("pause", node=2)``; see :class:`quorate.Plan`."""
         self._call(lib.qrt_cluster_fault, encode(written(directive(verb, fields))))
 
     def last_events(self, node: int, count: int = 50) -> list[NodeEvent]:
         """The last events of a node's own trace, at most 2,000."""
-        events = self._ask(node, ask="trace", last=count)["events"]
+        last = whole("last_events takes a number of events", count)
+        events = self._ask(node, ask="trace", last=last)["events"]
         names = NodeEvent.__dataclass_fields__
         return [
             NodeEvent(**{k: v for k, v in e.items() if k in names} | {"time": e["time"] / 1e9})

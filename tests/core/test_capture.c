@@ -224,6 +224,7 @@ static struct capture_replay *replay_to_its_end(void) {
     struct capture_replay *r = capture_replay_new(folder, NULL, &e);
     say(&e);
     assert_non_null(r);
+    r->replay->tells = true;
     while (!capture_replay_run(r, 1000000)) continue;
     return r;
 }

@@ -272,6 +272,7 @@ static struct capture_replay *replayed(void) {
     struct error e = {0};
     struct capture_replay *r = capture_replay_new(folder, NULL, &e);
     assert_non_null(r);
+    r->replay->tells = true;
     while (!capture_replay_run(r, 1000000)) continue;
     for (uint16_t i = 1; i <= NODES; i++) {
         assert_int_equal(r->replay->nodes[i].count, 1);

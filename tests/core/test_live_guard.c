@@ -87,7 +87,7 @@ static struct line line_from(struct door *d, unsigned host) {
     struct line k = {.theirs = connect_from(d, host)};
     k.ours = accept(d->listener, NULL, NULL);
     assert_true(k.ours >= 0);
-    guard_accepted(d->guard, k.ours, d->address);
+    guard_accepted(d->guard, &d->live, k.ours, d->address);
     return k;
 }
 
@@ -406,7 +406,7 @@ static void test_live_guard_expels_the_silent(void **state) {
     struct line lines[3], gone = line_new(&d);
     assert_true(admit(&d, 2, 1));
     guard_took(d.guard, gone.ours, 10, 2);
-    guard_closed(d.guard, gone.ours);
+    guard_closed(d.guard, &d.live, gone.ours);
     for (int k = 0; k < 3; k++) lines[k] = line_new(&d);
     assert_true(admit(&d, 1, 1));
     guard_took(d.guard, lines[0].ours, 10, 1);
@@ -419,6 +419,32 @@ static void test_live_guard_expels_the_silent(void **state) {
     for (int k = 0; k < 3; k++) assert_int_equal(is_shut(lines[k].theirs), k > 0);
     for (int k = 0; k < 3; k++) line_free(&lines[k]);
     line_free(&gone);
+    door_close(&d);
+}
+
+/* Who goes and was never let in is counted once; who was let in and said nothing is not, nor is who spoke. */
+static void test_live_guard_counts_strangers_as_they_go(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    struct line stranger = line_new(&d), silent = line_new(&d), spoken = line_new(&d), refused = line_new(&d);
+    assert_true(admit(&d, 1, 1) && admit(&d, 2, 1));
+    arrive(&silent, 1000);
+    arrive(&spoken, 1000);
+    guard_took(d.guard, spoken.ours, 10, 2);
+    look(&d);
+    guard_closed(d.guard, &d.live, silent.ours);
+    guard_closed(d.guard, &d.live, spoken.ours);
+    guard_turned_away(d.guard);
+    guard_closed(d.guard, &d.live, refused.ours);
+    assert_int_equal(d.live.refused, 0);
+    guard_closed(d.guard, &d.live, stranger.ours);
+    guard_closed(d.guard, &d.live, stranger.ours);
+    assert_int_equal(d.live.refused, 1);
+    line_free(&stranger);
+    line_free(&silent);
+    line_free(&spoken);
+    line_free(&refused);
     door_close(&d);
 }
 
@@ -484,12 +510,13 @@ static void test_live_guard_ignores_what_is_no_connection(void **state) {
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     const int fds[] = {-1, 1 << 20, file, pair[0], d.listener};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
-        guard_accepted(d.guard, fds[i], d.address);
+        guard_accepted(d.guard, &d.live, fds[i], d.address);
         guard_took(d.guard, fds[i], 100, 1);
         look(&d);
-        guard_closed(d.guard, fds[i]);
+        guard_closed(d.guard, &d.live, fds[i]);
     }
-    assert_int_equal(d.live.shut + d.live.refused, 0);
+    assert_int_equal(d.live.shut, 0);
+    assert_int_equal(d.live.refused, 3); /* what does not come to the listener has gone, as far as can be told */
     assert_int_equal(write(pair[1], "x", 1), 1);
     close(file);
     close(pair[0]);
@@ -514,6 +541,7 @@ int main(void) {
         cmocka_unit_test(test_live_guard_paces_handshakes),
         cmocka_unit_test(test_live_guard_expels),
         cmocka_unit_test(test_live_guard_expels_by_address),
+        cmocka_unit_test(test_live_guard_counts_strangers_as_they_go),
         cmocka_unit_test(test_live_guard_expels_the_silent),
         cmocka_unit_test(test_live_guard_counts_every_key),
         cmocka_unit_test(test_live_guard_counts_beyond_two_gigabytes),

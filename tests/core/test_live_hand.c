@@ -559,6 +559,74 @@ static void test_nonsense_from_an_allowed_key(void **state) {
     zmq_ctx_term(context);
 }
 
+/* To node 1, by the key of any of them. */
+static struct raw_peer raw_to_first(const struct rig *r, int who) {
+    char endpoint[64];
+    uint8_t server[32];
+    struct raw_key key;
+    struct raw_peer p;
+    zmq_z85_decode(server, r->public_keys[0]);
+    zmq_z85_decode(key.public, r->public_keys[who]);
+    zmq_z85_decode(key.secret, r->secret_keys[who]);
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/n1.socket", r->folder);
+    assert_true(raw_open(&p, raw_connect(endpoint), server, &key, NULL, 0));
+    return p;
+}
+
+static void pause_first(struct cluster *by, const char *verb) {
+    char json[64];
+    struct plan plan = {0};
+    struct directive d;
+    struct error e = {0};
+    snprintf(json, sizeof json, "{\"do\":\"%s\",\"node\":1}", verb);
+    assert_int_equal(directive_parse(&d, bytes_text(json), NODES, &e), QRT_OK);
+    plan_add(&plan, &d);
+    assert_int_equal(by->class->fault(by->runtime, &plan, &e), QRT_OK);
+    plan_free(&plan);
+}
+
+static struct node_view view_of_first(struct rig *r) {
+    struct node_view v;
+    r->nodes[0]->class->view(r->nodes[0]->runtime, 1, &v);
+    return v;
+}
+
+static uint64_t dropped_by_first(struct rig *r) {
+    struct shown *shown = ((struct live *)r->nodes[0]->runtime)->nodes[1].shown;
+    robust_lock(&shown->mutex);
+    uint64_t dropped = shown->meters.drops[QRT_DROP_FULL];
+    pthread_mutex_unlock(&shown->mutex);
+    return dropped;
+}
+
+/* What waits for a node that is paused has a limit in bytes: a member that sends large frames meanwhile cannot fill the memory. */
+static void test_what_waits_for_a_paused_node_has_a_limit(void **state) {
+    enum { FRAMES = 100, SIZE = 512 << 10 };
+    struct rig *r = *state;
+    struct error e = {0};
+    char answer[64];
+    struct envelope head = {2, 1, 0, 0};
+    uint8_t *message = mem_zero(1, sizeof head + SIZE);
+    struct cluster *alice = start(r, ALICE);
+    assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    pause_first(alice, "pause");
+    while (!view_of_first(r).paused) nanosleep(&(struct timespec){0, 1000000}, NULL);
+    struct raw_peer peer = raw_to_first(r, 1);
+    memcpy(message, &head, sizeof head);
+    for (int i = 0; i < FRAMES; i++) {
+        raw_frame(&peer, 0, message, sizeof head + SIZE);
+        assert_true(raw_flush(&peer));
+    }
+    for (int i = 0; i < 10000 && dropped_by_first(r) < FRAMES - LIVE_DELAYED_BYTES / SIZE; i++)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    assert_in_range(dropped_by_first(r), FRAMES - LIVE_DELAYED_BYTES / SIZE, FRAMES);
+    pause_first(alice, "resume");
+    assert_int_equal(operate(alice, QRT_GET, "x", "", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    raw_shut(&peer);
+    free(message);
+    cluster_free(alice);
+}
+
 static uint64_t most_owed(const struct live *l) {
     uint64_t most = 0;
     for (int fd = 0; fd < GUARD_DESCRIPTORS; fd++) most = l->owed[fd] > most ? l->owed[fd] : most;
@@ -575,20 +643,13 @@ static void test_who_reads_no_answers_is_shut(void **state) {
         char text[sizeof ask];
     } question = {{QRT_CLIENT + 1, 1, HAND_CONTROL, 0}, ""};
     struct error e = {0};
-    char answer[64], endpoint[64];
-    uint8_t server[32];
-    struct raw_key key;
-    struct raw_peer bob;
+    char answer[64];
     uint64_t most = 0;
     struct cluster *alice = start(r, ALICE);
     memcpy(question.text, ask, sizeof ask - 1);
     for (int i = 0; i < 100; i++)
         assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
-    zmq_z85_decode(server, r->public_keys[0]);
-    zmq_z85_decode(key.public, r->public_keys[BOB]);
-    zmq_z85_decode(key.secret, r->secret_keys[BOB]);
-    snprintf(endpoint, sizeof endpoint, "ipc://%s/n1.socket", r->folder);
-    assert_true(raw_open(&bob, raw_connect(endpoint), server, &key, NULL, 0));
+    struct raw_peer bob = raw_to_first(r, BOB);
     for (int i = 0; i < 10000 && !atomic_load(&l->shut); i++) {
         raw_frame(&bob, 0, &question, sizeof question.head + sizeof ask - 1);
         raw_flush(&bob);
@@ -619,6 +680,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_reload_with_another_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nonsense_from_an_allowed_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_reads_no_answers_is_shut, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_waits_for_a_paused_node_has_a_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

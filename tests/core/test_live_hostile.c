@@ -26,6 +26,7 @@
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
 #include "runtime/live/live_share.h"
+#include "support/raw_peer.h"
 
 #if defined(QUEUE_TRACED) || defined(__SANITIZE_ADDRESS__)
 #define SANITIZED true
@@ -37,6 +38,7 @@
 #define NODES 3
 #define SILENT 200
 #define STRANGE_KEYS 40
+#define HALVES 3000
 #define PART 65536
 #define MANY_PARTS 8192 /* 512 MiB in one message */
 #define MAD_MESSAGES 3
@@ -314,6 +316,32 @@ static void test_live_silent_connections(void **state) {
     endure(&s);
     assert_true(s.frames);
     assert_true(view_of(s.c, s.target).refused >= SILENT - GUARD_STRANGERS);
+    siege_end(&s);
+}
+
+/* Strangers who know the node's public key and stop half way, thousands of them; the last ones stay. */
+static void half_handshakes(struct siege *s) {
+    enum { STAY = 300 };
+    static struct raw_peer peers[STAY];
+    uint8_t server[32];
+    size_t before = descriptors_of(process_share(s->live, s->target)->shown.view.pid);
+    zmq_z85_decode(server, s->live->gates.public_keys[s->target]);
+    for (int i = 0; i < HALVES; i++) {
+        struct raw_peer *p = &peers[i % STAY];
+        if (i >= STAY) raw_shut(p);
+        (void)!raw_hello(p, connect_raw(s), server);
+    }
+    s->frames = few_descriptors(s, before + GUARD_STRANGERS + 2);
+    for (int i = 0; i < STAY; i++) raw_shut(&peers[i]);
+}
+
+static void test_live_half_handshakes(void **state) {
+    (void)state;
+    struct siege s;
+    siege_begin(&s, half_handshakes);
+    endure(&s);
+    assert_true(s.frames);
+    assert_true(view_of(s.c, s.target).refused >= HALVES - 300);
     siege_end(&s);
 }
 
@@ -628,6 +656,7 @@ int main(void) {
         cmocka_unit_test(test_live_endless_message_of_a_stranger),
         cmocka_unit_test(test_live_giant_headers),
         cmocka_unit_test(test_live_silent_connections),
+        cmocka_unit_test(test_live_half_handshakes),
         cmocka_unit_test(test_live_no_descriptor_left),
         cmocka_unit_test(test_live_strange_keys),
         cmocka_unit_test(test_live_endless_message_of_a_peer),

@@ -492,7 +492,7 @@ def test_bad_files(tmp_path: Path, text: str, why: str) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(q.StorageError, match=r"cluster\.toml cannot be read"):
+    with pytest.raises(q.StorageError, match=r"the cluster file .*cluster\.toml cannot be read"):
         q.connect(tmp_path / "cluster.toml")
 
 

@@ -61,7 +61,7 @@ def test_kills_and_pauses_replay(tmp_path: Path, transport: str) -> None:
         c.restart(leader)
         c.load(clients=4, operations=100)
         assert c.check().verdict == "ok"
-        status = c.status().nodes[0]
+        status = c.status().nodes[leader - 1]  # in its third life, however little that has written yet
         assert status.capture["bytes"] > 10000 and status.capture["lost"] == 0
     replayed = whole(folder, 5, 400)
     assert replayed.history["operations"] == 400 and "400 client operations: " in str(replayed)

@@ -1,6 +1,7 @@
 """The command line: its JSON, its exit codes, and that it says how to replay what failed."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,8 @@ def test_bench():
     (row,) = spoken(quorate("bench", "schedule/64", "--json"), 0)["results"]
     assert row["name"] == "schedule/64" and row["value"] > 0 and row["ratio"] > 0 and row["unit"]
     assert row["baseline"] > 0
+    shown = quorate("bench", "schedule/64").stdout.splitlines()[1].split()
+    assert all(re.fullmatch(r"\d{1,3}(,\d{3})+|\d*\.\d{1,4}|\d{1,3}", shown[i]) for i in (1, 3, 4)), shown
 
 
 USAGE = [

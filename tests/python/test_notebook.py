@@ -22,3 +22,4 @@ def test_first_hour():
         o["text"] for c in notebook.cells for o in c.get("outputs", []) if o["output_type"] == "stream"
     )
     assert "2 of 5 nodes are up, 3 are needed" in printed and "the same hash: True" in printed
+    assert "unsynced lost" in printed  # the story of the mistake: the vote, and the crash that forgot it

@@ -103,7 +103,7 @@ struct capture_replay *capture_replay_new(const char *folder, const char *bug, s
         r->replay->kept.keep = KEEP;
         captured_history_open(&r->clients, folder, identity);
         r->with_clients = json_is_true(json_object_get(root, "clients"));
-        r->of_nodes = !r->with_clients && !captured_history_there(&r->clients);
+        r->of_nodes = r->replay->tells = !r->with_clients && !captured_history_there(&r->clients);
     }
     json_decref(root);
     buffer_free(&about);

@@ -27,7 +27,8 @@ struct hand_file {
  * keys: also refuse a file in which some have keys and others not, or that needs keys and has none. */
 qrt_status hand_file_parse(struct hand_file *f, struct bytes text, const char *path, bool keys, struct error *e);
 qrt_status hand_file_read(struct hand_file *f, const char *path, bool keys, struct error *e);
-qrt_status hand_text_read(const char *path, struct buffer *out, struct error *e); /* a whole small file */
+/* A whole small file; errors call it "the `what` file". */
+qrt_status hand_text_read(const char *what, const char *path, struct buffer *out, struct error *e);
 
 /* Who runs with the file: a node by its id, or (0) the client whose key it is. key: a key file, or NULL: that of the node
  * in keys/ beside the file. Refuses a key file that others may read. */

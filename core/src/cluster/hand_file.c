@@ -315,13 +315,15 @@ qrt_status hand_file_parse(struct hand_file *f, struct bytes text, const char *p
     return QRT_OK;
 }
 
-qrt_status hand_text_read(const char *path, struct buffer *out, struct error *e) {
-    return file_read(path, TOML_SIZE_MAX, out, e);
+qrt_status hand_text_read(const char *what, const char *path, struct buffer *out, struct error *e) {
+    struct error own = {0};
+    qrt_status status = file_read(path, TOML_SIZE_MAX, out, &own);
+    return status ? error_set(e, status, "the %s file %.400s", what, own.text) : QRT_OK;
 }
 
 qrt_status hand_file_read(struct hand_file *f, const char *path, bool keys, struct error *e) {
     struct buffer text = {0};
-    qrt_status status = hand_text_read(path, &text, e);
+    qrt_status status = hand_text_read("cluster", path, &text, e);
     if (!status) status = hand_file_parse(f, bytes_of(text.data, text.size), path, keys, e);
     buffer_free(&text);
     return status;

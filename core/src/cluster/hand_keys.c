@@ -64,7 +64,7 @@ static qrt_status key_read(const char *path, struct key_file *k, struct error *e
     if (file_check(path, TOML_SIZE_MAX, e)) return e->status;
     if (about.st_mode & 077)
         return error_set(e, QRT_EDENIED, "others may read the secret key in %s: chmod 600 it", path);
-    qrt_status status = hand_text_read(path, &text, e);
+    qrt_status status = hand_text_read("key", path, &text, e);
     if (status) return status;
     status = toml_read(bytes_of(text.data, text.size), on_key, k, &own);
     buffer_free(&text);
@@ -215,7 +215,7 @@ static qrt_status keygen(struct keygen *g, struct bytes text, struct error *e) {
 qrt_status hand_keygen(const char *path, const char *rotate, struct buffer *out, struct error *e) {
     struct hand_file *f = mem_zero(1, sizeof *f);
     struct buffer text = {0};
-    qrt_status status = hand_text_read(path, &text, e);
+    qrt_status status = hand_text_read("cluster", path, &text, e);
     struct bytes whole = bytes_of(text.data, text.size);
     if (!status) status = hand_file_parse(f, whole, path, false, e);
     struct keygen g = {.path = path, .rotate = rotate, .text = (char *)text.data, .config = &f->config};

@@ -283,6 +283,7 @@ struct capture *capture_open(const char *folder, uint16_t node, int64_t limit) {
     c->limit = limit;
     c->armed = HOST_NO_CRASH;
     c->taken = taken_before(c);
+    c->written = (uint64_t)c->taken;
     if (read_about(c))
         segment_open(c, ROOM_STEP);
     else

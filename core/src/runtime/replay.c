@@ -22,7 +22,7 @@ static uint32_t life_of(const struct replay_node *n) {
 static void port_send(void *runtime, struct host *h, uint16_t to, const uint8_t *frame, uint32_t size) {
     struct replay *r = runtime;
     struct message m;
-    bool left = r->blind_from == INT64_MAX && r->limit < 0;
+    bool left = r->tells && r->blind_from == INT64_MAX && r->limit < 0;
     if (to > QRT_CLIENT && left && codec_decode(bytes_of(frame, size), &m) && m.kind == WIRE_CLIENT_REPLY)
         replay_history_reply(&r->history, h->config.node, life_of(r->at), &m, r->last);
 }
@@ -77,8 +77,8 @@ static void on_event(void *replay, const qrt_event *e, uint64_t number) {
     r->step_events++;
     enter(r, e);
     struct message m;
-    bool request = e->kind == QRT_KIND_RECEIVE && e->detail == WIRE_CLIENT_REQUEST && r->blind_from == INT64_MAX;
-    if (request && codec_decode(r->frame, &m))
+    bool request = e->kind == QRT_KIND_RECEIVE && e->detail == WIRE_CLIENT_REQUEST;
+    if (request && r->tells && r->blind_from == INT64_MAX && codec_decode(r->frame, &m))
         replay_history_request(&r->history, e->node, life_of(r->at), &m, r->last);
 }
 

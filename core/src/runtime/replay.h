@@ -75,6 +75,7 @@ struct replay {
     struct trace kept;         /* what is judged; its `keep`, 0, may be set before the run */
     struct trace_sink sink;
     struct replay_history history;
+    bool tells;                     /* whether there is a history: set before the run */
     struct replay_difference first; /* that differs */
     struct replay_note notes[REPLAY_NOTES_MAX];
     size_t note_count, gaps;

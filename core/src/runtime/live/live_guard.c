@@ -53,7 +53,8 @@
 
 struct connection {
     bool used, local;
-    size_t key; /* whose it is: a place among the keys; UNNAMED until its first message was taken */
+    bool shaken; /* as much has come as a handshake has */
+    size_t key;  /* whose it is: a place among the keys; UNNAMED until its first message was taken */
     uint64_t inode, order;
     uint64_t held;            /* at the last look */
     uint64_t before;          /* local: bytes read before the count was last set to COUNT_MAX */
@@ -76,8 +77,11 @@ struct key_count {
 };
 
 struct guard {
+    bool curve;
     uint64_t handshake_bytes, orders;
-    int top;                                          /* descriptors below it are or were watched */
+    uint64_t unclaimed;   /* handshakes granted to whom has said nothing so far */
+    uint64_t turned_away; /* connections that are refused, counted, and still to be closed */
+    int top;              /* descriptors below it are or were watched */
     struct connection connections[GUARD_DESCRIPTORS]; /* by descriptor */
     struct {
         atomic_uint_fast64_t taken;
@@ -101,6 +105,7 @@ static size_t key_of(struct guard *g, int64_t who) {
 
 struct guard *guard_new(bool curve) {
     struct guard *g = mem_zero(1, sizeof *g);
+    g->curve = curve;
     g->handshake_bytes = curve ? CURVE_BYTES : PLAIN_BYTES;
     key_of(g, -1);
     pthread_mutex_init(&g->mutex, NULL);
@@ -185,10 +190,14 @@ static bool comes_to(int fd, const char *address, bool *local) {
     return own.ss_family == AF_INET && same_port(((struct sockaddr_in *)&own)->sin_port, address);
 }
 
-void guard_accepted(struct guard *g, int fd, const char *address) {
+void guard_accepted(struct guard *g, struct live *l, int fd, const char *address) {
     struct connection w = {.used = true};
     int full = COUNT_MAX;
-    if (fd < 0 || !comes_to(fd, address, &w.local)) return;
+    if (fd < 0) return;
+    if (!comes_to(fd, address, &w.local)) { /* it has gone already: no peer is in such a hurry */
+        if (g->curve) atomic_fetch_add(&l->refused, 1);
+        return;
+    }
     if (w.local && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &full, sizeof full)) return;
     if (!bytes_received(&w, fd, &w.received)) return;
     if (!w.local) w.received = 0; /* what came before this was heard of counts as well */
@@ -219,6 +228,7 @@ bool guard_admitted(struct guard *g, int64_t who, struct bytes address, int64_t 
     if (k->next > now + GUARD_AHEAD * GUARD_HANDSHAKE_NS) return false;
     k->next = (k->next > now ? k->next : now) + GUARD_HANDSHAKE_NS;
     k->admitted++;
+    g->unclaimed++;
     if (comes_from(k, place)) return true;
     if (k->place_count < PLACES) k->places[k->place_count] = place;
     k->place_count++;
@@ -247,12 +257,28 @@ static void name(struct guard *g, int fd) {
     if (!w->used || w->key != UNNAMED || who < 0) return;
     w->key = key_of(g, who);
     g->keys[w->key].named++;
+    if (g->unclaimed) g->unclaimed--;
 }
 
-void guard_closed(struct guard *g, int fd) {
+void guard_turned_away(struct guard *g) {
+    g->turned_away++;
+}
+
+/* With keys, one that closes and was never let in is a stranger's. Which those are is not known of connections by which nothing
+ * was said; how many of them were let in is. */
+void guard_closed(struct guard *g, struct live *l, int fd) {
     if (fd < 0 || fd >= GUARD_DESCRIPTORS) return;
+    struct connection *w = &g->connections[fd];
     name(g, fd);
-    g->connections[fd].used = false;
+    bool stranger = g->curve && w->used && w->key == UNNAMED;
+    w->used = false;
+    if (!stranger) return;
+    if (g->turned_away)
+        g->turned_away--;
+    else if (w->shaken && g->unclaimed)
+        g->unclaimed--;
+    else
+        atomic_fetch_add(&l->refused, 1);
 }
 
 /* ---- looking ---- */
@@ -274,6 +300,7 @@ static void shut_offender(struct guard *g, struct live *l, int fd, int64_t now) 
     bool quiet = w->held && (double)(now - w->since) * 1e-9 * QUIET_RATE > (double)w->held;
     if (shut(fd, w->inode) && !quiet) atomic_fetch_add(&l->shut, 1);
     w->used = false;
+    if (w->key == UNNAMED && g->unclaimed) g->unclaimed--;
     g->keys[w->key].open--;
     g->keys[w->key].held -= w->held;
 }
@@ -356,6 +383,7 @@ void guard_look(struct guard *g, struct live *l) {
         if (!w->seen) w->seen = now;
         top = fd + 1;
         measure(g, l, fd, received, now);
+        w->shaken = received >= g->handshake_bytes;
         /* Libzmq itself ends a handshake that takes longer than that. */
         if (received < g->handshake_bytes && now < w->seen + HANDSHAKE_NS) strangers[count++] = fd;
     }

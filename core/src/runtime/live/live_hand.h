@@ -23,7 +23,8 @@
 #define USER_TEXT 128 /* who a key is, as ZAP's User-Id: the key, then "3" for node 3 or "=alice" for a client */
 #define HAND_CONTROL 0x4c525443u
 #define HAND_CONTROL_MAX 65536 /* bytes of a request */
-#define HAND_WAITING_MAX 256   /* requests, and messages while paused; more are dropped and counted */
+#define HAND_WAITING_MAX \
+    256 /* requests, and messages while paused (of LIVE_DELAYED_BYTES at most); more are dropped and counted */
 
 struct request { /* of a client to the process: from the node's thread to the main one */
     struct request *next;
@@ -47,7 +48,7 @@ struct hand {
     /* The node's thread's own. */
     struct routes *routes;
     struct parked *parked, *parked_last;
-    size_t parked_count;
+    size_t parked_count, parked_bytes;
 };
 
 /* live_hand.c: a node's process */

@@ -339,7 +339,7 @@ static bool next_arrival(struct actor *a, zmq_msg_t *route, zmq_msg_t *m, struct
 
 static void park(struct live_node *n, const struct arrival *in) {
     struct hand *h = n->actor.live->hand;
-    if (h->parked_count == HAND_WAITING_MAX) {
+    if (h->parked_count == HAND_WAITING_MAX || h->parked_bytes + in->frame.size > LIVE_DELAYED_BYTES) {
         n->actor.time = journal_open(&n->actor.journal, n->actor.live, in->sent);
         actor_drop(&n->actor, in->from, in->to, QRT_DROP_FULL, wire_id(in->frame.data));
         journal_close(&n->actor.journal);
@@ -353,6 +353,7 @@ static void park(struct live_node *n, const struct arrival *in) {
     *(h->parked_last ? &h->parked_last->next : &h->parked) = p;
     h->parked_last = p;
     h->parked_count++;
+    h->parked_bytes += in->frame.size;
 }
 
 static struct parked *unpark(struct hand *h) {
@@ -361,6 +362,7 @@ static struct parked *unpark(struct hand *h) {
     h->parked = p->next;
     if (!h->parked) h->parked_last = NULL;
     h->parked_count--;
+    h->parked_bytes -= p->arrival.frame.size;
     return p;
 }
 

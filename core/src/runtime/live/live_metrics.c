@@ -21,6 +21,7 @@
 #include "runtime/live/live_share.h"
 
 #define REQUEST_MAX 4096
+#define BUSY_MS 100
 #define SERVE_NS INT64_C(1000000000)
 #define BACKLOG 16
 
@@ -219,7 +220,10 @@ static void *metrics_main(void *metrics) {
         if (poll(waits, 2, -1) < 0) continue;
         if (waits[1].revents) return NULL;
         int fd = accept4(m->listener, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0) continue;
+        if (fd < 0) { /* where descriptors have run out, who waits goes on waiting: not in a loop without end */
+            poll(waits + 1, 1, BUSY_MS);
+            continue;
+        }
         serve(m, fd);
         shutdown(fd, SHUT_WR);
         close(fd);

@@ -7,12 +7,14 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -89,27 +91,44 @@ void place_remove(const char *folder) {
     remove_in(AT_FDCWD, folder);
 }
 
+#define FOLDER_NAME "/quorate-01234567"
+/* What a Unix socket's path leaves for the folder above. */
+#define SOCKET_BASE_MAX (sizeof((struct sockaddr_un *)0)->sun_path - sizeof FOLDER_NAME "/n128.socket")
+
 static const char *place_base(bool sockets_only) {
     const char *run = getenv("XDG_RUNTIME_DIR"), *temporary = getenv("TMPDIR");
     if (sockets_only && run && *run == '/' && access(run, W_OK) == 0) return run;
     return temporary && *temporary == '/' ? temporary : "/tmp";
 }
 
-/* Sockets of ipc, and the nodes' data where the user has named no folder for it. mkdtemp makes it with mode 0700. */
+/* Sockets of ipc, and the nodes' data where the user has named no folder for it. Its name is drawn before it is made, so that
+ * there is a janitor of that name first. */
 qrt_status place_folder(struct live *l, struct error *e) {
     struct cluster_options *o = &l->config.options;
     bool data = o->disk == DISK_SIM, sockets = o->transport == TRANSPORT_IPC;
     if (!data && !sockets) return QRT_OK;
-    snprintf(l->folder, sizeof l->folder, "%s/quorate-XXXXXX", place_base(!data));
-    if (!mkdtemp(l->folder)) {
-        error_set(e, QRT_EIO, "no private folder %s can be made: %s", l->folder, strerror(errno));
-        l->folder[0] = 0;
-        return e->status;
-    }
+    const char *base = place_base(!data);
+    size_t most = sockets ? SOCKET_BASE_MAX : sizeof l->folder - sizeof FOLDER_NAME "/data";
+    uint32_t drawn = 0;
+    if (strlen(base) > most)
+        return error_set(e, QRT_ERANGE,
+                         "the folder for temporary files has too long a name for %s, of %zu bytes and not at most %zu: "
+                         "set TMPDIR to another: %.200s",
+                         sockets ? "Unix sockets" : "data", strlen(base), most, base);
+    if (getrandom(&drawn, sizeof drawn, 0) != sizeof drawn)
+        return error_set(e, QRT_EIO, "no random name for the private folder: %s", strerror(errno));
+    text_format(l->folder, sizeof l->folder, "%s/quorate-%08" PRIx32, base, drawn);
     if (!data) return QRT_OK;
     o->disk = DISK_FOLDER; /* a simulated disk would die with its process */
-    if ((size_t)snprintf(o->data, sizeof o->data, "%s/data", l->folder) < sizeof o->data) return QRT_OK;
-    return error_set(e, QRT_ERANGE, "the folder for temporary files has too long a name: %s", l->folder);
+    text_format(o->data, sizeof o->data, "%s/data", l->folder);
+    return QRT_OK;
+}
+
+qrt_status place_make(struct live *l, struct error *e) {
+    if (!*l->folder || !mkdir(l->folder, 0700)) return QRT_OK;
+    error_set(e, QRT_EIO, "no private folder %s can be made: %s", l->folder, strerror(errno));
+    l->folder[0] = 0; /* whose it is, if it is there, is not ours to remove */
+    return e->status;
 }
 
 /* ---- sockets ---- */

@@ -724,9 +724,7 @@ static qrt_status prepare(struct live *l, struct error *e) {
     uint16_t n = live_node_count(l);
     char secrets[FAULT_NODES_MAX + 1][KEY_TEXT] = {{0}};
     l->gates.curve = l->config.options.curve;
-    qrt_status status = place_program(k->program, sizeof k->program, e);
-    if (!status) status = place_folder(l, e);
-    if (!status) status = options_absolute(l->config.options.data, sizeof l->config.options.data, e);
+    qrt_status status = options_absolute(l->config.options.data, sizeof l->config.options.data, e);
     if (!status) status = cargo_new(l, e);
     if (!status && l->gates.curve) status = gates_keys(&l->gates, n, secrets, e);
     for (uint16_t i = 0; i <= n && !status; i++)
@@ -770,18 +768,27 @@ static qrt_status start_all(struct live *l, struct error *e) {
     return status;
 }
 
-qrt_status keeper_start(struct live *l, struct error *e) {
-    struct keeper *k = l->keeper = keeper_new(l);
-    if (k->bell < 0) return error_set(e, QRT_EIO, "the keeper gets no event descriptor: %s", strerror(errno));
-    qrt_status status = prepare(l, e);
-    if (!status) status = clients_gate(l, e);
+/* First of all the janitor, then the folder: whoever is killed, and when, leaves nothing behind. */
+static qrt_status begin_keeping(struct live *l, struct error *e) {
+    struct keeper *k = l->keeper;
+    qrt_status status = place_program(k->program, sizeof k->program, e);
+    if (!status) status = place_folder(l, e);
     if (!status) status = live_thread(&k->thread, &k->running, keeper_main, k, "qrt-keeper", e);
     if (status) return status;
     pthread_mutex_lock(&k->mutex);
     while (k->wanted) pthread_cond_wait(&k->answered, &k->mutex);
     *e = k->problem;
     pthread_mutex_unlock(&k->mutex);
-    return e->status ? e->status : start_all(l, e);
+    return e->status ? e->status : place_make(l, e);
+}
+
+qrt_status keeper_start(struct live *l, struct error *e) {
+    struct keeper *k = l->keeper = keeper_new(l);
+    if (k->bell < 0) return error_set(e, QRT_EIO, "the keeper gets no event descriptor: %s", strerror(errno));
+    qrt_status status = begin_keeping(l, e);
+    if (!status) status = prepare(l, e);
+    if (!status) status = clients_gate(l, e);
+    return status ? status : start_all(l, e);
 }
 
 static void process_free(struct live *l, uint16_t node) {

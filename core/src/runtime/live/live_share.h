@@ -86,7 +86,8 @@ void mailbox_free(struct mailbox *m);
 
 /* live_place.c: files, descriptors, programs */
 qrt_status place_program(char *path, size_t size, struct error *e);
-qrt_status place_folder(struct live *l, struct error *e);
+qrt_status place_folder(struct live *l, struct error *e); /* draws its name; place_make makes it, mode 0700 */
+qrt_status place_make(struct live *l, struct error *e);
 int place_listen(struct live *l, uint16_t id, struct error *e); /* fills l->gates.endpoints[id]; -1: failed */
 int place_high(int fd);                                         /* the same file, out of the way of 0..9; closes fd */
 void place_remove(const char *folder);

@@ -58,7 +58,27 @@ static void unguessable(void) {
     if (getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed) srand(seed);
 }
 
+static void *pass(void *gate) {
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+/* libzmq makes its threads with the first socket, and ends the process where the system gives it none: so they are tried out. */
+static qrt_status threads_exist(struct live *l, struct error *e) {
+    pthread_t made[2];
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    int wanted = live_apart(l) ? 2 : 1, count = 0, number = 0;
+    pthread_mutex_lock(&gate); /* all of them at a time */
+    while (count < wanted && !(number = pthread_create(&made[count], NULL, pass, &gate))) count++;
+    pthread_mutex_unlock(&gate);
+    while (count) pthread_join(made[--count], NULL);
+    if (!number) return QRT_OK;
+    return error_set(e, QRT_EIO, "the system gives no threads for ZeroMQ: %s; see ulimit -u", strerror(number));
+}
+
 qrt_status live_context(struct live *l, int sockets, struct error *e) {
+    if (threads_exist(l, e)) return e->status;
     l->context = zmq_ctx_new();
     if (live_apart(l)) unguessable();
     if (l->context && !zmq_ctx_set(l->context, ZMQ_IO_THREADS, live_apart(l)) &&
