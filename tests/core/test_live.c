@@ -117,6 +117,51 @@ static void test_live_survives_its_leader(void **state) {
     cluster_free(c);
 }
 
+/* How many are up, and who of them stands for election (0: nobody). */
+static size_t look_around(struct cluster *c, uint16_t *candidate) {
+    size_t up = 0;
+    *candidate = 0;
+    for (uint16_t i = 1; i <= c->config.options.nodes; i++) {
+        struct node_view v;
+        c->class->view(c->runtime, i, &v);
+        up += v.up;
+        if (v.up && v.status.role == QRT_ROLE_CANDIDATE) *candidate = i;
+    }
+    return up;
+}
+
+/* A plan's targets are the simulator's: a minority is one of three, a majority two; and a partition by its shape cuts off whoever
+ * stands for election, which is he who is left. */
+static void test_live_targets_by_number_and_role(void **state) {
+    (void)state;
+    struct cluster *c =
+        cluster_with(&(struct setting){"pre_vote", "false"}, 1); /* with it he asks, and does not stand */
+    uint16_t candidate;
+    wait_leader(c);
+    fault(c, "{\"do\": \"crash\", \"node\": \"minority\"}");
+    assert_int_equal(look_around(c, &candidate), 2);
+    fault(c, "{\"do\": \"restart\", \"node\": \"all\"}");
+    assert_int_equal(look_around(c, &candidate), 3);
+    fault(c, "{\"do\": \"crash\", \"node\": \"majority\"}");
+    int64_t end = c->class->now(c->runtime) + PATIENCE;
+    for (char more[48]; look_around(c, &candidate) == 1 && !candidate;) {
+        assert_true(c->class->now(c->runtime) < end);
+        snprintf(more, sizeof more, "events >= %llu", (unsigned long long)c->class->trace(c->runtime)->count + 1);
+        wait_for(c, more);
+    }
+    uint16_t other = candidate % 3 + 1;
+    fault(c, "{\"do\": \"partition\", \"shape\": \"candidate\"}");
+    assert_true(c->class->cut(c->runtime, candidate, other) && c->class->cut(c->runtime, other, candidate));
+    assert_false(c->class->cut(c->runtime, other, other % 3 + 1)); /* the other two have each other */
+    fault(c, "{\"do\": \"heal\"}");
+    assert_false(c->class->cut(c->runtime, candidate, other));
+    fault(c, "{\"do\": \"restart\", \"node\": \"all\"}");
+    wait_leader(c);
+    assert_int_equal(propose(c, "x = 1"), QRT_OK);
+    check_is_ok(c);
+    cluster_free(c);
+}
+
 /* A leader that a partition leaves alone commits nothing; the majority goes on; healed, all agree. */
 static void test_live_partition_and_heal(void **state) {
     (void)state;
@@ -420,9 +465,9 @@ static void test_live_refuses_with_reasons(void **state) {
     assert_null(cluster_fork(c, &e));
     assert_int_equal(e.status, QRT_EUNSUPPORTED);
     struct condition never = {CONDITION_COMMIT, 0, 1000000};
-    int64_t until = c->class->now(c->runtime) + 30000000;
-    assert_int_equal(c->class->run(c->runtime, until, &never, 10000000), QRT_MORE);
-    assert_int_equal(c->class->run(c->runtime, until, &never, 0), QRT_ETIMEOUT);
+    int64_t now = c->class->now(c->runtime);
+    assert_int_equal(c->class->run(c->runtime, now + 60 * SECOND, &never, 10000000), QRT_MORE);
+    assert_int_equal(c->class->run(c->runtime, now + 30000000, &never, 0), QRT_ETIMEOUT);
     cluster_free(c);
 }
 
@@ -499,6 +544,7 @@ int main(void) {
         cmocka_unit_test(test_live_leaves_nothing_behind),
         cmocka_unit_test(test_live_refuses_with_reasons),
         cmocka_unit_test(test_live_inspects_nodes),
+        cmocka_unit_test(test_live_targets_by_number_and_role),
         cmocka_unit_test(test_live_verdicts_are_the_simulators),
     };
     static const char *const transports[] = {"inproc", "ipc", "tcp"};
