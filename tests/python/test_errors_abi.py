@@ -36,8 +36,8 @@ def handles() -> dict[str, Any]:
     made = {kind: _made(kind, make) for kind, make in of_cluster.items()}
     made["qrt_cluster"] = cluster
     made["qrt_campaign"] = _made("qrt_campaign", lib.qrt_campaign_new, b'{"seeds": 1}')
-    made["qrt_ring"] = _made("qrt_ring", lib.qrt_ring_new, ffi.NULL, ffi.NULL, 0)
-    made["qrt_detector"] = _made("qrt_detector", lib.qrt_detector_new, b"phi", ffi.NULL, ffi.NULL, 0)
+    made["qrt_ring"] = _made("qrt_ring", lib.qrt_ring_new, ffi.NULL, 0)
+    made["qrt_detector"] = _made("qrt_detector", lib.qrt_detector_new, b"phi", ffi.NULL, 0)
     made["qrt_bench"] = _made("qrt_bench", lib.qrt_bench_new, b"schedule/64")
     return made
 
