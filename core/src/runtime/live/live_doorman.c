@@ -7,7 +7,7 @@
  *
  * With keys libzmq 4.3.4 is not to tell of protocol errors: one behind the handshake, a message that is sent twice for example,
  * loses its errno to the telling and passes for a full queue. Then the connection is neither read nor closed any more, whatever
- * becomes of its peer, and keeps its descriptor. Strangers are counted as they go instead (guard_closed).
+ * becomes of its peer, and keeps its descriptor. Strangers are counted as they are closed instead (guard_closed).
  *
  * The same thread is the guard's (live_guard.c): every 20 ms it looks at what each connection makes the node hold. */
 #include "runtime/live/live_doorman.h"
@@ -101,9 +101,9 @@ static bool hear_socket(struct doorman *d) {
     memcpy(&value, event + sizeof kind, sizeof value);
     if (kind & (ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH))
         atomic_fetch_add(&d->live->refused, 1);
-    if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) guard_turned_away(d->guard);
+    if (kind & (ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)) guard_turned_away(d->guard);
     if (kind == ZMQ_EVENT_ACCEPT_FAILED && value != EAGAIN) atomic_fetch_add(&d->live->unaccepted, 1);
-    if (kind == ZMQ_EVENT_ACCEPTED) guard_accepted(d->guard, d->live, value, address);
+    if (kind == ZMQ_EVENT_ACCEPTED) guard_accepted(d->guard, value, address);
     if (kind == ZMQ_EVENT_DISCONNECTED || kind == ZMQ_EVENT_CLOSED) guard_closed(d->guard, d->live, value);
     return kind != ZMQ_EVENT_MONITOR_STOPPED;
 }
@@ -139,7 +139,8 @@ qrt_status doorman_start(struct live *l, void *socket, struct error *e) {
     struct doorman *d = l->doorman = mem_zero(1, sizeof *d);
     int events = (l->gates.curve ? 0 : ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
                  ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |
-                 ZMQ_EVENT_MONITOR_STOPPED;
+                 ZMQ_EVENT_MONITOR_STOPPED |
+                 ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL; /* it went by itself, or took too long */
     d->live = l;
     d->guard = guard_new(l->gates.curve);
     pthread_mutex_init(&d->mutex, NULL);

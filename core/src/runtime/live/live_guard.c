@@ -190,12 +190,13 @@ static bool comes_to(int fd, const char *address, bool *local) {
     return own.ss_family == AF_INET && same_port(((struct sockaddr_in *)&own)->sin_port, address);
 }
 
-void guard_accepted(struct guard *g, struct live *l, int fd, const char *address) {
+void guard_accepted(struct guard *g, int fd, const char *address) {
     struct connection w = {.used = true};
     int full = COUNT_MAX;
     if (fd < 0) return;
-    if (!comes_to(fd, address, &w.local)) { /* it has gone already: no peer is in such a hurry */
-        if (g->curve) atomic_fetch_add(&l->refused, 1);
+    if (!comes_to(fd, address, &w.local)) {
+        if (g->curve && fd < GUARD_DESCRIPTORS)
+            g->connections[fd] = w; /* gone already: guard_closed is to hear of it */
         return;
     }
     if (w.local && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &full, sizeof full)) return;
@@ -264,7 +265,7 @@ void guard_turned_away(struct guard *g) {
     g->turned_away++;
 }
 
-/* With keys, one that closes and was never let in is a stranger's. Which those are is not known of connections by which nothing
+/* With keys, one that is closed, did not go by itself and was never let in is a stranger's. Which those are is not known of connections by which nothing
  * was said; how many of them were let in is. */
 void guard_closed(struct guard *g, struct live *l, int fd) {
     if (fd < 0 || fd >= GUARD_DESCRIPTORS) return;
@@ -275,7 +276,7 @@ void guard_closed(struct guard *g, struct live *l, int fd) {
     if (!stranger) return;
     if (g->turned_away)
         g->turned_away--;
-    else if (w->shaken && g->unclaimed)
+    else if ((w->shaken || !w->seen) && g->unclaimed)
         g->unclaimed--;
     else
         atomic_fetch_add(&l->refused, 1);

@@ -20,9 +20,9 @@ struct guard *guard_new(bool curve);
 void guard_free(struct guard *g);
 
 /* The doorman's thread: what the socket's monitor told, and a look at every connection. */
-void guard_accepted(struct guard *g, struct live *l, int fd, const char *address);
+void guard_accepted(struct guard *g, int fd, const char *address);
 void guard_closed(struct guard *g, struct live *l, int fd);
-void guard_turned_away(struct guard *g); /* the doorman has counted one that is about to close */
+void guard_turned_away(struct guard *g); /* one that is about to close is not to be counted */
 void guard_look(struct guard *g, struct live *l);
 /* The doorman's thread as well: a handshake is about to be granted; address: the peer's, as libzmq says it. False: the key has
  * had too many lately. */
