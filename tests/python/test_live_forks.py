@@ -78,7 +78,7 @@ c.close()
 """,
         transport,
     )
-    assert "refused: the handle was made before fork(2) by another process" in printed
+    assert "refused: the cluster was made before fork(2) by another process" in printed
     assert "own: True ok" in printed and "parent: ok" in printed
 
 
