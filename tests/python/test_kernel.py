@@ -76,7 +76,9 @@ def run(client, code: str) -> str:
         elif message["msg_type"] in ("execute_result", "display_data"):
             said.extend(content["data"].values())
 
-    reply = client.execute_interactive(code, timeout=60, output_hook=hear)
+    reply = {"content": {"status": "aborted"}}
+    while reply["content"]["status"] == "aborted":  # for a moment after an error a kernel takes nothing
+        reply = client.execute_interactive(code, timeout=60, output_hook=hear)
     assert reply["content"]["status"] == "ok", reply["content"].get("traceback")
     return "".join(said)
 

@@ -123,12 +123,18 @@ def test_what_a_scripts_node_starts_holds_nothing_up():
         """
 from live_protocols import Parent
 
+def inherited(pid):
+    return [fd for fd in os.listdir(f"/proc/{pid}/fd") if 3 <= int(fd) <= 7]
+
 def children(c):
     return [int(pid) for pid in c.propose("two children", node=1).answer.split()]
 
 with q.Cluster(Parent, nodes=2, runtime="live", transport="tcp") as c:
     first = children(c)
-    print("inherited:", [fd for fd in os.listdir(f"/proc/{first[1]}/fd") if 3 <= int(fd) <= 7])
+    end = time.monotonic() + 10  # execve lets the caller go on before it has closed what is to be closed
+    while (left := inherited(first[1])) and time.monotonic() < end:
+        time.sleep(0.01)
+    print("inherited:", left)
     c.crash(1)
     print("down:", not c.status().nodes[0].up, all(os.path.exists(f"/proc/{pid}") for pid in first))
     c.restart(1)
