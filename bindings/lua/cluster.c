@@ -482,6 +482,26 @@ static int cluster_replay_run(lua_State *L) {
     return push_done(L, qrt_cluster_replay_run(self_handle(L)));
 }
 
+/* Whether it is done, in how many tries so far, and how many directives are left. */
+static int cluster_shrink(lua_State *L) {
+    qrt_cluster *c = self_handle(L);
+    uint64_t tries = 0, directives = 0;
+    qrt_status s = qrt_cluster_shrink(c, &tries, &directives);
+    if (s < 0) return face_fail(L, s, c);
+    lua_pushboolean(L, s == QRT_OK);
+    lua_pushinteger(L, (lua_Integer)tries);
+    lua_pushinteger(L, (lua_Integer)directives);
+    return 3;
+}
+
+static int cluster_shrunk(lua_State *L) {
+    qrt_cluster *c = self_handle(L);
+    const char *text = qrt_cluster_shrunk(c);
+    if (!text) return face_fail_text(L, c);
+    lua_pushstring(L, text);
+    return 1;
+}
+
 static int cluster_seed_report(lua_State *L) {
     return push_text(L, qrt_cluster_seed_report(self_handle(L)));
 }
@@ -521,6 +541,8 @@ static const luaL_Reg methods[] = {
     {"_hash", cluster_hash},
     {"_replay_run", cluster_replay_run},
     {"_seed_report", cluster_seed_report},
+    {"_shrink", cluster_shrink},
+    {"_shrunk", cluster_shrunk},
     {NULL, NULL},
 };
 

@@ -565,6 +565,13 @@ QRT_API qrt_status qrt_cluster_seed(qrt_cluster **out, const qrt_script *script,
 /* How a replay or a seed ended (thread-local text): {"verdict","violated":[names],"properties":[names],"text","time",
  * "events","faults","nodes","hash"} */
 QRT_API const char *qrt_cluster_seed_report(qrt_cluster *c);
+/* Makes a failing run small: drops directives of its plan, then shortens and plainens what is left, as long as the run fails
+ * in the same way (delta debugging; Zeller and Hildebrandt 2002). c: a replay that is at its end, and stays as it is.
+ * QRT_MORE: call it again. tries, directives: runs so far, and how many directives are left; both may be NULL. */
+QRT_API qrt_status qrt_cluster_shrink(qrt_cluster *c, uint64_t *tries, uint64_t *directives);
+/* The smallest run so far as the text of a file: what qrt_cluster_replay takes. It has one more field, "shrunk": {"from",
+ * "to","tries"}. Thread-local; NULL before the first qrt_cluster_shrink. */
+QRT_API const char *qrt_cluster_shrunk(qrt_cluster *c);
 /* The file's text for a campaign seed: what qrt_cluster_replay takes. thread-local. */
 QRT_API const char *qrt_campaign_run_file(const char *spec_json, uint64_t seed);
 

@@ -549,7 +549,23 @@ function cluster.connect(file, key)
    return adopt(made)
 end
 
-local RUN_HINT = "replay takes a run file's path, its text or its data, not a %s"
+local RUN_HINT = "%s takes a run file's path, its text or its data, not a %s"
+
+--- The replay of a run's file, its text or its data, which has not begun.
+local function begin_replay(given, what)
+   local text, message, name = given, nil, nil
+   if type(given) == "table" then
+      text = core.json_encode(given, true)
+   elseif type(given) ~= "string" then
+      arguments.misuse(RUN_HINT, what, type(given))
+   elseif not given:match "^%s*{" then
+      text, message, name = arguments.read_file(given)
+   end
+   if not text then
+      return nil, message, name
+   end
+   return core.replay(text)
+end
 
 --- Runs a failing run's file (its path, its JSON text, or its data) again, to its end; the cluster stands
 --- there for inspection. nil, message, name where the file is malformed, or its trace hash is another one.
@@ -561,25 +577,48 @@ local RUN_HINT = "replay takes a run file's path, its text or its data, not a %s
 ---@param record integer? of a capture: how many of the last events its trace keeps
 ---@return quorate.Cluster|quorate.CaptureReplay|nil, string?, string?
 function cluster.replay(given, bug, record)
-   local text, message, name = given, nil, nil
    if type(given) == "string" and capture.present(given) then
       return capture.replay(given, bug, record)
    end
-   if type(given) == "table" then
-      text = core.json_encode(given, true)
-   elseif type(given) ~= "string" then
-      arguments.misuse(RUN_HINT, type(given))
-   elseif not given:match "^%s*{" then
-      text, message, name = arguments.read_file(given)
-   end
-   local made
-   if text then
-      made, message, name = core.replay(text)
-   end
+   local made, message, name = begin_replay(given, "replay")
    if not made then
       return nil, message, name
    end
    return finish(made)
+end
+
+--- The same failure under a smaller plan of faults, as JSON text that `replay` takes. Directives are dropped and what
+--- is left is made shorter and plainer, as long as a property that was violated still is (delta debugging). Each try
+--- runs the whole seed; the text's "shrunk" says from how many directives to how many, and in how many tries. A run
+--- that does not fail is misuse.
+---@param given string|table a failing run's file, its JSON text or its data
+---@param progress fun(tries: integer, directives: integer)?
+---@return string?, string?, string?
+function cluster.shrink(given, progress)
+   if type(given) == "string" and capture.present(given) then
+      arguments.misuse "a capture is of a live run, which cannot be made again under a smaller plan"
+   end
+   local made, message, name = begin_replay(given, "shrink")
+   if not made then
+      return nil, message, name
+   end
+   local c, why, what = finish(made)
+   if not c then
+      return nil, why, what
+   end
+   local done
+   done, why, what = turns.until_done(function()
+      return made:_shrink()
+   end, progress and function(_, tries, directives)
+      progress(tries, directives)
+   end)
+   if not done then
+      c:close()
+      return nil, why, what
+   end
+   local text = made:_shrunk()
+   c:close()
+   return text
 end
 
 return cluster

@@ -47,6 +47,7 @@ quorate.keygen = remote.keygen
 quorate.campaign = campaign.run
 quorate.run_file = campaign.run_file
 quorate.replay = cluster.replay
+quorate.shrink = cluster.shrink
 quorate.bench = campaign.bench
 quorate.compare = require "quorate.compare"
 quorate.grade = grading.grade

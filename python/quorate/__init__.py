@@ -90,6 +90,7 @@ from quorate.remote import NewKey, NodeEvent, Remote, connect, keygen
 from quorate.results import CheckResult, Committed, Elected, LoadReport, NodeStatus, Property, Status
 from quorate.ring import Balance, Move, Ring, jump, jump_many, maglev, moves, rendezvous_many
 from quorate.seedrun import Decision, Entered, SeedRun
+from quorate.shrinking import shrink
 from quorate.soak import Soak, soak
 from quorate.trace import Trace
 from quorate.transactions import Transaction
@@ -209,6 +210,7 @@ __all__ = [
     "rendezvous_many",
     "replay",
     "ring_options",
+    "shrink",
     "soak",
     "twice",
     "version",

@@ -25,11 +25,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from quorate import benchmarks, campaigns, captures, grading
+from quorate import benchmarks, campaigns, captures, grading, shrinking
 from quorate import compare as comparing
 from quorate import soak as soaking
 from quorate import twice as repeating
-from quorate._ffi import Handle, c_text, lib
+from quorate._ffi import Handle, c_text, ffi, lib
 from quorate.campaigns import CampaignResult, Run
 from quorate.catalogue import Table
 from quorate.cluster import Cluster
@@ -102,6 +102,14 @@ async def replay(run: str | Path | Run, bug: str | None = None, record: int | No
     handle = campaigns.replay_handle(run, bug, record)
     await until_done(handle, False, lambda: handle.more(lib.qrt_cluster_replay_run))
     return Cluster._from_handle(handle)
+
+
+async def shrink(run: str | Path | Run) -> Run:
+    """As :func:`quorate.shrink`."""
+    handle = shrinking.shrink_handle(run)
+    await until_done(handle, False, lambda: handle.more(lib.qrt_cluster_replay_run))
+    await until_done(handle, False, lambda: handle.more(lib.qrt_cluster_shrink, ffi.NULL, ffi.NULL))
+    return shrinking.shrunk(handle)
 
 
 async def bench(name: str = "sim") -> Table:

@@ -138,6 +138,9 @@ def _add_judges(add: Add) -> None:
     replay.add_argument(
         "--picture", metavar="FILE", help="write the space-time diagram of what is violated or differs as SVG"
     )
+    shrink = add("shrink", cli_commands.shrink, "make a failing run's plan of faults small")
+    shrink.add_argument("file", metavar="FILE", help="written by a campaign")
+    shrink.add_argument("--out", metavar="FILE", help="where the smaller run goes (default: beside it)")
     check = add("check", cli_commands.check, "judge the linearizability of histories")
     check.add_argument("histories", metavar="HISTORY", nargs="+", help="etcd's Jepsen log, EDN or JSON")
     check.add_argument(

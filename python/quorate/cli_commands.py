@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from quorate import campaigns, catalogue
+from quorate import campaigns, catalogue, shrinking
 from quorate._ffi import checked_path
 from quorate.benchmarks import bench as run_bench
 from quorate.captures import is_capture, replay_capture
@@ -117,6 +117,22 @@ def replay(arguments: argparse.Namespace) -> int:
         tell(f"the trace hash is {result.hash}, the file says {expected}: is it of another version?")
     show(arguments, {**check_data(result), "same": same}, result)
     return EXIT[result.verdict] if same else 4
+
+
+def shrink(arguments: argparse.Namespace) -> int:
+    """Writes the smaller run's file beside the first, and says what is left of its plan."""
+    path = checked_path(arguments.file)
+    run = shrinking.shrink(path)
+    name = f"{path.name.removesuffix('.json').removesuffix('.run').removesuffix('.small')}.small.run.json"
+    out = Path(arguments.out) if arguments.out else path.with_name(name)
+    out.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    counts = run["shrunk"]
+    lines = [f"{counts['from']} directives, now {counts['to']}, after {counts['tries']} runs"]
+    lines += [f"  {json.dumps(directive)}" for directive in run["plan"]["directives"]]
+    lines.append(f"still violated: {', '.join(run['violated'])}")
+    lines.append(f"replay it: quorate replay {shlex.quote(str(out))}")
+    show(arguments, {**run, "file": str(out)}, "\n".join(lines))
+    return EXIT["ok"]
 
 
 def _last_events(trace: Trace, node: int | None, count: int) -> list[str]:

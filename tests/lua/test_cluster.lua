@@ -348,6 +348,17 @@ function TestCluster:test_campaign_and_replay()
    again:close()
 end
 
+-- The same failure under fewer faults; what does not fail is refused.
+function TestCluster:test_shrink()
+   local tries
+   local small = assert(q.shrink(assert(q.run_file({ bug = "vote-before-sync" }, 3)), function(n) tries = n end))
+   local from, to = small:match '"shrunk":%s*{%s*"from":%s*(%d+),%s*"to":%s*(%d+)'
+   lu.assertTrue(tonumber(to) < tonumber(from) and tries > 10, small)
+   local again <close> = assert(q.replay(small))
+   lu.assertEquals(again:check().verdict, "violated")
+   lu.assertErrorMsgContains("violates nothing and is not stuck", q.shrink, assert(q.run_file({ events = 2000 }, 1)))
+end
+
 -- What there is.
 function TestCluster:test_catalogue()
    lu.assertStrMatches(q.version, "%d+%.%d+%.%d+")

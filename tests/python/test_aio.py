@@ -63,7 +63,7 @@ def test_every_waiting_call_has_an_awaitable_form(face, blocking, names):
         theirs = inspect.signature(getattr(blocking, name)).parameters
         shape = [(p.name, p.kind, p.default) for p in theirs.values() if p.name != "wait"]
         assert [(p.name, p.kind, p.default) for p in ours.values()] == shape, name
-    for name in ("campaign", "replay", "bench", "twice"):
+    for name in ("campaign", "replay", "shrink", "bench", "twice"):
         assert list(inspect.signature(getattr(q.aio, name)).parameters) == list(
             inspect.signature(getattr(q, name)).parameters
         )
@@ -237,6 +237,7 @@ def test_what_is_not_a_cluster():
         found = await q.aio.campaign("raft", seeds=50, bug="vote-before-sync")
         async with await q.aio.replay(found.violations[0].run) as again:
             assert again.hash == found.violations[0].run["hash"]
+        assert await q.aio.shrink(found.violations[0].run) == q.shrink(found.violations[0].run)
         grade = await q.aio.grade(Quiet, seeds=2, events=500)
         assert grade.seeds == 2
 

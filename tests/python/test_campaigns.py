@@ -1,5 +1,6 @@
 """Campaigns from Python: what they report, inside a protocol's fault model and beyond it."""
 
+import pytest
 import quorate as q
 
 
@@ -11,6 +12,20 @@ def test_a_mistake_is_caught_by_its_property_and_its_run_replays():
     assert violation.assumption is None  # the plan stayed inside the model: the protocol is to blame
     with q.replay(violation.run) as c:
         assert c.check().hash == violation.run["hash"]
+
+
+def test_a_failing_run_is_made_small():
+    """The same property is violated under fewer faults; what does not fail, and a folder, are refused."""
+    violation = q.campaign("raft", seeds=40, bug="vote-before-sync").violations[0]
+    small = q.shrink(violation.run)
+    assert small["shrunk"]["to"] == len(small["plan"]["directives"]) < small["shrunk"]["from"]
+    assert tuple(small["violated"]) == violation.properties
+    with q.replay(small) as c:
+        assert c.check().hash == small["hash"]
+    options = {k: v for k, v in violation.run["options"].items() if k != "bug"}
+    sound = {**violation.run, "options": options, "hash": "0"}
+    with pytest.raises(q.ArgumentError, match="violates nothing and is not stuck"):
+        q.shrink(sound)
 
 
 def test_beyond_the_fault_model_the_broken_assumption_is_named():

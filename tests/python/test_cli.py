@@ -127,6 +127,11 @@ def test_campaign_and_replay(tmp_path):
     verdicts = spoken(again, 1)["verdicts"]
     assert verdicts[data["violations"][0]["properties"][0]] == "violated"
     assert picture.read_text().lstrip().startswith("<svg")
+    shrunk = quorate("shrink", command[2], cwd=tmp_path)
+    assert shrunk.returncode == 0 and " directives, now " in shrunk.stdout, shrunk.stderr
+    small = shrunk.stdout.splitlines()[-1].removeprefix("replay it: quorate replay ")
+    assert small == command[2].replace(".run.json", ".small.run.json")
+    assert spoken(quorate("replay", small, "--json", cwd=tmp_path), 1)["same"]
     run = json.loads((tmp_path / command[2]).read_text())
     run["hash"] = "0" * 16
     (tmp_path / "other.json").write_text(json.dumps(run))

@@ -109,6 +109,34 @@ QRT_API qrt_status qrt_cluster_replay_run(qrt_cluster *c) {
     return handle_leave(&c->handle, s);
 }
 
+QRT_API qrt_status qrt_cluster_shrink(qrt_cluster *c, uint64_t *tries, uint64_t *directives) {
+    qrt_status s = handle_enter(c ? &c->handle : NULL, HANDLE_CLUSTER);
+    if (s) return s;
+    struct error *e = &c->handle.error;
+    if (!c->runner || c->script)
+        return handle_leave(
+            &c->handle,
+            error_set(e, QRT_EUNSUPPORTED, "only a run of a built-in protocol is shrunk: read one from its file"));
+    if (!c->shrinker) c->shrinker = shrinker_new(c->runner, e);
+    if (!c->shrinker) return handle_leave(&c->handle, e->status);
+    bool done = shrinker_step(c->shrinker, c->handle.slice_ns, e);
+    if (tries) *tries = shrinker_tries(c->shrinker);
+    if (directives) *directives = shrinker_directives(c->shrinker);
+    return handle_leave(&c->handle, e->status ? e->status : done ? QRT_OK : QRT_MORE);
+}
+
+QRT_API const char *qrt_cluster_shrunk(qrt_cluster *c) {
+    if (handle_enter(c ? &c->handle : NULL, HANDLE_CLUSTER)) return NULL;
+    bool begun = c->shrinker;
+    buffer_clear(&text);
+    if (begun)
+        shrinker_print(c->shrinker, &text);
+    else
+        error_set(&c->handle.error, QRT_EINVAL, "nothing was shrunk yet; call qrt_cluster_shrink first");
+    handle_leave(&c->handle, QRT_OK);
+    return begun ? buffer_text(&text) : NULL;
+}
+
 static const char *print_seed(const struct run_result *r) {
     static const char *const verdicts[] = {"ok", "violated", "unknown", "stuck"};
     char hash[20];

@@ -10,6 +10,7 @@
 
 static void cluster_end(struct handle *h) {
     qrt_cluster *c = (qrt_cluster *)h;
+    shrinker_free(c->shrinker);
     if (c->runner)
         runner_free(c->runner, NULL);
     else

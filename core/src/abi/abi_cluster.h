@@ -4,7 +4,7 @@
 
 #include "abi/handle.h"
 #include "cluster/cluster.h"
-#include "cluster/runner.h"
+#include "cluster/shrinker.h"
 
 struct own_machine; /* a user's state machine: abi_machine.c */
 struct own_script;  /* a user's protocol: abi_script.c */
@@ -16,6 +16,7 @@ struct qrt_cluster {
     struct own_script *script;   /* NULL: a built-in protocol; shared by forks */
     struct buffer result;        /* the answer handed out last */
     struct runner *runner;       /* a replay; owns the cluster until the handle is freed */
+    struct shrinker *shrinker;   /* of that replay; NULL: not asked for */
 };
 
 struct own_machine *own_machine_new(const qrt_machine *m);
