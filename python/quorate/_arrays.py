@@ -36,7 +36,10 @@ def _buffer(values: Any, code: str) -> Any:
     if hasattr(values, "__array__"):
         import numpy as np
 
-        return np.ascontiguousarray(values, dtype=_DTYPES[code])
+        given = np.asarray(values)
+        if given.dtype.kind == "f" and np.dtype(_DTYPES[code]).kind in "iu":  # as array.array does
+            raise TypeError(f"an array of whole numbers is needed, not one of {given.dtype}")
+        return np.ascontiguousarray(given, dtype=_DTYPES[code])
     return array.array(code, _flat(values))
 
 

@@ -150,3 +150,10 @@ def test_options_are_listed():
     assert q.detector_options("phi")["threshold"]["help"]
     with pytest.raises(q.NotFoundError, match="did you mean 'phi'"):
         q.detector_options("phy")
+
+
+def test_fractions_are_no_keys():
+    """An array of them would be cut off, or become any number at all where it has a NaN."""
+    for call in (lambda keys: q.jump_many(keys, 5), lambda keys: q.Ring(["a", "b"]).lookup_many(keys)):
+        with pytest.raises(q.WrongTypeError, match="array of whole numbers is needed, not one of float64"):
+            call(np.array([1.5, float("nan")]))
