@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -17,34 +16,11 @@
 #include <jansson.h>
 #include <cmocka.h>
 
-#include "cluster/capture_replay.h"
+#include "support/captures.h"
 
 #define SECOND INT64_C(1000000000)
 
-static char folder[64];
-
-static void remove_folder(void) {
-    DIR *d = opendir(folder);
-    char path[512];
-    for (struct dirent *entry; d && (entry = readdir(d));) {
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (entry->d_name[0] != '.') unlink(path);
-    }
-    if (d) closedir(d);
-    rmdir(folder);
-}
-
-static int setup(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/quorate-capture-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    remove_folder();
-    return 0;
-}
+static char *const folder = captures_folder;
 
 static void say(const struct error *e) {
     if (e->status) print_error("%s\n", e->text);
@@ -219,25 +195,6 @@ static void operate(struct cluster *c, uint16_t client, uint8_t operation, const
     buffer_free(&data);
 }
 
-static struct capture_replay *replay_to_its_end(void) {
-    struct error e = {0};
-    struct capture_replay *r = capture_replay_new(folder, NULL, &e);
-    say(&e);
-    assert_non_null(r);
-    r->replay->tells = true;
-    while (!capture_replay_run(r, 1000000)) continue;
-    return r;
-}
-
-static enum verdict judged(const struct history *h) {
-    struct linear_options options = {.model = LINEAR_KV, .seconds = 30};
-    struct linear *l = linear_new(h, &options);
-    while (!linear_step(l, 1000000)) continue;
-    enum verdict verdict = linear_result(l)->verdict;
-    linear_free(l);
-    return verdict;
-}
-
 /* A cut-off leader that serves reads: each node's steps are in order, and the clients' history tells. */
 static void test_capture_judges_the_history(void **state) {
     (void)state;
@@ -262,8 +219,8 @@ static void test_capture_judges_the_history(void **state) {
     assert_non_null(strstr(why, "old"));
     assert_int_equal(number(report, "matched"), number(report, "steps"));
     json_decref(report);
-    struct capture_replay *r = replay_to_its_end();
-    assert_int_equal(judged(&r->replay->history.history), VERDICT_VIOLATED); /* as the nodes tell it, too */
+    struct capture_replay *r = captures_replayed();
+    assert_int_equal(captures_judged(&r->replay->history.history), VERDICT_VIOLATED); /* as the nodes tell it, too */
     capture_replay_free(r);
 }
 
@@ -289,7 +246,7 @@ static void test_capture_nodes_tell_the_history(void **state) {
     load(c, 100000);
     run(c, 4 * SECOND);
     cluster_free(c);
-    struct capture_replay *r = replay_to_its_end();
+    struct capture_replay *r = captures_replayed();
     const struct history *clients = &r->clients.history, *nodes = &r->replay->history.history;
     for (size_t i = 0; i < clients->count; i++) {
         const struct history_operation *op = &clients->operations[i], *same;
@@ -307,7 +264,7 @@ static void test_capture_nodes_tell_the_history(void **state) {
     assert_true(compared > 100);
     assert_true(told[1] >= told[0] && told[1] < nodes->count); /* an answer may be lost on its way */
     assert_int_equal(r->replay->unsent, 0);
-    assert_int_equal(judged(nodes), VERDICT_OK);
+    assert_int_equal(captures_judged(nodes), VERDICT_OK);
     capture_replay_free(r);
 }
 
@@ -318,7 +275,7 @@ static void test_capture_replays_every_protocol(void **state) {
     for (size_t i = 0; protocol_at(i); i++) {
         const char *name = protocol_at(i)->name;
         if (!strcmp(name, "null")) continue;
-        setup(state);
+        captures_setup(state);
         struct cluster *c = cluster_of(name, (struct setting[]){{"capture_size", "64MiB"}}, 1);
         plan(c, faults);
         for (int k = 1; k <= 12; k++) {
@@ -331,7 +288,7 @@ static void test_capture_replays_every_protocol(void **state) {
         assert_true(json_is_null(json_object_get(report, "differs")));
         assert_int_equal(number(report, "matched"), number(report, "steps"));
         json_decref(report);
-        teardown(state);
+        captures_teardown(state);
     }
 }
 
@@ -651,23 +608,23 @@ static void test_capture_budget(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_capture_replays, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_replays_faults, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_holds_the_history, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_judges_the_history, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_nodes_tell_the_history, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_replays, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_replays_faults, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_holds_the_history, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_judges_the_history, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_nodes_tell_the_history, captures_setup, captures_teardown),
         cmocka_unit_test(test_capture_replays_every_protocol),
-        cmocka_unit_test_setup_teardown(test_capture_names_what_differs, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_differs_and_goes_on, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_truncated, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_damaged, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_forged, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_foreign, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_folders, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_of_clients_damaged, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_of_clients_budget, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_disk_full, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_capture_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_names_what_differs, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_differs_and_goes_on, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_truncated, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_damaged, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_forged, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_foreign, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_folders, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_of_clients_damaged, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_of_clients_budget, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_disk_full, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_budget, captures_setup, captures_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <dirent.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "cluster/capture_replay.h"
+#include "support/captures.h"
 #include "wire/wire.h"
 
 #define MS INT64_C(1000000)
@@ -24,7 +23,7 @@
 #define NEVER INT64_MAX
 #define CLUSTER 77
 
-static char folder[64];
+static char *const folder = captures_folder;
 
 struct flying {
     int64_t at;
@@ -188,16 +187,6 @@ static struct cluster *configured(const char *capture) {
     return c;
 }
 
-static void remove_files(const char *suffix) {
-    DIR *d = opendir(folder);
-    char path[512];
-    for (struct dirent *entry; d && (entry = readdir(d));) {
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (strstr(entry->d_name, suffix)) unlink(path);
-    }
-    if (d) closedir(d);
-}
-
 static void start_hosts(const struct cluster *c) {
     static const uint16_t members[NODES] = {1, 2, 3};
     struct error e = {0};
@@ -252,7 +241,7 @@ static void stop_all(void) {
 static void capture_apart(int64_t first, int64_t second, int64_t third) {
     struct workload w;
     cluster_free(configured(folder)); /* for its capture.json */
-    remove_files(".capture");
+    captures_remove(".capture");
     struct cluster *c = configured(NULL);
     net = (struct net){.ahead = {0, first, second, third}};
     workload_standard(&w, "kv");
@@ -269,40 +258,13 @@ static void capture_apart(int64_t first, int64_t second, int64_t third) {
 }
 
 static struct capture_replay *replayed(void) {
-    struct error e = {0};
-    struct capture_replay *r = capture_replay_new(folder, NULL, &e);
-    assert_non_null(r);
-    r->replay->tells = true;
-    while (!capture_replay_run(r, 1000000)) continue;
+    struct capture_replay *r = captures_replayed();
     for (uint16_t i = 1; i <= NODES; i++) {
         assert_int_equal(r->replay->nodes[i].count, 1);
         assert_int_equal(r->replay->nodes[i].incarnations[0].matched, r->replay->nodes[i].incarnations[0].steps);
         assert_true(r->replay->nodes[i].incarnations[0].steps > 1000);
     }
     return r;
-}
-
-static enum verdict judged(const struct history *h) {
-    struct linear_options options = {.model = LINEAR_KV, .seconds = 30};
-    struct linear *l = linear_new(h, &options);
-    while (!linear_step(l, 1000000)) continue;
-    enum verdict verdict = linear_result(l)->verdict;
-    if (verdict != VERDICT_OK) print_error("%s\n", linear_result(l)->explanation);
-    linear_free(l);
-    return verdict;
-}
-
-static int setup(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/quorate-capture-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    remove_files("capture");
-    rmdir(folder);
-    return 0;
 }
 
 /* Whether every receive of a node's frame stands behind its send, and no time before the one before it. */
@@ -341,7 +303,7 @@ static void assert_ordered(int64_t first, int64_t second, int64_t third) {
     assert_true(told > 250);
     assert_int_equal(r->replay->unsent, 0);
     assert_null(r->replay->history.spoilt);
-    assert_int_equal(judged(h), VERDICT_OK);
+    assert_int_equal(captures_judged(h), VERDICT_OK);
     capture_replay_free(r);
 }
 
@@ -350,9 +312,9 @@ static void test_capture_clocks_apart(void **state) {
     static const int64_t ahead[][NODES] = {
         {0, 0, 0}, {0, MS / 2, -MS / 3}, {0, 3 * SECOND, -2 * SECOND}, {-4 * SECOND, 0, 4 * SECOND}};
     for (size_t i = 0; i < sizeof ahead / sizeof *ahead; i++) {
-        setup(state);
+        captures_setup(state);
         assert_ordered(ahead[i][0], ahead[i][1], ahead[i][2]);
-        teardown(state);
+        captures_teardown(state);
     }
 }
 
@@ -368,7 +330,7 @@ static void test_capture_clocks_an_hour_apart(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_capture_clocks_apart),
-        cmocka_unit_test_setup_teardown(test_capture_clocks_an_hour_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capture_clocks_an_hour_apart, captures_setup, captures_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,13 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
 #include <cmocka.h>
@@ -162,16 +160,8 @@ static void wait_ms(int ms) {
 }
 
 static int connect_raw(const struct siege *s) {
-    const char *endpoint = s->live->gates.endpoints[s->target];
-    struct sockaddr_in tcp = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_un ipc = {.sun_family = AF_UNIX};
-    bool local = !strncmp(endpoint, "ipc://", 6);
-    tcp.sin_port = htons((uint16_t)strtoul(strrchr(endpoint, ':') + 1, NULL, 10));
-    snprintf(ipc.sun_path, sizeof ipc.sun_path, "%s", endpoint + 6);
-    int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = raw_connect(s->live->gates.endpoints[s->target]);
     assert_true(fd >= 0);
-    struct sockaddr *to = local ? (struct sockaddr *)&ipc : (struct sockaddr *)&tcp;
-    assert_int_equal(connect(fd, to, local ? sizeof ipc : sizeof tcp), 0);
     return fd;
 }
 

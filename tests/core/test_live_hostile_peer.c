@@ -206,7 +206,7 @@ static void test_live_half_handshakes(void **state) {
     assert_heard(&f);
     for (int i = 0; i < HALVES; i++) raw_shut(&halves[i]);
     for (int i = 0; i < PATIENCE_MS && descriptors() > at_rest + 1; i++) wait_ms(1);
-    assert_in_range(descriptors(), at_rest - 1, at_rest + 1);
+    assert_true(descriptors() <= at_rest + 1);
     inbox_end(&f);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }

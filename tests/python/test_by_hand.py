@@ -136,15 +136,20 @@ def test_a_life_without_a_capture_is_seen(tmp_path: Path) -> None:
     assert not replayed.history["whole"] and replayed.history["ok"] >= 1
 
 
-@pytest.fixture
-def hand(tmp_path: Path) -> Iterator[ByHand]:
+def by_hand(folder: Path, more: tuple[str, ...] = ()) -> Iterator[ByHand]:
+    """Such nodes, for a fixture; a skip where the build has none."""
     try:
         node_command("run", "x", 1)
     except q.QuorateError as error:
         pytest.skip(str(error))
-    cluster = ByHand(tmp_path)
+    cluster = ByHand(folder, more=more)
     yield cluster
     cluster.close()
+
+
+@pytest.fixture
+def hand(tmp_path: Path) -> Iterator[ByHand]:
+    yield from by_hand(tmp_path)
 
 
 def test_what_was_never_sent_is_said_to_be_so(hand: ByHand) -> None:

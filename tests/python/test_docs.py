@@ -16,7 +16,7 @@ import pytest
 import quorate as q
 from quorate.cli import main, parser
 from quorate.remote import node_command
-from test_by_hand import ByHand, eventually
+from test_by_hand import ByHand, by_hand, eventually
 from test_readme import DOCS, ROOT, blocks, lua_environment
 
 DEPLOY = ROOT / "docs/deploy.md"
@@ -86,13 +86,7 @@ def test_the_cluster_file_is_one(tmp_path: Path) -> None:
 
 @pytest.fixture
 def hand(tmp_path: Path) -> Iterator[ByHand]:
-    try:
-        node_command("run", "x", 1)
-    except q.QuorateError as error:
-        pytest.skip(str(error))
-    cluster = ByHand(tmp_path)
-    yield cluster
-    cluster.close()
+    yield from by_hand(tmp_path)
 
 
 def test_nodes_by_hand_as_the_page_uses_them(

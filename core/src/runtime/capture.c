@@ -298,10 +298,6 @@ void capture_close(struct capture **c) {
     *c = NULL;
 }
 
-uint64_t capture_written(const struct capture *c) {
-    return c->written;
-}
-
 uint64_t capture_lost(const struct capture *c) {
     return c->lost;
 }

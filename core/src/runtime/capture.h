@@ -91,8 +91,7 @@ void capture_close(struct capture **c);
 void capture_event(struct capture *c, const qrt_event *e);
 /* Does so for all that enters this trace, and passes it on to the sink that was there. */
 void capture_tap(struct capture *c, struct trace *t);
-/* Bytes written, those of earlier processes too; inputs that were not, and why (NULL: nothing is wrong). */
-uint64_t capture_written(const struct capture *c);
+/* Inputs that were not written, and why (NULL: nothing is wrong). */
 uint64_t capture_lost(const struct capture *c);
 const char *capture_why(const struct capture *c);
 struct node_view;

@@ -4,6 +4,18 @@
 
 #include <jansson.h>
 
+/* With sanitizers a seed takes ten times as long: a hunt through thousands of them is for the build without. */
+#if defined __SANITIZE_ADDRESS__
+#define CAMPAIGNS_ARE_SLOW 1
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define CAMPAIGNS_ARE_SLOW 1
+#endif
+#endif
+#ifndef CAMPAIGNS_ARE_SLOW
+#define CAMPAIGNS_ARE_SLOW 0
+#endif
+
 /* The report of the campaign of that spec (JSON), run to its end; the caller's, for json_decref. */
 json_t *campaigns_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Nothing violated, nobody stuck, no error, and every condition met that such a campaign must meet. */

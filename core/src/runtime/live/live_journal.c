@@ -8,7 +8,7 @@
  * journal then gives no time at or below the horizon any more. A frame carries the time of its send, and its receiver
  * opens later than that; so in the merged trace a send always precedes its receive.
  *
- * Silent journals (record=none, and no checker, log or tool that looks at the merged trace) count their events. Nothing is
+ * Silent journals (record=none, and no checker or tool that looks at the merged trace) count their events. Nothing is
  * merged then, so no time needs a mutex. */
 #include "runtime/live/live.h"
 
