@@ -558,8 +558,15 @@ def test_command_line(hand: ByHand) -> None:
     carol = ("--key", str(hand.folder / "keys" / "carol.key"))
     assert run("put", *alice, "--timeout", "20", "x", "1").stdout == "ok\n"
     assert run("get", *carol, "x").stdout == "1\n"
-    assert run("cas", *alice, "x", "0", "2").stdout.startswith("it holds something else")
-    assert run("cas", *alice, "--absent", "y", "2").stdout == "ok\n"
+    failed = run("cas", *alice, "x", "0", "2")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == "quorate: not swapped: the value is 1\n"
+    failed = run("cas", *alice, "z", "0", "2")
+    assert (failed.returncode, failed.stderr) == (1, "quorate: not swapped: there is no value\n")
+    failed = run("cas", *alice, "--json", "--absent", "x", "2")
+    assert (failed.returncode, json.loads(failed.stdout)) == (1, {"swapped": False, "value": "1"})
+    done = run("cas", *alice, "--absent", "y", "2")
+    assert (done.returncode, done.stdout) == (0, "ok\n")
     for words in (("y", "3"), ("--absent", "y", "2", "3")):
         assert "cas wants KEY EXPECTED VALUE, or --absent KEY VALUE" in run("cas", *alice, *words).stderr
     refused = run("put", *carol, "x", "2")
