@@ -238,8 +238,8 @@ class NodeStatus:
 
 @dataclass(frozen=True, repr=False)
 class Status:
-    """A cluster as it stands. `reason` says why there is no leader, where there is none; `headline` who leads,
-    or that; of a protocol without leaders, how many nodes are up.
+    """A cluster as it stands. `reason` says why there is no leader, where there is none; `headline` who
+    leads, or that; of a protocol without leaders, how many nodes are up.
     """
 
     protocol: str

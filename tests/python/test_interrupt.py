@@ -78,7 +78,7 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def interrupt(words: list[str], folder: Path, after: float) -> tuple[int, float, str]:
-    """Runs it in a session of its own, with Ctrl-C after so many seconds: exit code, seconds, what it said."""
+    """Runs it in a session of its own, with Ctrl-C after a while: exit code, seconds, what it said."""
     environment = {**os.environ, "TMPDIR": str(folder / "tmp"), "QUORATE_LOG": "error"}
     (folder / "tmp").mkdir()
     process = subprocess.Popen(
