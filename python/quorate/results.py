@@ -238,8 +238,8 @@ class NodeStatus:
 
 @dataclass(frozen=True, repr=False)
 class Status:
-    """A cluster as it stands. `reason` says why there is no leader, where there is none; `headline` who leads, or
-    that; of a protocol without leaders, how many nodes are up.
+    """A cluster as it stands. `reason` says why there is no leader, where there is none; `headline` who
+    leads, or that; of a protocol without leaders, how many nodes are up.
     """
 
     protocol: str
@@ -279,7 +279,8 @@ class Status:
         return rows
 
     def _title(self) -> str:
-        return f"{self.protocol}, {len(self.nodes)} nodes, {self.runtime}, at {self.now:.6g} s: {self.headline}"
+        nodes = f"{len(self.nodes)} nodes"
+        return f"{self.protocol}, {nodes}, {self.runtime}, at {self.now:.6g} s: {self.headline}"
 
     def __repr__(self) -> str:
         return f"<Status of {self._title()}>"

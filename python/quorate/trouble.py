@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from quorate.catalogue import fault_model
@@ -31,7 +31,7 @@ ROOM = {  # what a fault model says of each
 TIMELY = ("delay", "bandwidth")  # what breaks a bound on delays, where the model needs one
 
 
-def _has_room(model: dict[str, Any], fault: str) -> bool:
+def _has_room(model: Mapping[str, Any], fault: str) -> bool:
     return not model["synchrony"] if fault in TIMELY else bool(model[ROOM[fault]])
 
 

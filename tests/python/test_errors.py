@@ -151,7 +151,7 @@ def test_protocols_that_need_no_leader_do_not_miss_one():
         with pytest.raises(q.NoLeaderError, match="no leader: 2pc needs none; 3 of 3 nodes are up"):
             c.wait_leader(timeout=1)
         c.crash("all")
-        with pytest.raises(q.OperatingError, match="^0 of 3 nodes are up"):
+        with pytest.raises(q.OperatingError, match=r"^0 of 3 nodes are up"):
             c.propose(b"x", timeout=1)
     with q.Cluster("bully", nodes=3) as c:
         with pytest.raises(q.NoLeaderError, match="one leads once it is asked to elect"):

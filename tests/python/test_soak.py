@@ -85,7 +85,7 @@ def test_the_faults_of_a_soak_are_chosen():
     done = soak(4, faults=["loss", "pause"], nodes=3, clients=2, seed=3)
     assert done.ok and done.kills == 0
     assert done.result.counts["crashes"] == 0 and done.result.counts["corrupted"] == 0
-    with pytest.raises(q.RangeError, match="has no fault 'rain'; it has kill, .*, bandwidth, skew"):
+    with pytest.raises(q.RangeError, match=r"has no fault 'rain'; it has kill, .*, bandwidth, skew"):
         choose_faults("kill,rain")
 
 
@@ -120,8 +120,8 @@ def test_growth_is_seen():
 
 
 def test_what_a_soak_disturbs_is_disturbed(tmp_path: Path):
-    """Messages that are late, overtaken and doubled, a link short of bandwidth and a wrong clock: each is carried
-    out, nothing is lost, and the capture replays.
+    """Messages that are late, overtaken and doubled, a link short of bandwidth and a wrong clock: each is
+    carried out, nothing is lost, and the capture replays.
     """
     live()
     faults = ["delay", "reorder", "duplicate", "bandwidth", "skew"]
