@@ -103,7 +103,8 @@ static int serve(struct process *p) {
 int hand_ended(const struct error *e) {
     if (!e->status) return HAND_FINE;
     fprintf(stderr, "quorate-node: %s\n", e->text);
-    return e->status == QRT_EIO || e->status == QRT_EBUSY || e->status == QRT_ECORRUPT ? HAND_FAILED : HAND_USAGE;
+    bool disk = e->status == QRT_EIO || e->status == QRT_EFULL || e->status == QRT_ECORRUPT;
+    return disk || e->status == QRT_EBUSY ? HAND_FAILED : HAND_USAGE;
 }
 
 int hand_main(const char *path, uint16_t node, const char *key, uint8_t begin) {
