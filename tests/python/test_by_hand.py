@@ -178,6 +178,9 @@ def test_three_nodes_serve_and_survive_kill_and_restart(hand: ByHand) -> None:
     """A leader is killed with -9 and the others go on; all are stopped and started, and the data is there."""
     with hand.connect() as r:
         first = r.wait_leader(PATIENCE)
+        assert eventually(lambda: r.status().nodes[0].memory_budget)
+        budget = r.status().nodes[0].memory_budget >> 20
+        assert f"memory beside that at most {budget} MiB" in hand.said(1)
         r.put("x", "1")
         assert r.append("x", "2") == 2
         assert r.cas("x", "12", "3") and not r.cas("x", "12", "4")
