@@ -340,11 +340,17 @@ def test_a_key_that_is_added_later_is_let_in(hand: ByHand, tmp_path: Path) -> No
 
 
 def test_a_second_start_and_an_empty_folder_are_refused(hand: ByHand) -> None:
-    """One process a data folder; and no node begins with nothing unless it is told that this is right."""
+    """One process a data folder; no node begins over data, nor with nothing unless told that it is right."""
     ended = subprocess.run(node_command("run", hand.file, 1), capture_output=True, text=True, check=False)
     assert ended.returncode == 4
     assert "in use by another node or process" in ended.stderr
     hand.kill(1)
+    data = hand.folder / "data" / "n1"
+    before = sorted(data.iterdir())
+    ended = subprocess.run(node_command("format", hand.file, 1), capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "already holds a store" in ended.stderr
+    assert sorted(data.iterdir()) == before  # a mark left there would make the next start its first life
     shutil.rmtree(hand.folder / "data" / "n1")
     ended = subprocess.run(node_command("run", hand.file, 1), capture_output=True, text=True, check=False)
     assert ended.returncode == 2
