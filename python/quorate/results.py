@@ -279,8 +279,8 @@ class Status:
         return rows
 
     def _title(self) -> str:
-        what = f"{self.protocol}, {len(self.nodes)} nodes, {self.runtime}"
-        return f"{what}, at {self.now:.6g} s: {self.headline}"
+        nodes = f"{len(self.nodes)} nodes"
+        return f"{self.protocol}, {nodes}, {self.runtime}, at {self.now:.6g} s: {self.headline}"
 
     def __repr__(self) -> str:
         return f"<Status of {self._title()}>"

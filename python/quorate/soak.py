@@ -242,8 +242,8 @@ def soak(
     "bandwidth", "skew" (a wrong clock); None: all that the protocol's fault model has room for. They follow
     from the seed; what comes between them is real time. `options`: others of the cluster, such as
     ``form="presumed-commit"`` of 2pc. With `capture`, a folder, what the nodes do is captured there and
-    replayed when all is over. Raises UnsupportedError where this build has no live runtime, RangeError for
-    a fault outside of the model.
+    replayed when all is over. Raises UnsupportedError where this build has no live runtime, RangeError for a
+    fault outside of the model.
     """
     plan = plan_soak(rounds, protocol, faults, transport, nodes, clients, seed, capture, options)
     with Cluster(**plan.options) as c:

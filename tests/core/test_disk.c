@@ -451,6 +451,103 @@ static void test_disk_posix_reports_a_full_disk(void **state) {
     store_free(&s);
 }
 
+/* What a file is: 0 where there is none. Of another file, another inode. */
+static struct stat about_file(const char *name) {
+    char path[128];
+    struct stat about = {0};
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (stat(path, &about)) about.st_ino = 0;
+    return about;
+}
+
+/* create hands out the very file that was prepared, whole, and no other; what was prepared otherwise is made anew. */
+static void test_disk_posix_takes_over_what_it_prepared(void **state) {
+    (void)state;
+    enum { SIZE = 3 << 20 };
+    struct disk *d = disk_held_new(posix_ok());
+    d->class->prepare(d, "new", SIZE);
+    ino_t first = about_file("new").st_ino;
+    d->class->prepare(d, "new", SIZE / 2); /* one at a time */
+    assert_int_equal(d->class->create(d, "new", SIZE, NULL), QRT_OK);
+    assert_true(first && about_file("new").st_ino == first);
+    struct buffer file = {0};
+    uint8_t *zeros = mem_zero(1, SIZE);
+    assert_int_equal(d->class->read(d, "new", &file, NULL), QRT_OK);
+    assert_int_equal(file.size, SIZE);
+    assert_memory_equal(file.data, zeros, SIZE);
+    buffer_free(&file);
+    free(zeros);
+    d->class->prepare(d, "other", SIZE);
+    assert_int_equal(d->class->create(d, "other", 2 * SIZE, NULL), QRT_OK);
+    assert_int_equal(about_file("other").st_size, 2 * SIZE);
+    d->class->prepare(d, "gone", SIZE);
+    assert_int_equal(d->class->remove(d, "gone", NULL), QRT_OK);
+    assert_names(d, "new other ");
+    assert_int_equal(d->class->create(d, "gone", SIZE, NULL), QRT_OK);
+    assert_int_equal(about_file("gone").st_size, SIZE);
+    d->class->prepare(d, "last", SIZE);
+    d->class->free(d); /* ends it; the folder is free for the next one, which begins anew */
+    d = posix_ok();
+    assert_int_equal(d->class->create(d, "last", SIZE, NULL), QRT_OK);
+    assert_int_equal(about_file("last").st_size, SIZE);
+    d->class->free(d);
+}
+
+/* A file that could not be prepared is made when it is asked for, and only then somebody hears what is wrong. */
+static void test_disk_posix_prepares_or_says_nothing(void **state) {
+    (void)state;
+    enum { SIZE = 3 << 20 };
+    struct rlimit before, limit;
+    struct error e = {0};
+    struct disk *d = posix_ok();
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit){1 << 20, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    d->class->prepare(d, "new", SIZE);
+    qrt_status status = d->class->create(d, "new", SIZE, &e);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(status, QRT_EFULL);
+    assert_non_null(strstr(e.text, "preallocating"));
+    assert_int_equal(d->class->create(d, "new", SIZE, &e), QRT_OK);
+    assert_int_equal(about_file("new").st_size, SIZE);
+    d->class->free(d);
+}
+
+/* Records in group commits of many, so that log files fill up soon. */
+static uint64_t append_many(struct store *s, uint64_t from) {
+    enum { MANY = 4000 };
+    for (uint64_t i = from; i < from + MANY; i++)
+        store_append(s, &(struct store_record){0, i, 1, bytes_of(&i, sizeof i)});
+    assert_int_equal(store_flush(s, NULL), QRT_OK);
+    return from + MANY;
+}
+
+/* The log's next file is begun while the last one still has room, and is the one that the log goes on in. What a node that
+ * ends meanwhile leaves of it is removed. */
+static void test_disk_posix_next_log_file_is_there_in_time(void **state) {
+    (void)state;
+    static const char next[] = "wal-0000000000000002";
+    struct store *s = posix_store(true);
+    uint64_t index = append_many(s, 1);
+    assert_true(about_file("wal.new").st_ino == 0);
+    while (!about_file("wal.new").st_ino && !about_file(next).st_ino) index = append_many(s, index);
+    store_free(&s);
+    assert_true(about_file("wal.new").st_ino && !about_file(next).st_ino);
+    s = posix_store(false);
+    assert_true(about_file("wal.new").st_ino == 0);
+    assert_int_equal(recovered(s), index - 1);
+    index = append_many(s, index);
+    ino_t made = about_file("wal.new").st_ino;
+    while (!about_file(next).st_ino) index = append_many(s, index);
+    assert_true(made && about_file(next).st_ino == made);
+    index = append_many(s, index);
+    store_free(&s);
+    s = posix_store(false);
+    assert_int_equal(recovered(s), index - 1);
+    store_free(&s);
+}
+
 /* Whoever dies loses what it had not synced, as if the power had failed; what it reads meanwhile is what it wrote. */
 static void test_disk_held_loses_what_is_unsynced(void **state) {
     (void)state;
@@ -492,6 +589,9 @@ int main(void) {
         POSIX_TEST(test_disk_posix_never_syncs_again),
         POSIX_TEST(test_disk_posix_store_stops_with_its_sync),
         POSIX_TEST(test_disk_posix_reports_a_full_disk),
+        POSIX_TEST(test_disk_posix_takes_over_what_it_prepared),
+        POSIX_TEST(test_disk_posix_prepares_or_says_nothing),
+        POSIX_TEST(test_disk_posix_next_log_file_is_there_in_time),
         POSIX_TEST(test_disk_held_loses_what_is_unsynced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
