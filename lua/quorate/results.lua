@@ -87,6 +87,7 @@ end
 ---@field history table client operations by outcome
 ---@field counts table what the network and the faults did
 ---@field transactions table? of atomic commit: how many there were, and who was blocked for how long
+---@field assumption table? live, where a bound is needed: what was broken first (assumes, broken_by, time, text)
 local check_getters = {}
 
 function check_getters.ok(r)
@@ -117,6 +118,10 @@ local function check_notes(r)
       if p.text ~= "" then
          lines[#lines + 1] = p.name .. ": " .. p.text
       end
+   end
+   local assumption = rawget(r, "assumption")
+   if assumption then
+      lines[#lines + 1] = assumption.text
    end
    if r.consistency and r.consistency.share then
       lines[#lines + 1] = string.format("the nodes' logs agreed %.4g %% of the time", r.consistency.share * 100)

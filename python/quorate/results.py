@@ -77,7 +77,8 @@ class CheckResult:
     in hexadecimal: the same seed and script give the same hash. `consistency` holds the share of time during
     which the nodes agreed and the first moment when they did not; `consensus` when all had agreed; `history`
     counts the client operations by outcome; `counts` what the network and the faults did; `transactions`, of
-    atomic commit, how many there were and who was blocked for how long.
+    atomic commit, how many there were and who was blocked for how long; `assumption`, live, which one was
+    broken first (assumes, broken_by, time, text) of a protocol that needs a bound on delays.
     """
 
     verdict: str
@@ -90,6 +91,7 @@ class CheckResult:
     history: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
     transactions: Mapping[str, Any] = field(default_factory=dict)
+    assumption: Mapping[str, Any] | None = None
 
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> CheckResult:
@@ -130,6 +132,7 @@ class CheckResult:
 
     def _notes(self) -> list[str]:
         lines = [f"{p.name}: {p.text}" for p in self.properties if p.text]
+        lines += [str(self.assumption["text"])] if self.assumption else []
         share = self.consistency.get("share")
         if share is not None:
             lines.append(f"the nodes' logs agreed {share * 100:.4g} % of the time")
@@ -238,9 +241,7 @@ class NodeStatus:
 
 @dataclass(frozen=True, repr=False)
 class Status:
-    """A cluster as it stands. `reason` says why there is no leader, where there is none; `headline` who
-    leads, or that; of a protocol without leaders, how many nodes are up.
-    """
+    """A cluster as it stands; `headline` says who leads, or else, as `reason`, why nobody does."""
 
     protocol: str
     runtime: str
@@ -279,8 +280,8 @@ class Status:
         return rows
 
     def _title(self) -> str:
-        nodes = f"{len(self.nodes)} nodes"
-        return f"{self.protocol}, {nodes}, {self.runtime}, at {self.now:.6g} s: {self.headline}"
+        when = f"{self.runtime}, at {self.now:.6g} s"
+        return f"{self.protocol}, {len(self.nodes)} nodes, {when}: {self.headline}"
 
     def __repr__(self) -> str:
         return f"<Status of {self._title()}>"

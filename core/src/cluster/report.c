@@ -80,10 +80,32 @@ static json_t *counts_value(struct cluster *c) {
                      (json_int_t)n.faults);
 }
 
+static void add_lateness(struct cluster *c) {
+    struct node_view v;
+    for (uint16_t i = 1; i <= c->config.options.nodes; i++) {
+        c->class->view(c->runtime, i, &v);
+        bounds_late(c->bounds, i, v.late, v.late_at);
+    }
+}
+
+bool report_assumption(struct cluster *c, json_t *root, char *text, size_t size) {
+    if (!c->bounds) return false;
+    if (c->runtime) add_lateness(c); /* a replay has none */
+    const struct breach *b = bounds_first(c->bounds);
+    if (b->at < 0) return false;
+    snprintf(text, size, "assumption broken: %s at %.4g s; %s assumes that %s", b->how, (double)b->at / 1e9,
+             c->config.protocol->name, b->assumes);
+    json_object_set_new(root, "assumption",
+                        json_pack("{s:s, s:s, s:o, s:o}", "assumes", b->assumes, "broken_by", b->how, "time",
+                                  seconds_value(b->at), "text", text_value(bytes_text(text))));
+    return true;
+}
+
 void report_check(struct cluster *c, const struct linear_result *linear) {
     const struct trace *t = c->class->trace(c->runtime);
     const struct history *h = c->class->history(c->runtime);
     json_t *list = json_array();
+    char assumption[ERROR_TEXT_MAX];
     c->verdict = VERDICT_OK;
     add_step_properties(c, list);
     if (linear && h->count) add_linearizability(c, list, h, linear);
@@ -92,6 +114,7 @@ void report_check(struct cluster *c, const struct linear_result *linear) {
                              seconds_value(c->class->now(c->runtime)), "properties", list, "history",
                              history_value(h, linear), "counts", counts_value(c));
     add_measures(c, root);
+    report_assumption(c, root, assumption, sizeof assumption);
     json_t *transactions = report_transactions(c);
     if (transactions) json_object_set_new(root, "transactions", transactions);
     dump_value(root, &c->report, 15);

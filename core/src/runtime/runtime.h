@@ -67,6 +67,8 @@ struct node_view { /* one node, as people see it */
     uint64_t captured, uncaptured; /* bytes written; inputs that were not, because the capture had stopped */
     /* Live: connections that had no right to be there, that sent more than the node could take, that the system refused. */
     uint64_t refused, shut, unaccepted;
+    int64_t late,
+        late_at; /* live: its first timer to ring later than the protocol's bound, ns late, and when; 0: none */
     bool denied; /* of a node by hand: it refuses the key of the client that asks */
     uint64_t memory,
         memory_budget;     /* of its own process, in bytes: resident, and the most beside its data; 0: not known */

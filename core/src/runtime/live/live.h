@@ -161,6 +161,7 @@ struct alarm {
 
 struct alarms {
     struct heap heap;
+    int64_t rang; /* when what alarm_take last gave was due */
     struct alarm *alarms;
     size_t count, capacity;
 };
@@ -263,6 +264,7 @@ struct live_node {
     qrt_status death;
     char death_text[ERROR_TEXT_MAX];
     uint64_t slow_flushes;
+    int64_t late, late_at; /* as its view's */
     struct look look;
     struct shown *shown, own_shown;
 };
