@@ -149,8 +149,11 @@ void agent_begin(struct live_node *n) {
     n->actor.counts = s->shown.counts;
     n->actor.counts.restarts += s->incarnation > 1;
     n->slow_flushes = s->shown.meters.slow_flushes;
+    n->late = s->shown.view.late;
+    n->late_at = s->shown.view.late_at;
     memcpy(n->actor.drops, s->shown.meters.drops, sizeof n->actor.drops);
     n->look.rejected = n->host.counts.rejected; /* its last life has logged these */
+    n->look.other_version = n->host.counts.other_version;
     n->look.full = n->actor.drops[QRT_DROP_FULL];
     s->shown.view.pid = getpid();
     atomic_store(&s->begun, true);
@@ -231,6 +234,7 @@ static qrt_status start(struct live_node *n, struct error *e) {
     int64_t port = n->actor.live->config.options.metrics; /* of node 1; the others' follow */
     if (metrics_start(n->actor.live, s->node, s->node, port > 0 ? port + s->node - 1 : port, e)) return e->status;
     bool first = s->incarnation == 1;
+    if (first) links_wait(&n->actor, LIVE_LINKS_NS);
     n->start = first ? s->start : wiped ? QRT_START_WIPED : QRT_START_RECOVERED;
     n->wiped = n->start == QRT_START_WIPED;
     return node_start(n, e);
