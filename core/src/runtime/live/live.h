@@ -183,6 +183,7 @@ struct actor {
     struct live *live;
     uint16_t id;         /* node; 0: the clients */
     void *inbox, **out;  /* sockets; out[0]: to the clients, out[i]: to node i */
+    struct pool *pool;   /* live_pool.h: of what it sends */
     int bell;            /* eventfd: there are orders */
     int inbox_signal;    /* readable when something may have come */
     void *rope;          /* live_sleep.c: a socket whose other end is the inbox; NULL: it has none */
