@@ -81,7 +81,9 @@ struct journal {
     struct ring *ring;              /* NULL: events go by `fresh` and `ready` */
     void (*crowded)(void *context); /* the ring is half full: somebody should take from it */
     void *context;
-    bool silent; /* events are counted, and nothing more */
+    bool silent;             /* events are counted, and nothing more */
+    const uint64_t *emitted; /* silent: where they are counted; NULL: they come here one by one, */
+    uint64_t counted;        /* and how many of these the total has */
     qrt_event *ready;
     size_t ready_count, ready_capacity;
     atomic_uint_fast64_t total;
@@ -384,6 +386,9 @@ uint64_t live_events(struct live *l);
 qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate *gate, struct ring *ring, int bell,
                       struct error *e);
 void actor_free(struct actor *a);
+/* Who hears its events of these kinds; of all kinds where the journal wants them, which they are then passed on to. NULL: nobody
+ * but the journal. */
+void actor_tap(struct actor *a, uint64_t kinds, void (*event)(void *, const qrt_event *, uint64_t), void *context);
 /* Thread-safe, among the threads of a process. order_give takes an order from the heap; order_wait returns when it was carried out. */
 void order_give(struct actor *a, struct order *o);
 void order_wait(struct actor *a, struct order *o);

@@ -29,7 +29,8 @@ qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate 
     a->journal.silent |= l->silent;
     trace_init(&a->trace, 0);
     a->trace.passing = true; /* the merged one is hashed */
-    a->trace.sink = journal_sink(&a->journal);
+    if (a->journal.silent) a->journal.emitted = &a->trace.count;
+    actor_tap(a, 0, NULL, NULL);
     pthread_mutex_init(&a->orders.mutex, NULL);
     atomic_store(&a->orders.pending, l->agent != NULL); /* letters may have come with the first ones */
     pthread_cond_init(&a->orders.done, NULL);
@@ -39,6 +40,12 @@ qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate 
     a->bell = bell >= 0 ? bell : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (a->bell >= 0) return QRT_OK;
     return error_set(e, QRT_EIO, "node %u gets no event descriptor: %s", id, strerror(errno));
+}
+
+void actor_tap(struct actor *a, uint64_t kinds, void (*event)(void *, const qrt_event *, uint64_t), void *context) {
+    struct trace_sink tap = {kinds, event, context};
+    if (!a->journal.silent) tap.kinds = UINT64_MAX;
+    a->trace.sink = a->journal.silent || event ? tap : journal_sink(&a->journal);
 }
 
 void actor_free(struct actor *a) {

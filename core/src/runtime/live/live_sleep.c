@@ -23,9 +23,10 @@
 
 enum {
     SOON_MS = 2,
-    FEW = 2,        /* messages in a burst, */
-    FEW_ENOUGH = 4, /* so many times in a row: then none is looked for behind the first, */
-    FEW_LOOK = 64,  /* but for one burst in so many */
+    PATIENCE_BITS = 20, /* a quarter of an hour */
+    FEW = 2,            /* messages in a burst, */
+    FEW_ENOUGH = 4,     /* so many times in a row: then none is looked for behind the first, */
+    FEW_LOOK = 64,      /* but for one burst in so many */
 };
 
 qrt_status actor_rope(struct actor *a, const char *inbox, struct error *e) {
@@ -82,10 +83,9 @@ void actor_burst_was(struct actor *a, size_t count) {
     if (count) a->few = count <= FEW ? a->few + 1 : 0;
 }
 
-/* The largest power of two that is not over `ms`, so that the option changes seldom. */
+/* The largest power of two that is not over `ms`, which is at least SOON_MS: so the option changes seldom. */
 static void set_patience(struct actor *a, int64_t ms) {
-    int patience = 1;
-    while (patience < 1 << 20 && 2 * patience <= ms) patience *= 2;
+    int patience = 1 << (ms >> PATIENCE_BITS ? PATIENCE_BITS : 63 - __builtin_clzll((unsigned long long)ms));
     if (patience == a->patience) return;
     a->patience = patience;
     zmq_setsockopt(a->inbox, ZMQ_RCVTIMEO, &patience, sizeof patience);
