@@ -84,7 +84,7 @@ test-c: c
 	ctest --test-dir $(DEV) --output-on-failure --no-tests=ignore -j $(JOBS)
 
 test-python: python c
-	QUORATE_BUILD=$(abspath $(DEV)) $(BIN)/python -m pytest -q
+	QUORATE_BUILD=$(abspath $(DEV)) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 # The Lua files from the source, the module from the build, LuaUnit from Debian.
 test-lua: c

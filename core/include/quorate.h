@@ -618,7 +618,9 @@ typedef struct qrt_bench qrt_bench;
 /* name: a group (sim, paxos, store, live, large, place, detect), or one result's. */
 QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name);
 QRT_API void qrt_bench_free(qrt_bench **b);
-QRT_API qrt_status qrt_bench_run(qrt_bench *b); /* one measurement a call; QRT_MORE until all are made */
+/* One measurement a call; QRT_MORE until all are made. A SIGINT that the program handles cuts it short within a second, with
+ * QRT_MORE, and is then handled as ever; the next call would make the measurement anew. */
+QRT_API qrt_status qrt_bench_run(qrt_bench *b);
 /* {"results": [{"name","value","unit","baseline","ratio","note"}]} */
 QRT_API const char *qrt_bench_report(qrt_bench *b);
 

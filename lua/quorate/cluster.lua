@@ -447,9 +447,7 @@ function metatable.__tostring(cluster)
    if cluster:_closed() then
       return "<Cluster " .. title .. ", closed>"
    end
-   local leader = cluster.leader
-   return string.format("<Cluster %s, at %.6g s, %s>", title, cluster.now,
-      leader and "n" .. leader .. " leads" or "no leader")
+   return string.format("<Cluster %s, at %.6g s, %s>", title, cluster.now, cluster:status().headline)
 end
 
 --- An option's value as the core reads it.

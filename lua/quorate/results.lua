@@ -221,7 +221,8 @@ end
 ---@field why_down string
 ---@field suspects integer[] whom its failure detector suspects
 
---- A cluster as it stands. `reason` says why there is no leader, where there is none.
+--- A cluster as it stands. `reason` says why there is no leader, where there is none; `headline` who leads, or that; of
+--- a protocol without leaders, how many nodes are up.
 ---@class quorate.Status
 ---@field protocol string
 ---@field runtime string
@@ -229,13 +230,13 @@ end
 ---@field now number
 ---@field leader integer 0: none
 ---@field reason string
+---@field headline string
 ---@field nodes quorate.NodeStatus[]
 ---@field counts table<string, integer>
 ---@field options table<string, string>
 local status = {
    __tostring = function(s)
-      local leads = s.leader > 0 and "n" .. s.leader .. " leads" or "no leader: " .. s.reason
-      local title = string.format("%s, %d nodes, %s, at %.6g s: %s", s.protocol, #s.nodes, s.runtime, s.now, leads)
+      local title = string.format("%s, %d nodes, %s, at %.6g s: %s", s.protocol, #s.nodes, s.runtime, s.now, s.headline)
       local rows, down, watched = {}, {}, s.options.detector ~= "none"
       for i, n in ipairs(s.nodes) do
          local state = not n.up and "down" or n.paused and "paused" or n.role

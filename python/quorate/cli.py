@@ -4,7 +4,7 @@ Exit codes, the same for every command:
 
 ====  =========================================================================================
 0     everything is ok
-1     a property is violated, a seed is stuck, the demo's text did not come back whole
+1     a property is violated, a seed is stuck, the demo's text did not come back whole; a `cas` failed
 2     the command line, an option or a file is wrong
 3     the verdict is unknown: a budget was spent, or a large campaign never exercised something
 4     the cluster or a script could not do it (no leader, an exception)

@@ -12,14 +12,16 @@ from dataclasses import asdict
 from typing import Any
 
 from quorate._json import read
-from quorate.cli_commands import show
-from quorate.errors import ArgumentError, ParseError
+from quorate.cli_commands import show, tell
+from quorate.errors import ArgumentError, ParseError, QuorateError
 from quorate.plan import Plan
 from quorate.remote import Remote, connect, keygen, node_command
 
 Command = Callable[[argparse.Namespace], int]
 Add = Callable[[str, Command, str], argparse.ArgumentParser]
 
+
+NOT_DONE = 1  # a comparison that failed
 
 # --- keys and nodes ---
 
@@ -50,13 +52,17 @@ def run_node(arguments: argparse.Namespace) -> int:
 
 
 def _with(ask: Callable[[Remote, argparse.Namespace], tuple[Any, Any]]) -> Command:
-    """A command of a client: connects, asks, shows (data, text)."""
+    """A command of a client: connects, asks, shows (data, text). What was not done exits with 1."""
 
     def run(arguments: argparse.Namespace) -> int:
         with connect(arguments.config, arguments.key) as remote:
             data, text = ask(remote, arguments)
-            show(arguments, data, text)
-        return 0
+            done = not isinstance(data, dict) or data.get("swapped", True)
+            if done or arguments.json:
+                show(arguments, data, text)
+            else:
+                tell(f"quorate: {text}")
+        return 0 if done else NOT_DONE
 
     return run
 
@@ -85,8 +91,14 @@ def _append(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
 def _cas(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
     if arguments.absent == (arguments.expected is not None):
         raise ArgumentError("cas wants KEY EXPECTED VALUE, or --absent KEY VALUE")
-    done = remote.cas(arguments.key_name, arguments.expected, arguments.value, arguments.timeout)
-    return {"swapped": done}, "ok" if done else "it holds something else; nothing was changed"
+    if remote.cas(arguments.key_name, arguments.expected, arguments.value, arguments.timeout):
+        return {"swapped": True}, "ok"
+    try:  # after the comparison, and so perhaps not what it met
+        value = remote.get(arguments.key_name, arguments.timeout)
+    except QuorateError as error:
+        return {"swapped": False}, f"not swapped: the value is another; what it is was not told: {error}"
+    now = "there is no value" if value is None else f"the value is {value}"
+    return {"swapped": False, "value": value}, f"not swapped: {now}"
 
 
 def _directive(text: str) -> tuple[Any, dict[str, Any]]:

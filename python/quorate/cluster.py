@@ -286,10 +286,7 @@ class Cluster(Faults, Views, Transactions, Awaits):
     def __repr__(self) -> str:
         if self._handle.closed:
             return f"<Cluster {self._title}, closed>"
-        leader = self.leader
-        return (
-            f"<Cluster {self._title}, at {self.now:.6g} s, {f'n{leader} leads' if leader else 'no leader'}>"
-        )
+        return f"<Cluster {self._title}, at {self.now:.6g} s, {self.status().headline}>"
 
     def _repr_html_(self) -> str:
         return (

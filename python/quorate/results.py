@@ -238,7 +238,9 @@ class NodeStatus:
 
 @dataclass(frozen=True, repr=False)
 class Status:
-    """A cluster as it stands. `reason` says why there is no leader, where there is none."""
+    """A cluster as it stands. `reason` says why there is no leader, where there is none; `headline` who
+    leads, or that; of a protocol without leaders, how many nodes are up.
+    """
 
     protocol: str
     runtime: str
@@ -249,6 +251,7 @@ class Status:
     nodes: tuple[NodeStatus, ...]
     counts: Mapping[str, int]
     options: Mapping[str, str]
+    headline: str
 
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> Status:
@@ -276,8 +279,8 @@ class Status:
         return rows
 
     def _title(self) -> str:
-        leads = f"n{self.leader} leads" if self.leader else f"no leader: {self.reason}"
-        return f"{self.protocol}, {len(self.nodes)} nodes, {self.runtime}, at {self.now:.6g} s: {leads}"
+        nodes = f"{len(self.nodes)} nodes"
+        return f"{self.protocol}, {nodes}, {self.runtime}, at {self.now:.6g} s: {self.headline}"
 
     def __repr__(self) -> str:
         return f"<Status of {self._title()}>"

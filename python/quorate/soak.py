@@ -36,6 +36,7 @@ from quorate.workload import Workload
 CALM = 0.1  # seconds of load in a round after its write
 CAPTURE = "16GiB"  # of a node, at most
 PATIENCE = 60.0  # seconds that an operation may take
+COUNTED = ("pauses", "dropped", "corrupted", "duplicated", "reordered")
 LOOK = 0.001  # seconds between two looks for what was killed
 BOUNDS = {  # of the protocols that need one
     "floodset": {"bound": 0.1},
@@ -78,7 +79,7 @@ class Soak:
             lost = "\nevery acknowledged write is there"
         what = "write" if "linearizability" in self.result.verdicts else "answer"
         counts = self.result.counts
-        done = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("pauses", "dropped", "corrupted"))
+        done = ", ".join(f"{counts.get(name, 0)} {name}" for name in COUNTED)
         replayed = f"\n{self.replay.last_line}" if self.replay else ""
         return (
             f"{self.result}\n{self.load}\n{self.protocol}: {self.rounds} rounds of {', '.join(self.faults)}: "
@@ -237,11 +238,12 @@ def soak(
 ) -> Soak:
     """Kills and disturbs the processes of a live cluster for that many rounds, under the load of `clients`.
 
-    `faults`: of "kill", "pause", "cut" (one way), "loss", "corrupt"; None: all that the protocol's fault
-    model has room for. They follow from the seed; what comes between them is real time. `options`: others of
-    the cluster, such as ``form="presumed-commit"`` of 2pc. With `capture`, a folder, what the nodes do is
-    captured there and replayed when all is over. Raises UnsupportedError where this build has no live
-    runtime, RangeError for a fault outside of the model.
+    `faults`: of "kill", "pause", "cut" (one way), "loss", "corrupt", "delay", "reorder", "duplicate",
+    "bandwidth", "skew" (a wrong clock); None: all that the protocol's fault model has room for. They follow
+    from the seed; what comes between them is real time. `options`: others of the cluster, such as
+    ``form="presumed-commit"`` of 2pc. With `capture`, a folder, what the nodes do is captured there and
+    replayed when all is over. Raises UnsupportedError where this build has no live runtime, RangeError for a
+    fault outside of the model.
     """
     plan = plan_soak(rounds, protocol, faults, transport, nodes, clients, seed, capture, options)
     with Cluster(**plan.options) as c:

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from quorate.catalogue import fault_model
 from quorate.errors import RangeError
 from quorate.plan import Plan
 
-FAULTS = ("kill", "pause", "cut", "loss", "corrupt")
-TROUBLE = 0.25  # seconds that a round's pause, cut, loss and corruption last
-SHARE = 0.1  # of the messages that are lost or corrupted
+FAULTS = (
+    "kill", "pause", "cut", "loss", "corrupt", "delay", "reorder", "duplicate", "bandwidth", "skew"
+)  # fmt: skip
+TROUBLE = 0.25  # seconds that a round's other faults last
+SHARE = 0.1  # of the messages that are lost, corrupted, overtaken or doubled
+SPREAD = ("1ms", "30ms")  # how late a message is, at least and at most
+RATE = 250_000  # bytes a second of a link that is short of bandwidth
+OFFSET, DRIFT = 0.2, 500  # a wrong clock, at most: seconds, and parts per million
 ROOM = {  # what a fault model says of each
     "kill": "crash_recovers",
     "pause": "pause",
     "cut": "partition",
     "loss": "loss",
     "corrupt": "corruption",
+    "reorder": "reorder",
+    "duplicate": "duplicates",
+    "skew": "skew",
 }
+TIMELY = ("delay", "bandwidth")  # what breaks a bound on delays, where the model needs one
+
+
+def _has_room(model: Mapping[str, Any], fault: str) -> bool:
+    return not model["synchrony"] if fault in TIMELY else bool(model[ROOM[fault]])
 
 
 def choose_faults(text: str | None, protocol: str = "raft") -> tuple[str, ...]:
@@ -26,7 +40,7 @@ def choose_faults(text: str | None, protocol: str = "raft") -> tuple[str, ...]:
     for one that there is not, or that is outside of the model.
     """
     model = fault_model(protocol)
-    room = tuple(name for name in FAULTS if model[ROOM[name]])
+    room = tuple(name for name in FAULTS if _has_room(model, name))
     if text is None:
         return room
     chosen = tuple(name.strip() for name in text.split(",") if name.strip())
@@ -41,19 +55,33 @@ def choose_faults(text: str | None, protocol: str = "raft") -> tuple[str, ...]:
     return chosen
 
 
+def _directive(choose: random.Random, nodes: list[int], fault: str) -> tuple[str, dict[str, Any]]:
+    """What one fault of a round is: its verb and fields."""
+    node, other = choose.sample(nodes, 2)
+    if fault == "cut":
+        rest = [n for n in nodes if n != other]
+        groups = [[other], rest] if choose.random() < 0.5 else [rest, [other]]
+        return "partition", {"groups": groups, "one_way": True}
+    if fault == "bandwidth":
+        return fault, {"from_": node, "rate": RATE}
+    if fault == "skew":
+        offset, drift = choose.uniform(-OFFSET, OFFSET), choose.randint(-DRIFT, DRIFT)
+        return fault, {"node": node, "offset": round(offset, 3), "drift": drift}
+    if fault == "pause":
+        return fault, {"node": node}
+    late: dict[str, dict[str, Any]] = {
+        "delay": {"from_": node, "delay": {"uniform": list(SPREAD)}},
+        "reorder": {"probability": SHARE, "spread": SPREAD[1]},
+        "duplicate": {"probability": SHARE, "spread": SPREAD[1]},
+    }
+    return fault, late.get(fault, {"probability": SHARE})
+
+
 def trouble(choose: random.Random, nodes: list[int], faults: Iterable[str]) -> Plan:
     """What a round does beside its kills: each fault with even chances, over in `TROUBLE` seconds."""
     plan = Plan()
     for fault in faults:
-        node, other = choose.sample(nodes, 2)
-        if choose.random() < 0.5:
-            continue
-        if fault == "pause":
-            plan = plan.at(0, "pause", node=node, for_=TROUBLE)
-        elif fault == "cut":
-            rest = [n for n in nodes if n != other]
-            groups = [[other], rest] if choose.random() < 0.5 else [rest, [other]]
-            plan = plan.at(0, "partition", groups=groups, one_way=True, for_=TROUBLE)
-        elif fault in ("loss", "corrupt"):
-            plan = plan.at(0, fault, probability=SHARE, for_=TROUBLE)
+        verb, fields = _directive(choose, nodes, fault)
+        if fault != "kill" and choose.random() < 0.5:
+            plan = plan.at(0, verb, for_=TROUBLE, **fields)
     return plan

@@ -1,5 +1,6 @@
 /* The two disks. Simulated: exactly what was synced survives a power cut, and of the rest any part. POSIX:
- * the store on a real folder, its lock, kill -9, a full disk. */
+ * the store on a real folder, its lock, kill -9, a full disk, syncs that are real and that fail. */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -7,6 +8,8 @@
 #include <stdlib.h>
 
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -14,6 +17,29 @@
 #include "store/store.h"
 
 enum { SECTOR = 512 };
+
+/* The system's syncs, in this program: counted, by what was synced, and failing once with `fails`. */
+static struct {
+    unsigned files, folders;
+    int fails;
+} syncs;
+
+static int sync_seen(int fd, long number) {
+    struct stat about;
+    bool is_folder = fstat(fd, &about) == 0 && S_ISDIR(about.st_mode);
+    *(is_folder ? &syncs.folders : &syncs.files) += 1;
+    errno = syncs.fails;
+    syncs.fails = 0;
+    return errno ? -1 : (int)syscall(number, fd);
+}
+
+int fdatasync(int fd) {
+    return sync_seen(fd, SYS_fdatasync);
+}
+
+int fsync(int fd) {
+    return sync_seen(fd, SYS_fsync);
+}
 
 static struct disk *sim_new(uint64_t seed) {
     struct disk_sim_options options = {1000, 50000, 1000};
@@ -333,6 +359,69 @@ static void test_disk_posix_store_survives_kill(void **state) {
     }
 }
 
+/* A store that says that it is durable has asked the system, before; and a new file's name is in a synced folder. What a kill
+ * shows is the page cache, so only this tells. */
+static void test_disk_posix_really_syncs(void **state) {
+    (void)state;
+    unsigned folders = syncs.folders;
+    struct store *s = posix_store(true);
+    assert_true(syncs.folders > folders);
+    for (uint64_t i = 1; i <= 3; i++) {
+        unsigned files = syncs.files;
+        assert_int_equal(append_flush(s, i, NULL), QRT_OK);
+        assert_true(syncs.files > files);
+    }
+    struct store_checkpoint c = {0, 2, 1, {0}, blob_new(bytes_text("snapshot")), true};
+    unsigned files = syncs.files;
+    folders = syncs.folders;
+    assert_int_equal(store_save(s, &c, NULL), QRT_OK);
+    assert_true(syncs.files > files && syncs.folders > folders);
+    blob_unref(&c.blob);
+    store_free(&s);
+}
+
+/* After a failed sync the kernel has forgotten what it could not write, and the next one would succeed: nothing more is
+ * written or synced, whatever the failure was (Rebello et al. 2020). */
+static void test_disk_posix_never_syncs_again(void **state) {
+    (void)state;
+    static const int failures[] = {EIO, ENOSPC, EINTR};
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+        struct disk *d = posix_ok();
+        struct error e = {0};
+        assert_int_equal(d->class->create(d, "log", 4 * SECTOR, NULL), QRT_OK);
+        bool of_folder = i == 0;
+        fill(d, "log", 0, 'a');
+        syncs.fails = failures[i];
+        assert_int_not_equal(of_folder ? d->class->sync_folder(d, &e) : d->class->sync(d, "log", &e), QRT_OK);
+        assert_non_null(strstr(e.text, strerror(failures[i])));
+        unsigned files = syncs.files, folders = syncs.folders;
+        assert_int_equal(d->class->sync(d, "log", &e), QRT_EIO);
+        assert_non_null(strstr(e.text, "an earlier sync"));
+        assert_int_equal(d->class->sync_folder(d, NULL), QRT_EIO);
+        assert_int_equal(d->class->write(d, "log", 0, bytes_text("x"), NULL), QRT_EIO);
+        assert_int_equal(d->class->create(d, "new", 0, NULL), QRT_EIO);
+        assert_int_equal(d->class->rename(d, "log", "other", NULL), QRT_EIO);
+        assert_int_equal(d->class->remove(d, "log", NULL), QRT_EIO);
+        assert_true(syncs.files == files && syncs.folders == folders);
+        d->class->free(d);
+    }
+}
+
+/* The same of a store: what it could not sync it never says to be durable. */
+static void test_disk_posix_store_stops_with_its_sync(void **state) {
+    (void)state;
+    struct store *s = posix_store(true);
+    struct error e = {0};
+    assert_int_equal(append_flush(s, 1, NULL), QRT_OK);
+    syncs.fails = EIO;
+    assert_int_equal(append_flush(s, 2, &e), QRT_EIO);
+    assert_int_equal(append_flush(s, 3, &e), QRT_EIO);
+    store_free(&s);
+    s = posix_store(false);
+    assert_true(recovered(s) >= 1);
+    store_free(&s);
+}
+
 /* What a disk that is full does to a child whose files may not grow: EFULL in words, and the store opens
  * again. */
 static void test_disk_posix_reports_a_full_disk(void **state) {
@@ -359,6 +448,103 @@ static void test_disk_posix_reports_a_full_disk(void **state) {
     s = posix_store(false);
     assert_int_equal(recovered(s), 1);
     assert_int_equal(append_flush(s, 2, NULL), QRT_OK);
+    store_free(&s);
+}
+
+/* What a file is: 0 where there is none. Of another file, another inode. */
+static struct stat about_file(const char *name) {
+    char path[128];
+    struct stat about = {0};
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (stat(path, &about)) about.st_ino = 0;
+    return about;
+}
+
+/* create hands out the very file that was prepared, whole, and no other; what was prepared otherwise is made anew. */
+static void test_disk_posix_takes_over_what_it_prepared(void **state) {
+    (void)state;
+    enum { SIZE = 3 << 20 };
+    struct disk *d = disk_held_new(posix_ok());
+    d->class->prepare(d, "new", SIZE);
+    ino_t first = about_file("new").st_ino;
+    d->class->prepare(d, "new", SIZE / 2); /* one at a time */
+    assert_int_equal(d->class->create(d, "new", SIZE, NULL), QRT_OK);
+    assert_true(first && about_file("new").st_ino == first);
+    struct buffer file = {0};
+    uint8_t *zeros = mem_zero(1, SIZE);
+    assert_int_equal(d->class->read(d, "new", &file, NULL), QRT_OK);
+    assert_int_equal(file.size, SIZE);
+    assert_memory_equal(file.data, zeros, SIZE);
+    buffer_free(&file);
+    free(zeros);
+    d->class->prepare(d, "other", SIZE);
+    assert_int_equal(d->class->create(d, "other", 2 * SIZE, NULL), QRT_OK);
+    assert_int_equal(about_file("other").st_size, 2 * SIZE);
+    d->class->prepare(d, "gone", SIZE);
+    assert_int_equal(d->class->remove(d, "gone", NULL), QRT_OK);
+    assert_names(d, "new other ");
+    assert_int_equal(d->class->create(d, "gone", SIZE, NULL), QRT_OK);
+    assert_int_equal(about_file("gone").st_size, SIZE);
+    d->class->prepare(d, "last", SIZE);
+    d->class->free(d); /* ends it; the folder is free for the next one, which begins anew */
+    d = posix_ok();
+    assert_int_equal(d->class->create(d, "last", SIZE, NULL), QRT_OK);
+    assert_int_equal(about_file("last").st_size, SIZE);
+    d->class->free(d);
+}
+
+/* A file that could not be prepared is made when it is asked for, and only then somebody hears what is wrong. */
+static void test_disk_posix_prepares_or_says_nothing(void **state) {
+    (void)state;
+    enum { SIZE = 3 << 20 };
+    struct rlimit before, limit;
+    struct error e = {0};
+    struct disk *d = posix_ok();
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit){1 << 20, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    d->class->prepare(d, "new", SIZE);
+    qrt_status status = d->class->create(d, "new", SIZE, &e);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(status, QRT_EFULL);
+    assert_non_null(strstr(e.text, "preallocating"));
+    assert_int_equal(d->class->create(d, "new", SIZE, &e), QRT_OK);
+    assert_int_equal(about_file("new").st_size, SIZE);
+    d->class->free(d);
+}
+
+/* Records in group commits of many, so that log files fill up soon. */
+static uint64_t append_many(struct store *s, uint64_t from) {
+    enum { MANY = 4000 };
+    for (uint64_t i = from; i < from + MANY; i++)
+        store_append(s, &(struct store_record){0, i, 1, bytes_of(&i, sizeof i)});
+    assert_int_equal(store_flush(s, NULL), QRT_OK);
+    return from + MANY;
+}
+
+/* The log's next file is begun while the last one still has room, and is the one that the log goes on in. What a node that
+ * ends meanwhile leaves of it is removed. */
+static void test_disk_posix_next_log_file_is_there_in_time(void **state) {
+    (void)state;
+    static const char next[] = "wal-0000000000000002";
+    struct store *s = posix_store(true);
+    uint64_t index = append_many(s, 1);
+    assert_true(about_file("wal.new").st_ino == 0);
+    while (!about_file("wal.new").st_ino && !about_file(next).st_ino) index = append_many(s, index);
+    store_free(&s);
+    assert_true(about_file("wal.new").st_ino && !about_file(next).st_ino);
+    s = posix_store(false);
+    assert_true(about_file("wal.new").st_ino == 0);
+    assert_int_equal(recovered(s), index - 1);
+    index = append_many(s, index);
+    ino_t made = about_file("wal.new").st_ino;
+    while (!about_file(next).st_ino) index = append_many(s, index);
+    assert_true(made && about_file(next).st_ino == made);
+    index = append_many(s, index);
+    store_free(&s);
+    s = posix_store(false);
+    assert_int_equal(recovered(s), index - 1);
     store_free(&s);
 }
 
@@ -399,7 +585,13 @@ int main(void) {
         POSIX_TEST(test_disk_posix_refuses_a_folder_in_use),
         POSIX_TEST(test_disk_posix_store_comes_back),
         POSIX_TEST(test_disk_posix_store_survives_kill),
+        POSIX_TEST(test_disk_posix_really_syncs),
+        POSIX_TEST(test_disk_posix_never_syncs_again),
+        POSIX_TEST(test_disk_posix_store_stops_with_its_sync),
         POSIX_TEST(test_disk_posix_reports_a_full_disk),
+        POSIX_TEST(test_disk_posix_takes_over_what_it_prepared),
+        POSIX_TEST(test_disk_posix_prepares_or_says_nothing),
+        POSIX_TEST(test_disk_posix_next_log_file_is_there_in_time),
         POSIX_TEST(test_disk_held_loses_what_is_unsynced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

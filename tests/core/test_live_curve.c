@@ -37,14 +37,16 @@ static struct node_view view_of(struct cluster *c, uint16_t node) {
     return v;
 }
 
-/* What an attempt has: keys, or none, and the names under which it speaks. */
+/* What an attempt has: keys, or none, and the names under which it speaks; to whom instead of the receiver, and by how much too
+ * early. */
 struct attempt {
     const char *public_key, *secret_key;
-    uint16_t envelope, frame;
+    uint16_t envelope, frame, other;
+    int64_t ahead;
 };
 
 static void make_message(const struct live *l, const struct attempt *a, uint16_t to, struct buffer *out) {
-    struct envelope head = {a->envelope, to, 0, live_now(l)};
+    struct envelope head = {a->envelope, a->other ? a->other : to, 0, live_now(l) + a->ahead};
     struct message m = {.kind = WIRE_APPEND_REQUEST, .from = a->frame, .to = to};
     m.as.append_request.term = FAR;
     buffer_append(out, &head, sizeof head);
@@ -132,6 +134,24 @@ static void test_live_nodes_speak_for_themselves(void **state) {
     }
 }
 
+/* What is addressed to another node, or has a time that has not come, is no sound peer's: the time would hold the receiver's own
+ * up, since a receive stands behind its send. */
+static void test_live_envelopes_make_sense(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct cluster *c = cluster_with("tcp", "true");
+        struct live *l = c->runtime;
+        uint16_t leader = wait_leader(c), to = follower_of(c);
+        struct attempt a = {
+            l->gates.public_keys[leader], process_share(l, leader)->gates.secret_key, leader, leader, i ? 0 : leader,
+            i ? 10 * SECOND : 0};
+        try(c, &a, to, rejected);
+        assert_true(rejected(c, to));
+        still_led(c, leader);
+        cluster_free(c);
+    }
+}
+
 /* The clients' key is no node's. */
 static void test_live_the_owner_is_no_node(void **state) {
     (void)state;
@@ -179,7 +199,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live_strangers_are_refused), cmocka_unit_test(test_live_nodes_speak_for_themselves),
         cmocka_unit_test(test_live_the_owner_is_no_node),  cmocka_unit_test(test_live_the_right_key_is_heard),
-        cmocka_unit_test(test_live_secrets_are_apart),
+        cmocka_unit_test(test_live_envelopes_make_sense),  cmocka_unit_test(test_live_secrets_are_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,17 @@ function TestCluster:test_no_leader_says_why()
    lu.assertNil(committed)
    lu.assertStrContains(why, "2 of 5 nodes are up")
    lu.assertEquals(short, "no-leader")
-   lu.assertStrContains(tostring(c), "no leader")
+   lu.assertStrContains(tostring(c), "no leader: 2 of 5 nodes are up, 3 are needed")
+end
+
+-- Where every member is as good as any other, nothing is said of leaders.
+function TestCluster:test_no_leader_is_missed_where_none_is_needed()
+   local c <close> = assert(q.cluster { protocol = "benor", nodes = 3 })
+   for _, text in ipairs { tostring(c), tostring(c:status()):match "^[^\n]*" } do
+      lu.assertStrContains(text, "3 of 3 nodes are up and reach each other")
+      lu.assertNotStrContains(text, "lead")
+   end
+   lu.assertEquals(c:status().leader, 0)
 end
 
 -- Proposals: at a node, many at once, later; failure and ignorance are different errors.

@@ -340,11 +340,17 @@ def test_a_key_that_is_added_later_is_let_in(hand: ByHand, tmp_path: Path) -> No
 
 
 def test_a_second_start_and_an_empty_folder_are_refused(hand: ByHand) -> None:
-    """One process a data folder; and no node begins with nothing unless it is told that this is right."""
+    """One process a data folder; no node begins over data, nor with nothing unless told that it is right."""
     ended = subprocess.run(node_command("run", hand.file, 1), capture_output=True, text=True, check=False)
     assert ended.returncode == 4
     assert "in use by another node or process" in ended.stderr
     hand.kill(1)
+    data = hand.folder / "data" / "n1"
+    before = sorted(data.iterdir())
+    ended = subprocess.run(node_command("format", hand.file, 1), capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "already holds a store" in ended.stderr
+    assert sorted(data.iterdir()) == before  # a mark left there would make the next start its first life
     shutil.rmtree(hand.folder / "data" / "n1")
     ended = subprocess.run(node_command("run", hand.file, 1), capture_output=True, text=True, check=False)
     assert ended.returncode == 2
@@ -552,8 +558,15 @@ def test_command_line(hand: ByHand) -> None:
     carol = ("--key", str(hand.folder / "keys" / "carol.key"))
     assert run("put", *alice, "--timeout", "20", "x", "1").stdout == "ok\n"
     assert run("get", *carol, "x").stdout == "1\n"
-    assert run("cas", *alice, "x", "0", "2").stdout.startswith("it holds something else")
-    assert run("cas", *alice, "--absent", "y", "2").stdout == "ok\n"
+    failed = run("cas", *alice, "x", "0", "2")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == "quorate: not swapped: the value is 1\n"
+    failed = run("cas", *alice, "z", "0", "2")
+    assert (failed.returncode, failed.stderr) == (1, "quorate: not swapped: there is no value\n")
+    failed = run("cas", *alice, "--json", "--absent", "x", "2")
+    assert (failed.returncode, json.loads(failed.stdout)) == (1, {"swapped": False, "value": "1"})
+    done = run("cas", *alice, "--absent", "y", "2")
+    assert (done.returncode, done.stdout) == (0, "ok\n")
     for words in (("y", "3"), ("--absent", "y", "2", "3")):
         assert "cas wants KEY EXPECTED VALUE, or --absent KEY VALUE" in run("cas", *alice, *words).stderr
     refused = run("put", *carol, "x", "2")

@@ -145,8 +145,14 @@ def test_protocols_that_need_no_leader_do_not_miss_one():
     """Their status says so, and their nodes are up, not followers; elections are asked for."""
     with q.Cluster("2pc", nodes=3) as c:
         c.transaction([1, 2])
-        assert "none is needed; 3 of 3 nodes are up" in str(c.status())
+        for text in (repr(c), repr(c.status()), str(c.status()).splitlines()[0]):
+            assert "3 of 3 nodes are up and reach each other" in text and "lead" not in text
         assert {n.role for n in c.status().nodes} == {"up"}
+        with pytest.raises(q.NoLeaderError, match="no leader: 2pc needs none; 3 of 3 nodes are up"):
+            c.wait_leader(timeout=1)
+        c.crash("all")
+        with pytest.raises(q.OperatingError, match=r"^0 of 3 nodes are up"):
+            c.propose(b"x", timeout=1)
     with q.Cluster("bully", nodes=3) as c:
         with pytest.raises(q.NoLeaderError, match="one leads once it is asked to elect"):
             c.wait_leader(timeout=1)

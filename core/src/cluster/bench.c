@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/interrupt.h"
 #include "cluster/bench_case.h"
 #include "cluster/values.h"
 #include "runtime/sim.h"
@@ -64,7 +65,7 @@ static void drive(struct sim *sim, uint16_t leader, uint32_t window, uint32_t co
         sim_class.propose(sim, leader, bytes_of(value, sizeof value), &newest);
         if (!oldest) oldest = newest;
     }
-    for (wanted = oldest + commits; oldest < wanted;) {
+    for (wanted = oldest + commits; oldest < wanted && !interrupt_seen();) {
         while (!tickets_at(&sim->tickets, oldest)->done) sim_step(sim);
         oldest++;
         sim_class.propose(sim, leader, bytes_of(value, sizeof value), &newest);
@@ -223,12 +224,13 @@ static double median(double *values) {
     return values[BENCH_ROUNDS / 2];
 }
 
-qrt_status bench_run(struct bench *b, struct error *e) {
+static qrt_status measure(struct bench *b, struct error *e) {
     const struct bench_case *k = b->cases[b->next];
     double value[BENCH_ROUNDS], baseline[BENCH_ROUNDS], ratio[BENCH_ROUNDS], extra[BENCH_ROUNDS];
     for (int i = 0; i < BENCH_ROUNDS; i++) {
         struct sample s = {0};
         qrt_status status = k->run(k, &s, e);
+        if (interrupt_seen()) return QRT_MORE; /* whatever it has come to: half a measurement is none */
         if (status) return status;
         value[i] = s.value;
         baseline[i] = s.baseline;
@@ -244,6 +246,13 @@ qrt_status bench_run(struct bench *b, struct error *e) {
                           json_pack("{s:s, s:f, s:s, s:f, s:f, s:s}", "name", k->name, "value", median(value), "unit",
                                     k->unit, "baseline", median(baseline), "ratio", median(ratio), "note", note));
     return ++b->next < b->count ? QRT_MORE : QRT_OK;
+}
+
+qrt_status bench_run(struct bench *b, struct error *e) {
+    interrupt_watch();
+    qrt_status status = measure(b, e);
+    interrupt_leave();
+    return status;
 }
 
 const char *bench_report(struct bench *b) {

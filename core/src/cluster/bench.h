@@ -9,7 +9,8 @@ struct bench;
 
 struct bench *bench_new(const char *name, struct error *e); /* a group ("sim", "place", ...) or one result's name */
 void bench_free(struct bench *b);
-qrt_status bench_run(struct bench *b, struct error *e); /* one measurement; QRT_MORE until all are made */
+/* One measurement; QRT_MORE until all are made. Ctrl-C cuts it short: QRT_MORE, and the next call makes it anew. */
+qrt_status bench_run(struct bench *b, struct error *e);
 const char *bench_report(struct bench *b);
 
 /* The bare loop: a 4-ary heap of 16-byte keys over 64-byte messages; pop, decode, update, re-encode, draw a delay, push.

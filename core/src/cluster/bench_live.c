@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/interrupt.h"
 #include "cluster/bench_case.h"
 #ifdef QRT_HAVE_LIVE
 #include "runtime/live/live_bare.h"
@@ -60,6 +61,16 @@ static void choose_cpus(int cpus[NODES]) {
     for (int i = 0; i < NODES; i++) cpus[i] = i % (n > 0 ? n : 1);
 }
 
+#define LOOK_NS 50000000 /* how often a wait looks for Ctrl-C */
+
+/* Until the condition holds, for so long at most. */
+static bool wait_for(struct cluster *c, const struct condition *condition) {
+    int64_t until = c->class->now(c->runtime) + PATIENCE_S * INT64_C(1000000000);
+    qrt_status status = QRT_MORE;
+    while (status == QRT_MORE && !interrupt_seen()) status = c->class->run(c->runtime, until, condition, LOOK_NS);
+    return status == QRT_OK;
+}
+
 static qrt_status load(struct cluster *c, uint16_t leader, const struct load_spec *spec, struct load_report *r,
                        struct error *e) {
     uint64_t number;
@@ -68,8 +79,8 @@ static qrt_status load(struct cluster *c, uint16_t leader, const struct load_spe
     qrt_status status = live_load(c->runtime, leader, spec, &number);
     if (status) return error_set(e, status, "the leader is down or takes no such load");
     struct condition answered = {CONDITION_TICKET, 0, number};
-    status = c->class->run(c->runtime, c->class->now(c->runtime) + PATIENCE_S * INT64_C(1000000000), &answered, 0);
-    if (status || !c->class->ticket(c->runtime, number, &t, &data) || t.status || data.size != sizeof *r)
+    if (!wait_for(c, &answered) || !c->class->ticket(c->runtime, number, &t, &data) || t.status ||
+        data.size != sizeof *r)
         return error_set(e, QRT_EUNKNOWN, "the leader changed while it was measured: try again");
     memcpy(r, data.data, sizeof *r);
     return QRT_OK;
@@ -91,8 +102,10 @@ static struct load_spec warm_up(const struct bench_case *k) {
 static uint16_t start(struct cluster *c, const int *cpus, const struct bench_case *k, struct error *e) {
     struct load_spec warm = warm_up(k);
     struct load_report r;
-    if (!c || cluster_run(c, PATIENCE_S * INT64_C(1000000000), "leader", 0, e)) return 0;
-    uint16_t leader = c->class->leader(c->runtime);
+    struct condition led = {.kind = CONDITION_LEADER};
+    if (!c) return 0;
+    uint16_t leader = wait_for(c, &led) ? c->class->leader(c->runtime) : 0;
+    if (!leader) error_set(e, QRT_ENOLEADER, "nobody came to lead the cluster that was to be measured: try again");
     for (uint16_t i = 1; leader && i <= NODES; i++) live_pin(c->runtime, i, cpus[(i + NODES - leader) % NODES]);
     return leader && !load(c, leader, &warm, &r, e) ? leader : 0;
 }
@@ -219,7 +232,7 @@ static int64_t time_frames(struct pipe *p, const struct bench_case *k, const uin
     p->outbox.large = large;
     int64_t begin = stopwatch_ns();
     for (uint32_t i = 0; i < k->commits; i += k->window)
-        if (!pass_frames(p, k, value)) return -1;
+        if (interrupt_seen() || !pass_frames(p, k, value)) return -1;
     return stopwatch_ns() - begin;
 }
 

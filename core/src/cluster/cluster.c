@@ -219,11 +219,33 @@ struct cluster *cluster_fork(struct cluster *c, struct error *e) {
 
 /* ---- running ---- */
 
+bool cluster_has_leaders(const struct cluster *c) {
+    return !c->config.protocol->leaderless || c->config.protocol->elects;
+}
+
+/* What stands before the reason of cluster_no_leader, where nobody has asked for a leader. */
+static const char *missing(const struct cluster *c) {
+    return cluster_has_leaders(c) ? "no leader: " : "";
+}
+
+/* The same for who has: some protocols have none. */
+static void say_leader_missing(struct cluster *c, char *out, size_t size) {
+    char why[ERROR_TEXT_MAX - 192];
+    cluster_no_leader(c, why, sizeof why);
+    if (cluster_has_leaders(c))
+        snprintf(out, size, "no leader: %s", why);
+    else
+        snprintf(out, size, "no leader: %s needs none; %s", c->config.protocol->name, why);
+}
+
 static void describe_timeout(struct cluster *c, const struct condition *condition, const char *text, struct error *e) {
     char why[ERROR_TEXT_MAX - 128];
-    if (condition->kind == CONDITION_LEADER || !c->class->leader(c->runtime)) {
+    if (condition->kind == CONDITION_LEADER) {
+        say_leader_missing(c, why, sizeof why);
+        error_set(e, QRT_ETIMEOUT, "'%s' did not come true in time; %s", text, why);
+    } else if (!c->class->leader(c->runtime)) {
         cluster_no_leader(c, why, sizeof why);
-        error_set(e, QRT_ETIMEOUT, "'%s' did not come true in time; no leader: %s", text, why);
+        error_set(e, QRT_ETIMEOUT, "'%s' did not come true in time; %s%s", text, missing(c), why);
     } else {
         error_set(e, QRT_ETIMEOUT, "'%s' did not come true in time, although n%u leads", text,
                   c->class->leader(c->runtime));
@@ -328,7 +350,7 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
         snprintf(out, size, "%u of %u nodes %s and reach each other; one leads once it is asked to elect", s.up, n,
                  there);
     else if (c->config.protocol->leaderless)
-        snprintf(out, size, "none is needed; %u of %u nodes %s and reach each other", s.up, n, there);
+        snprintf(out, size, "%u of %u nodes %s and reach each other", s.up, n, there);
     else
         snprintf(out, size, "%u of %u nodes %s and reach each other; an election is under way in term %llu", s.up, n,
                  there, (unsigned long long)s.term);
@@ -354,8 +376,8 @@ qrt_status cluster_leader(struct cluster *c, uint16_t *node, struct error *e) {
     *node = c->class->leader(c->runtime);
     if (*node) return QRT_OK;
     char why[ERROR_TEXT_MAX - 64];
-    cluster_no_leader(c, why, sizeof why);
-    return error_set(e, QRT_ENOLEADER, "no leader: %s", why);
+    say_leader_missing(c, why, sizeof why);
+    return error_set(e, QRT_ENOLEADER, "%s", why);
 }
 
 /* ---- proposals and operations ---- */
@@ -515,7 +537,7 @@ static void end_unproposed(struct cluster *c, const struct proposal *p, qrt_resu
     int64_t waited = c->class->now(c->runtime) - p->made;
     *result = (qrt_result){.status = QRT_ENOLEADER, .latency_ns = waited};
     cluster_no_leader(c, why, sizeof why);
-    error_set(e, QRT_ENOLEADER, "no leader: %s; nothing was proposed", why);
+    error_set(e, QRT_ENOLEADER, "%s%s; nothing was proposed", missing(c), why);
 }
 
 static void end_unanswered(struct cluster *c, const struct proposal *p, qrt_result *result, struct error *e) {
@@ -527,11 +549,11 @@ static void end_unanswered(struct cluster *c, const struct proposal *p, qrt_resu
     *result = (qrt_result){.status = QRT_EUNKNOWN, .node = t.node, .latency_ns = c->class->now(c->runtime) - p->made};
     cluster_no_leader(c, why, sizeof why);
     if (t.node > QRT_CLIENT)
-        error_set(e, QRT_EUNKNOWN, "client %u was not answered in time; the operation may still be executed%s%s",
-                  t.node - QRT_CLIENT, leader ? "" : "; no leader: ", leader ? "" : why);
+        error_set(e, QRT_EUNKNOWN, "client %u was not answered in time; the operation may still be executed%s%s%s",
+                  t.node - QRT_CLIENT, leader ? "" : "; ", leader ? "" : missing(c), leader ? "" : why);
     else
-        error_set(e, QRT_EUNKNOWN, "n%u has not committed the proposal in time; it still may%s%s", t.node,
-                  leader ? "" : "; no leader: ", leader ? "" : why);
+        error_set(e, QRT_EUNKNOWN, "n%u has not committed the proposal in time; it still may%s%s%s", t.node,
+                  leader ? "" : "; ", leader ? "" : missing(c), leader ? "" : why);
 }
 
 qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int64_t slice_ns, qrt_result *result,

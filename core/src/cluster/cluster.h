@@ -65,6 +65,8 @@ struct cluster *cluster_fork(struct cluster *c, struct error *e);
 
 qrt_status cluster_run(struct cluster *c, int64_t until, const char *condition, int64_t slice_ns, struct error *e);
 qrt_status cluster_leader(struct cluster *c, uint16_t *node, struct error *e);
+/* False where every member is as good as any other, and nobody should be told that none leads. */
+bool cluster_has_leaders(const struct cluster *c);
 /* Why nobody leads, in the user's terms: "2 of 5 nodes are up, 3 are needed". */
 void cluster_no_leader(struct cluster *c, char *out, size_t size);
 

@@ -100,9 +100,9 @@ void report_check(struct cluster *c, const struct linear_result *linear) {
 /* ---- status ---- */
 
 /* Where every member is as good as any other, nobody follows. */
-static const char *role_word(const struct protocol *p, const struct node_view *v) {
+static const char *role_word(const struct cluster *c, const struct node_view *v) {
     if (!v->up) return "down";
-    if (p->leaderless && !p->elects && v->status.role == QRT_ROLE_FOLLOWER) return "up";
+    if (!cluster_has_leaders(c) && v->status.role == QRT_ROLE_FOLLOWER) return "up";
     return trace_role_name(v->status.role);
 }
 
@@ -111,9 +111,9 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
     c->class->view(c->runtime, node, &v);
     const struct protocol_status *s = &v.status;
     json_t *o = json_pack("{s:i, s:b, s:b, s:s, s:I, s:i, s:I, s:I, s:I, s:I}", "node", node, "up", v.up, "paused",
-                          v.paused, "role", role_word(c->config.protocol, &v), "term", (json_int_t)s->term, "leader",
-                          s->leader, "first", (json_int_t)s->first, "last", (json_int_t)s->last, "commit",
-                          (json_int_t)s->commit, "applied", (json_int_t)s->applied);
+                          v.paused, "role", role_word(c, &v), "term", (json_int_t)s->term, "leader", s->leader, "first",
+                          (json_int_t)s->first, "last", (json_int_t)s->last, "commit", (json_int_t)s->commit, "applied",
+                          (json_int_t)s->applied);
     json_t *counts = json_pack("{s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)v.counts.sent, "received",
                                (json_int_t)v.counts.received, "rejected", (json_int_t)v.counts.rejected, "persisted",
                                (json_int_t)v.counts.persisted, "bytes_sent", (json_int_t)v.counts.bytes_sent);
@@ -141,18 +141,22 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
 }
 
 const char *report_status(struct cluster *c) {
-    char why[ERROR_TEXT_MAX] = "";
+    char why[ERROR_TEXT_MAX] = "", headline[ERROR_TEXT_MAX + 16];
     uint16_t leader = c->class->leader(c->runtime);
     if (!leader) cluster_no_leader(c, why, sizeof why);
+    if (leader)
+        snprintf(headline, sizeof headline, "n%u leads", leader);
+    else
+        snprintf(headline, sizeof headline, "%s%s", cluster_has_leaders(c) ? "no leader: " : "", why);
     json_t *nodes = json_array(), *options = json_object();
     for (uint16_t i = 1; i <= c->config.options.nodes; i++) json_array_append_new(nodes, node_value(c, i));
     add_options(options, &cluster_option_table, &c->config.options, NULL);
     add_options(options, &c->config.protocol->options, c->protocol_options, NULL);
-    json_t *root =
-        json_pack("{s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "protocol", c->config.protocol->name, "runtime",
-                  c->class->name, "machine", text_value(bytes_text(c->config.machine->name)), "now",
-                  seconds_value(c->class->now(c->runtime)), "leader", leader, "reason", text_value(bytes_text(why)),
-                  "nodes", nodes, "counts", counts_value(c), "options", options);
+    json_t *root = json_pack("{s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "protocol", c->config.protocol->name,
+                             "runtime", c->class->name, "machine", text_value(bytes_text(c->config.machine->name)),
+                             "now", seconds_value(c->class->now(c->runtime)), "leader", leader, "reason",
+                             text_value(bytes_text(why)), "headline", text_value(bytes_text(headline)), "nodes", nodes,
+                             "counts", counts_value(c), "options", options);
     dump_value(root, &c->text, 15);
     return (const char *)c->text.data;
 }

@@ -28,6 +28,10 @@ struct disk_class {
     qrt_status (*list)(struct disk *d, disk_list_fn *each, void *context, struct error *e);
     /* Or truncates. */
     qrt_status (*create)(struct disk *d, const char *name, uint64_t preallocate, struct error *e);
+    /* Begins to make that file on a thread of the disk's own, and returns. The next create of this name and length takes it
+     * over, and waits where it is not yet whole; until then nothing but remove may be done with it. One at a time: a second
+     * one is passed over. What goes wrong is left to create. NULL: this disk has no such thread. */
+    void (*prepare)(struct disk *d, const char *name, uint64_t preallocate);
     /* The whole file. */
     qrt_status (*read)(struct disk *d, const char *name, struct buffer *out, struct error *e);
     qrt_status (*write)(struct disk *d, const char *name, uint64_t offset, struct bytes data, struct error *e);

@@ -58,6 +58,12 @@ static qrt_status held_create(struct disk *d, const char *name, uint64_t preallo
     return status ? status : h->below->class->create(h->below, name, preallocate, e);
 }
 
+/* Nothing that is held belongs to it. */
+static void held_prepare(struct disk *d, const char *name, uint64_t preallocate) {
+    struct held *h = held_of(d);
+    if (h->below->class->prepare) h->below->class->prepare(h->below, name, preallocate);
+}
+
 static qrt_status held_read(struct disk *d, const char *name, struct buffer *out, struct error *e) {
     struct held *h = held_of(d);
     qrt_status status = give(h, e);
@@ -108,6 +114,7 @@ static void held_free(struct disk *d) {
 static const struct disk_class held_class = {
     .list = held_list,
     .create = held_create,
+    .prepare = held_prepare,
     .read = held_read,
     .write = held_write,
     .sync = held_sync,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/interrupt.h"
 #include "base/stopwatch.h"
 
 enum { RECORD = 128, BLOCK = 4096, BARE_SIZE = 16 << 20, CHECKPOINT_BYTES = 16 << 20, WARM_GROUP = 256 };
@@ -49,7 +50,8 @@ static qrt_status bench_commit(struct store_bench *b, uint32_t group_size, struc
 /* Until superseded files are there to be written over. */
 static qrt_status bench_warm(struct store_bench *b, struct error *e) {
     qrt_status status = QRT_OK;
-    for (uint64_t bytes = 0; !status && bytes < 4 * (uint64_t)CHECKPOINT_BYTES; bytes += WARM_GROUP * RECORD)
+    for (uint64_t bytes = 0; !status && !interrupt_seen() && bytes < 4 * (uint64_t)CHECKPOINT_BYTES;
+         bytes += WARM_GROUP * RECORD)
         status = bench_commit(b, WARM_GROUP, e);
     return status;
 }
@@ -72,7 +74,7 @@ struct store_bench *store_bench_new(const char *folder, struct error *e) {
 int64_t store_bench_group(struct store_bench *b, uint32_t groups, uint32_t group_size, struct error *e) {
     int64_t begin = stopwatch_ns();
     for (uint32_t i = 0; i < groups; i++)
-        if (bench_commit(b, group_size, e)) return -1;
+        if (interrupt_seen() || bench_commit(b, group_size, e)) return -1;
     return stopwatch_ns() - begin;
 }
 
@@ -82,6 +84,7 @@ int64_t store_bench_bare(struct store_bench *b, uint32_t groups, uint32_t group_
     memset(b->block, (int)(b->bare_at & 0xff) + 1, size);
     int64_t begin = stopwatch_ns();
     for (uint32_t i = 0; i < groups; i++) {
+        if (interrupt_seen()) return -1;
         if (b->bare_at + size > BARE_SIZE) b->bare_at = 0;
         if (pwrite(b->bare, b->block, size, (off_t)b->bare_at) != (ssize_t)size) {
             bench_fail(b, "writing", e);

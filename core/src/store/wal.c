@@ -8,7 +8,12 @@
 #include "base/check.h"
 #include "base/hash.h"
 
-enum { PENDING_MAX = 1 << 29 };
+enum {
+    PENDING_MAX = 1 << 29,
+    AHEAD = 4, /* where no spare is there, a new file is begun once this fraction of the last one is written */
+};
+
+#define NEW_FILE "wal.new"
 
 const char wal_magic[8] = "QRTWAL\0";
 
@@ -86,7 +91,7 @@ static qrt_status ids_new(struct wal *w, uint64_t number, uint64_t spare, struct
  * commit numbers. */
 static qrt_status file_new(struct wal *w, uint64_t number, size_t commit_bytes, struct error *e) {
     const struct disk_class *disk = w->disk->class;
-    char made[WAL_NAME_SIZE] = "wal.new", name[WAL_NAME_SIZE];
+    char made[WAL_NAME_SIZE] = NEW_FILE, name[WAL_NAME_SIZE];
     uint32_t size = w->disk->segment;
     if (size < w->disk->block + commit_bytes) size = (uint32_t)(w->disk->block + commit_bytes);
     bool recycles = size == w->disk->segment && w->spare_count;
@@ -97,6 +102,7 @@ static qrt_status file_new(struct wal *w, uint64_t number, size_t commit_bytes, 
         wal_file_name(made, "spare-", spare);
     else if (!status)
         status = disk->create(w->disk, made, size, e);
+    w->ahead = w->ahead && recycles; /* else it was taken, or made anew */
     if (!status) status = head_write(w, made, number, size, e);
     if (!status) status = disk->rename(w->disk, made, name, e);
     if (!status) status = disk->sync_folder(w->disk, e);
@@ -171,6 +177,14 @@ static qrt_status wal_roll(struct wal *w, size_t bytes, struct error *e) {
     return status;
 }
 
+/* The megabytes of a new file are written while commits go on, and not when one of them has no room any more. */
+static void file_ahead(struct wal *w) {
+    const struct wal_file *last = &w->files[w->file_count - 1];
+    if (!w->disk->class->prepare || w->ahead || w->spare_count || w->at < last->size / AHEAD) return;
+    w->disk->class->prepare(w->disk, NEW_FILE, w->disk->segment);
+    w->ahead = true;
+}
+
 qrt_status wal_write(struct wal *w, struct error *e) {
     qrt_status status = wal_sync(w, e); /* one commit is in flight at a time: recovery counts on it */
     if (status || !wal_dirty(w)) return status;
@@ -186,6 +200,7 @@ qrt_status wal_write(struct wal *w, struct error *e) {
     w->files[w->file_count - 1].last = w->commit++;
     w->at += bytes;
     w->sectors = w->within = 0;
+    file_ahead(w);
     return QRT_OK;
 }
 

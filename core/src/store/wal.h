@@ -70,6 +70,7 @@ struct wal {
     size_t file_count, file_capacity;
     uint64_t spares[WAL_SPARES]; /* numbers of superseded files, kept to be written over */
     size_t spare_count;
+    bool ahead;                                        /* the disk was asked to prepare the next file */
     char name[WAL_NAME_SIZE], ids_name[WAL_NAME_SIZE]; /* of the last file and its directory */
     uint32_t at;                                       /* where the next commit goes */
     uint32_t slot;                                     /* entries in its directory */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/stopwatch.h"
 #include "runtime/live/live_share.h"
@@ -216,6 +217,7 @@ static bool drive(struct party *p, struct drive *d) {
     uint64_t number;
     d->began = stopwatch_ns();
     while (d->done < d->spec->count) {
+        if (interrupt_seen()) return false;
         int64_t now = d->spec->interval ? stopwatch_ns() : NEVER - 1;
         for (int64_t due; (due = round_due(d)) <= now; send_round(p, d->first + d->sent++))
             d->times[d->sent] = d->spec->interval ? due : stopwatch_ns();

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/stopwatch.h"
 #include "runtime/live/live_bare.h"
@@ -45,6 +46,7 @@ static void *write_groups(void *writer) {
     int64_t begin = stopwatch_ns();
     w->number = 0;
     for (; done < w->spec->count && !w->number; done += w->spec->window) {
+        if (interrupt_seen()) w->number = EINTR;
         if (w->at + (off_t)size > FILE_SIZE) w->at = 0;
         memset(group, (int)(done & 0xff) + 1, w->spec->size);
         if (pwrite(w->file, group, size, w->at) != (ssize_t)size || fdatasync(w->file)) w->number = errno ? errno : EIO;

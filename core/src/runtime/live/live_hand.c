@@ -83,13 +83,20 @@ static qrt_status say_where(const struct hand_config *c, struct error *e) {
                      said.status == QRT_ECORRUPT ? ", with --lost-data" : "");
 }
 
+static qrt_status leave_mark(struct disk *disk, struct error *e) {
+    qrt_status status = disk->class->create(disk, MARK, 0, e);
+    return status ? status : disk->class->sync(disk, MARK, e);
+}
+
+/* The mark comes first: a store without one has lived. So none may come to a store that is there, which refuses the format. */
 qrt_status hand_format(const struct hand_config *c, struct error *e) {
     struct disk *disk = disk_of(c, e);
     struct store *store = NULL;
+    struct found found = {0};
     bool wiped;
     if (!disk) return e->status;
-    qrt_status status = disk->class->create(disk, MARK, 0, e);
-    if (!status) status = disk->class->sync(disk, MARK, e);
+    qrt_status status = disk->class->list(disk, see_file, &found, e);
+    if (!status && !found.root && !found.log) status = leave_mark(disk, e);
     if (status) {
         disk->class->free(disk);
         return status;

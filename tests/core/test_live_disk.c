@@ -1,0 +1,177 @@
+/* Live nodes whose disk fails a sync, or is slow at it. The system's fdatasync is this program's own, so that a node's disk
+ * can be made to: nodes are threads here, and their folders tell them apart. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ftw.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cluster/cluster.h"
+
+#define SECOND INT64_C(1000000000)
+#define PATIENCE (20 * SECOND)
+#define NODES 3
+
+static atomic_int failing[NODES + 1];     /* errno of the node's next sync */
+static atomic_int slow_ms[NODES + 1];     /* how long each of its syncs takes */
+static atomic_uint syncs_made[NODES + 1]; /* that it has asked for */
+
+/* Whose file it is: that of a folder .../n<node>/. */
+static unsigned node_of(int fd) {
+    char link[64], path[512];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, sizeof path - 1);
+    path[size < 0 ? 0 : size] = 0;
+    char *slash = strrchr(path, '/');
+    unsigned node = slash && slash - path >= 3 && !strncmp(slash - 3, "/n", 2) ? (unsigned)(slash[-1] - '0') : 0;
+    return node <= NODES ? node : 0;
+}
+
+int fdatasync(int fd) {
+    unsigned node = node_of(fd);
+    int wait = atomic_load(&slow_ms[node]), number = atomic_exchange(&failing[node], 0);
+    atomic_fetch_add(&syncs_made[node], 1);
+    if (wait) nanosleep(&(struct timespec){wait / 1000, wait % 1000 * 1000000L}, NULL);
+    errno = number;
+    return number ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+static char folder[64];
+
+static int folder_make(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/quorate-live-XXXXXX");
+    return mkdtemp(folder) ? 0 : 1;
+}
+
+static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *place) {
+    (void)about, (void)kind, (void)place;
+    return remove(path);
+}
+
+static int folder_remove(void **state) {
+    (void)state;
+    return nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct cluster *cluster_on_disk(void) {
+    struct setting settings[] = {{"runtime", "live"},           {"nodes", "3"},  {"disk", "folder"}, {"data", folder},
+                                 {"election_timeout", "200ms"}, {"log", "error"}};
+    struct error e = {0};
+    struct cluster *c = cluster_new("raft", settings, sizeof settings / sizeof *settings, NULL, &e);
+    if (!c) fail_msg("%s", e.text);
+    return c;
+}
+
+static void wait_for(struct cluster *c, const char *condition) {
+    struct error e = {0};
+    if (cluster_run(c, c->class->now(c->runtime) + PATIENCE, condition, 0, &e)) fail_msg("%s: %s", condition, e.text);
+}
+
+static uint16_t wait_leader(struct cluster *c) {
+    wait_for(c, "leader");
+    return c->class->leader(c->runtime);
+}
+
+static struct node_view view_of(struct cluster *c, uint16_t node) {
+    struct node_view v;
+    c->class->view(c->runtime, node, &v);
+    return v;
+}
+
+static uint64_t propose(struct cluster *c, uint16_t node) {
+    struct error e = {0};
+    uint64_t ticket;
+    if (cluster_propose(c, node, bytes_text("x"), &ticket, &e)) fail_msg("%s", e.text);
+    return ticket;
+}
+
+static qrt_status outcome(struct cluster *c, uint64_t ticket) {
+    struct error e = {0};
+    qrt_result result;
+    if (cluster_await(c, ticket, c->class->now(c->runtime) + PATIENCE, 0, &result, &e)) fail_msg("%s", e.text);
+    return result.status;
+}
+
+static void restart(struct cluster *c, uint16_t node) {
+    struct plan plan = {0};
+    struct directive d;
+    char text[64];
+    snprintf(text, sizeof text, "{\"do\": \"restart\", \"node\": %u}", node);
+    assert_int_equal(directive_parse(&d, bytes_text(text), NODES, NULL), QRT_OK);
+    plan_add(&plan, &d);
+    c->class->fault(c->runtime, &plan, NULL);
+    plan_free(&plan);
+}
+
+static void free_checked(struct cluster *c) {
+    struct error e = {0};
+    while (cluster_check(c, 20, 0, 20000000, &e) == QRT_MORE) continue;
+    if (c->verdict != VERDICT_OK) fail_msg("%s", buffer_text(&c->report));
+    cluster_free(c);
+}
+
+/* A node whose sync has failed stops, says why, and asks for no second one, which might succeed although the data is gone,
+ * not even when it is told to start again; the others go on. */
+static void test_live_a_failed_sync_stops_its_node(void **state) {
+    (void)state;
+    for (int of_leader = 0; of_leader < 2; of_leader++) {
+        struct cluster *c = cluster_on_disk();
+        uint16_t leader = wait_leader(c), victim = of_leader ? leader : leader % 3 + 1;
+        assert_int_equal(outcome(c, propose(c, 0)), QRT_OK);
+        atomic_store(&failing[victim], EIO);
+        uint64_t ticket = propose(c, leader);
+        while (view_of(c, victim).up)
+            assert_int_equal(cluster_run(c, c->class->now(c->runtime) + SECOND / 100, NULL, 0, NULL), 0);
+        unsigned asked = atomic_load(&syncs_made[victim]);
+        assert_non_null(strstr(view_of(c, victim).why_down, "syncing"));
+        assert_non_null(strstr(view_of(c, victim).why_down, strerror(EIO)));
+        qrt_status ended = outcome(c, ticket);
+        assert_true(ended == QRT_OK || (of_leader && ended == QRT_EUNKNOWN));
+        wait_leader(c);
+        assert_int_equal(outcome(c, propose(c, 0)), QRT_OK);
+        assert_int_equal(atomic_load(&syncs_made[victim]), asked);
+        restart(c, victim);
+        assert_non_null(strstr(view_of(c, victim).why_down, "an earlier sync"));
+        assert_int_equal(atomic_load(&syncs_made[victim]), asked);
+        free_checked(c);
+        folder_remove(NULL);
+        folder_make(NULL);
+    }
+}
+
+/* A leader whose disk takes longer than an election loses its place to one whose disk does not, and writes go on. */
+static void test_live_a_slow_disk_does_not_lead(void **state) {
+    (void)state;
+    struct cluster *c = cluster_on_disk();
+    char condition[32];
+    uint16_t leader = wait_leader(c);
+    assert_int_equal(outcome(c, propose(c, 0)), QRT_OK);
+    snprintf(condition, sizeof condition, "leader != %u", leader);
+    atomic_store(&slow_ms[leader], 3000);
+    propose(c, leader);
+    wait_for(c, condition);
+    int64_t begin = c->class->now(c->runtime);
+    assert_int_equal(outcome(c, propose(c, c->class->leader(c->runtime))), QRT_OK);
+    assert_true(c->class->now(c->runtime) - begin < 3 * SECOND);
+    atomic_store(&slow_ms[leader], 0);
+    free_checked(c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_live_a_failed_sync_stops_its_node, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_live_a_slow_disk_does_not_lead, folder_make, folder_remove),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
