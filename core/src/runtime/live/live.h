@@ -181,19 +181,26 @@ struct delayed {
     struct blob *message; /* envelope and frame */
 };
 
+struct pace {                   /* live_sleep.c */
+    int64_t mean;               /* ns between two sleeps, a moving mean */
+    atomic_int_fast64_t active; /* when it last went to sleep, */
+    int cpu;                    /* and on which processor */
+};
+
 struct actor {
     struct live *live;
-    uint16_t id;         /* node; 0: the clients */
-    void *inbox, **out;  /* sockets; out[0]: to the clients, out[i]: to node i */
-    struct pool *pool;   /* live_pool.h: of what it sends */
-    int bell;            /* eventfd: there are orders */
-    int inbox_signal;    /* readable when something may have come */
-    void *rope;          /* live_sleep.c: a socket whose other end is the inbox; NULL: it has none */
-    zmq_msg_t early;     /* with a rope: the message that ended a sleep, */
-    bool came_early;     /* where this is true */
-    bool drained;        /* the inbox was found empty since the last message */
-    int patience;        /* ms, its ZMQ_RCVTIMEO; 0: not yet set */
-    uint32_t few;        /* bursts in a row that were few messages */
+    uint16_t id;        /* node; 0: the clients */
+    void *inbox, **out; /* sockets; out[0]: to the clients, out[i]: to node i */
+    struct pool *pool;  /* live_pool.h: of what it sends */
+    int bell;           /* eventfd: there are orders */
+    int inbox_signal;   /* readable when something may have come */
+    void *rope;         /* live_sleep.c: a socket whose other end is the inbox; NULL: it has none */
+    zmq_msg_t early;    /* with a rope: the message that ended a sleep, */
+    bool came_early;    /* where this is true */
+    bool drained;       /* the inbox was found empty since the last message */
+    int patience;       /* ms, its ZMQ_RCVTIMEO; 0: not yet set */
+    uint32_t few;       /* bursts in a row that were few messages */
+    struct pace pace;
     atomic_bool asleep;  /* in its inbox */
     struct reach *reach; /* of nodes by hand and their clients: how `out` stands, live_reach.h; else NULL */
     pthread_t thread;
@@ -309,6 +316,7 @@ struct live {
     struct live_clients clients;
     struct director director;
     uint16_t client_count; /* as the handle knows it */
+    atomic_int *cpus;      /* [actor's id]: its cpu, apart from what changes with every burst */
 
     pthread_mutex_t fault_mutex;
     struct faults *faults;
