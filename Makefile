@@ -28,7 +28,7 @@ STAMPS := $(BUILD)/stamps
 CMAKE_DEV := -G Ninja -DQUORATE_TESTS=ON -DQUORATE_LUA=ON -DQUORATE_WERROR=$(WERROR)
 
 extension_sources := pyproject.toml CMakeLists.txt core/include/quorate.h \
-  $(shell find cmake bindings/python core/src -type f 2>/dev/null)
+  $(shell find cmake bindings/python core/src core/node -type f 2>/dev/null)
 
 .PHONY: build test demo bench hostile lint format sanitize tsan fuzz wheel rock clean system python c test-c test-python test-lua
 

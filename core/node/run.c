@@ -28,6 +28,17 @@ static void say(const struct process *p, const char *what) {
     fprintf(stderr, "quorate-node: n%u of %s: %s\n", p->file->config.self, p->file->config.cluster, what);
 }
 
+static void say_begun(const struct process *p) {
+    const struct hand_config *c = &p->file->config;
+    char text[2 * HAND_ENDPOINT_MAX + OPTION_TEXT_MAX];
+    struct node_view v;
+    p->cluster->class->view(p->cluster->runtime, c->self, &v);
+    snprintf(text, sizeof text, "%s, listening on %s, %s, data in %s/n%u, memory beside that at most %llu MiB",
+             p->file->protocol, c->nodes[c->self].bind, c->curve ? "keys" : "no keys", c->data, c->self,
+             (unsigned long long)(v.memory_budget >> 20));
+    say(p, text);
+}
+
 /* Blocked before there are threads, so that none of them is interrupted. */
 static int take_signals(void) {
     sigset_t set;
@@ -103,12 +114,12 @@ static int serve(struct process *p) {
 int hand_ended(const struct error *e) {
     if (!e->status) return HAND_FINE;
     fprintf(stderr, "quorate-node: %s\n", e->text);
-    return e->status == QRT_EIO || e->status == QRT_EBUSY || e->status == QRT_ECORRUPT ? HAND_FAILED : HAND_USAGE;
+    bool disk = e->status == QRT_EIO || e->status == QRT_EFULL || e->status == QRT_ECORRUPT;
+    return disk || e->status == QRT_EBUSY ? HAND_FAILED : HAND_USAGE;
 }
 
 int hand_main(const char *path, uint16_t node, const char *key, uint8_t begin) {
     struct error e = {0};
-    char text[2 * HAND_ENDPOINT_MAX + OPTION_TEXT_MAX];
     struct process p = {.path = path, .file = mem_zero(1, sizeof *p.file), .signals = take_signals()};
     struct hand_config *c = &p.file->config;
     int code = HAND_FINE;
@@ -119,9 +130,7 @@ int hand_main(const char *path, uint16_t node, const char *key, uint8_t begin) {
         p.cluster = hand_cluster(p.file, &e);
     }
     if (p.cluster) {
-        snprintf(text, sizeof text, "%s, listening on %s, %s, data in %s/n%u", p.file->protocol, c->nodes[node].bind,
-                 c->curve ? "keys" : "no keys", c->data, node);
-        say(&p, text);
+        say_begun(&p);
         code = serve(&p);
     } else {
         code = hand_ended(&e);

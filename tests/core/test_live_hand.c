@@ -573,6 +573,49 @@ static struct raw_peer raw_to_first(const struct rig *r, int who) {
     return p;
 }
 
+#define FAR 1000 /* a term that no election here comes to */
+
+/* What makes a node adopt that term, if it gets to the protocol. */
+static void send_append(const struct rig *r, struct raw_peer *p, uint16_t envelope, uint16_t frame, uint16_t to) {
+    const struct live *l = r->nodes[0]->runtime;
+    struct envelope head = {envelope, to, 0, 0};
+    struct message m = {.kind = WIRE_APPEND_REQUEST, .from = frame, .to = to};
+    struct buffer out = {0};
+    m.as.append_request.term = FAR;
+    buffer_append(&out, &head, sizeof head);
+    size_t size = wire_append(&m, &out);
+    wire_seal(out.data + sizeof head, size, (uint64_t)frame << 40 | 9999, l->cluster_id);
+    raw_frame(p, 0, out.data, out.size);
+    assert_true(raw_flush(p));
+    buffer_free(&out);
+}
+
+static struct node_view view_of_first(struct rig *r) {
+    struct node_view v;
+    r->nodes[0]->class->view(r->nodes[0]->runtime, 1, &v);
+    return v;
+}
+
+/* A node's key speaks for that node alone, in the envelope and in the frame, and to whom it has a connection. The same words
+ * in its own name are heard. */
+static void test_nodes_speak_for_themselves(void **state) {
+    static const uint16_t lies[][3] = {{2, 2, 1}, {2, 3, 1}, {3, 2, 1}, {3, 3, 2}}; /* envelope, frame, to */
+    struct rig *r = *state;
+    struct raw_peer third = raw_to_first(r, 2);
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        uint64_t before = rejected(r);
+        send_append(r, &third, lies[i][0], lies[i][1], lies[i][2]);
+        for (int end = 10000; end && rejected(r) == before; end--) nanosleep(&(struct timespec){0, 1000000}, NULL);
+        assert_true(rejected(r) > before);
+        assert_true(view_of_first(r).status.term < FAR);
+    }
+    send_append(r, &third, 3, 3, 1);
+    for (int end = 10000; end && view_of_first(r).status.term < FAR; end--)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    assert_true(view_of_first(r).status.term >= FAR);
+    raw_shut(&third);
+}
+
 static void pause_first(struct cluster *by, const char *verb) {
     char json[64];
     struct plan plan = {0};
@@ -583,12 +626,6 @@ static void pause_first(struct cluster *by, const char *verb) {
     plan_add(&plan, &d);
     assert_int_equal(by->class->fault(by->runtime, &plan, &e), QRT_OK);
     plan_free(&plan);
-}
-
-static struct node_view view_of_first(struct rig *r) {
-    struct node_view v;
-    r->nodes[0]->class->view(r->nodes[0]->runtime, 1, &v);
-    return v;
 }
 
 static uint64_t dropped_by_first(struct rig *r) {
@@ -680,6 +717,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_reload_closes_the_silent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reload_with_another_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nonsense_from_an_allowed_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nodes_speak_for_themselves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_reads_no_answers_is_shut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_waits_for_a_paused_node_has_a_limit, set_up, tear_down),
     };

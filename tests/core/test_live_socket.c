@@ -20,6 +20,7 @@
 #include "cluster/cluster.h"
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
+#include "runtime/live/live_log.h"
 #include "runtime/live/live_share.h"
 #include "support/live_inbox.h"
 
@@ -256,12 +257,36 @@ static void test_a_crowd_is_not_left_behind(void **state) {
     inbox_end(&f);
 }
 
+/* Nobody is there: the wait for links ends in time, and the log says who is missing. */
+static void test_links_that_do_not_stand_are_named(void **state) {
+    struct inbox f;
+    struct error e = {0};
+    char path[] = "/tmp/quorate-links-XXXXXX", text[1024] = "", line[64];
+    int file = mkstemp(path);
+    (void)state;
+    inbox_begin(&f, TRANSPORT_TCP, true);
+    assert_int_equal(log_open(&f.live, path, LOG_WARN, &e), QRT_OK);
+    int64_t began = live_now(&f.live);
+    assert_int_equal(links_wait(&f.actor, 20000000), INBOX_NODES);
+    assert_true(live_now(&f.live) - began >= 20000000);
+    assert_true(read(file, text, sizeof text - 1) > 0);
+    for (int i = 1; i <= INBOX_NODES; i++) {
+        snprintf(line, sizeof line, "no link to n%d stands after 0.02 s: what is sent there is lost", i);
+        assert_non_null(strstr(text, line));
+    }
+    log_close(&f.live);
+    close(file);
+    unlink(path);
+    inbox_end(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_orders_wake_a_sleeper),
         cmocka_unit_test(test_a_sleeper_misses_no_message),
         cmocka_unit_test(test_a_crowd_is_not_left_behind),
         cmocka_unit_test(test_live_socket_options),
+        cmocka_unit_test(test_links_that_do_not_stand_are_named),
         cmocka_unit_test(test_live_socket_knows_its_user),
         cmocka_unit_test(test_live_budget),
         cmocka_unit_test(test_live_descriptors_are_counted_first),

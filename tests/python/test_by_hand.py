@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -177,6 +178,9 @@ def test_three_nodes_serve_and_survive_kill_and_restart(hand: ByHand) -> None:
     """A leader is killed with -9 and the others go on; all are stopped and started, and the data is there."""
     with hand.connect() as r:
         first = r.wait_leader(PATIENCE)
+        assert eventually(lambda: r.status().nodes[0].memory_budget)
+        budget = r.status().nodes[0].memory_budget >> 20
+        assert f"memory beside that at most {budget} MiB" in hand.said(1)
         r.put("x", "1")
         assert r.append("x", "2") == 2
         assert r.cas("x", "12", "3") and not r.cas("x", "12", "4")
@@ -435,6 +439,22 @@ def test_a_full_disk_stops_its_node_only(hand: ByHand, tmp_path: Path) -> None:
             hand.kill(leader)
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+def test_a_disk_without_room_for_the_beginning(hand: ByHand) -> None:
+    """Nobody wrote anything wrong, so systemd is to try again: another code than that of a wrong file."""
+
+    def no_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+
+    hand.kill(1)
+    shutil.rmtree(hand.folder / "data" / "n1")
+    for verb, options in (("run", ["--lost-data"]), ("format", [])):
+        command = node_command(verb, hand.file, 1, *options)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=no_room)
+        assert ended.returncode == 4, verb
+        assert "File too large" in ended.stderr
 
 
 def test_keys_are_kept_secret(hand: ByHand) -> None:

@@ -139,6 +139,8 @@ def test_metrics(transport: str):
         c.run(0.1)
         ports = {n.node: n.metrics_port for n in c.status().nodes}
         assert len(set(ports.values())) == (1 if transport == "inproc" else 3)
+        with pytest.raises(ConnectionRefusedError):  # it listens on 127.0.0.1, and on no other address
+            socket.create_connection(("127.0.0.2", ports[leader]), timeout=5)
         seen = samples(ports[leader])
         name = str(leader)
         assert seen["quorate_leader", name] == seen["quorate_up", name] == 1

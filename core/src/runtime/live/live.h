@@ -451,6 +451,11 @@ qrt_status actor_connect_to(struct actor *a, uint16_t peer, struct error *e);
 void actor_disconnect(struct actor *a, uint16_t peer);
 void actor_unplug(struct actor *a);
 
+/* live_links.c: until all links stand, for so long at most; how many do not, which the log says. On the actor's thread, or before
+ * that runs. */
+#define LIVE_LINKS_NS INT64_C(10000000000)
+uint16_t links_wait(struct actor *a, int64_t patience);
+
 /* live_faults.c: the engine, and word of what it was told */
 void live_fault_add(struct live *l, const struct plan *plan, int64_t now);
 bool live_fault_take(struct live *l, struct fault_action *a);

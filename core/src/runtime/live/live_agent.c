@@ -231,6 +231,7 @@ static qrt_status start(struct live_node *n, struct error *e) {
     int64_t port = n->actor.live->config.options.metrics; /* of node 1; the others' follow */
     if (metrics_start(n->actor.live, s->node, s->node, port > 0 ? port + s->node - 1 : port, e)) return e->status;
     bool first = s->incarnation == 1;
+    if (first) links_wait(&n->actor, LIVE_LINKS_NS);
     n->start = first ? s->start : wiped ? QRT_START_WIPED : QRT_START_RECOVERED;
     n->wiped = n->start == QRT_START_WIPED;
     return node_start(n, e);

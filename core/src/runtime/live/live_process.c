@@ -788,7 +788,9 @@ qrt_status keeper_start(struct live *l, struct error *e) {
     qrt_status status = begin_keeping(l, e);
     if (!status) status = prepare(l, e);
     if (!status) status = clients_gate(l, e);
-    return status ? status : start_all(l, e);
+    if (!status) status = start_all(l, e);
+    if (!status) links_wait(&l->clients.actor, LIVE_LINKS_NS);
+    return status;
 }
 
 static void process_free(struct live *l, uint16_t node) {
