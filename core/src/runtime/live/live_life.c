@@ -274,6 +274,8 @@ static bool show(const struct live_node *n, const struct protocol_status *now, s
     v->node = n->actor.id;
     v->up = h->up;
     v->paused = n->paused;
+    v->late = n->late;
+    v->late_at = n->late_at;
     v->status = *now;
     v->counts = h->counts;
     v->refused = atomic_load_explicit(&l->refused, memory_order_relaxed);
