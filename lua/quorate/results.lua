@@ -87,6 +87,7 @@ end
 ---@field history table client operations by outcome
 ---@field counts table what the network and the faults did
 ---@field transactions table? of atomic commit: how many there were, and who was blocked for how long
+---@field assumption table? live, where a bound is needed: what was broken first (assumes, broken_by, time, text)
 local check_getters = {}
 
 function check_getters.ok(r)
@@ -118,6 +119,7 @@ local function check_notes(r)
          lines[#lines + 1] = p.name .. ": " .. p.text
       end
    end
+   table.move(rawget(r, "notes") or {}, 1, #(rawget(r, "notes") or {}), #lines + 1, lines)
    if r.consistency and r.consistency.share then
       lines[#lines + 1] = string.format("the nodes' logs agreed %.4g %% of the time", r.consistency.share * 100)
    end
@@ -218,6 +220,8 @@ end
 ---@field memory_budget integer? bytes that it may take beside the data of its log and its machine
 ---@field capture table? bytes, lost (inputs), why it stopped
 ---@field metrics_port integer? of 127.0.0.1, where its metrics are served
+---@field other_version integer frames that came from nodes or clients of another version
+---@field warning string what is wrong with a node that is up
 ---@field why_down string
 ---@field suspects integer[] whom its failure detector suspects
 
@@ -248,6 +252,9 @@ local status = {
          end
          if n.why_down ~= "" then
             down[#down + 1] = "\nn" .. n.node .. " is down: " .. n.why_down
+         end
+         if n.warning ~= "" then
+            down[#down + 1] = "\nn" .. n.node .. ": " .. n.warning
          end
       end
       local header = { "node", "state", "term", "leader", "log", "commit", "applied", "sent", "received" }

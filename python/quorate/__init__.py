@@ -87,11 +87,12 @@ from quorate.pending import AwaitablePending, Pending
 from quorate.plan import Plan
 from quorate.quorum import Quorum, quorum
 from quorate.remote import NewKey, NodeEvent, Remote, connect, keygen
-from quorate.results import CheckResult, Committed, Elected, LoadReport, NodeStatus, Property, Status
+from quorate.results import CheckResult, Committed, Elected, LoadReport, Property
 from quorate.ring import Balance, Move, Ring, jump, jump_many, maglev, moves, rendezvous_many
 from quorate.seedrun import Decision, Entered, SeedRun
 from quorate.shrinking import shrink
 from quorate.soak import Soak, soak
+from quorate.status import NodeStatus, Status
 from quorate.trace import Trace
 from quorate.transactions import Transaction
 from quorate.twice import Twice, twice

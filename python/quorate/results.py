@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast
 
@@ -77,7 +77,8 @@ class CheckResult:
     in hexadecimal: the same seed and script give the same hash. `consistency` holds the share of time during
     which the nodes agreed and the first moment when they did not; `consensus` when all had agreed; `history`
     counts the client operations by outcome; `counts` what the network and the faults did; `transactions`, of
-    atomic commit, how many there were and who was blocked for how long.
+    atomic commit, how many there were and who was blocked for how long; `assumption`, live, which one was
+    broken first (assumes, broken_by, time, text) of a protocol that needs a bound on delays.
     """
 
     verdict: str
@@ -90,12 +91,14 @@ class CheckResult:
     history: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
     transactions: Mapping[str, Any] = field(default_factory=dict)
+    assumption: Mapping[str, Any] | None = None
+    notes: Sequence[str] = ()  # lines for people: the assumption that was broken, a plan that came late
 
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> CheckResult:
         """From the JSON of ``qrt_cluster_report``."""
-        properties = tuple(_known(Property, p) for p in report["properties"])
-        return _known(cls, {**report, "properties": properties})
+        properties = tuple(known(Property, p) for p in report["properties"])
+        return known(cls, {**report, "properties": properties})
 
     @property
     def ok(self) -> bool:
@@ -130,6 +133,7 @@ class CheckResult:
 
     def _notes(self) -> list[str]:
         lines = [f"{p.name}: {p.text}" for p in self.properties if p.text]
+        lines += self.notes
         share = self.consistency.get("share")
         if share is not None:
             lines.append(f"the nodes' logs agreed {share * 100:.4g} % of the time")
@@ -182,7 +186,7 @@ class LoadReport:
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> LoadReport:
         """From the JSON of ``qrt_cluster_load_report``."""
-        return _known(cls, report)
+        return known(cls, report)
 
     def __str__(self) -> str:
         latency = ", ".join(
@@ -201,99 +205,7 @@ class LoadReport:
         return html_table(rows, ("", ""), f"{self.operations} operations by {self.clients} clients")
 
 
-@dataclass(frozen=True)
-class NodeStatus:
-    """One node as it stands: its role ("leader", "follower", "down", ...), log and counters."""
-
-    node: int
-    up: bool
-    paused: bool
-    role: str
-    term: int
-    leader: int
-    first: int
-    last: int
-    commit: int
-    applied: int
-    sent: int = 0
-    received: int = 0
-    rejected: int = 0
-    persisted: int = 0
-    pid: int = 0  # of the node's own process, with transport "ipc" or "tcp"
-    refused: int = 0  # connections of strangers
-    shut: int = 0  # connections that made the node hold too much
-    unaccepted: int = 0  # connections for which the system had no descriptor
-    memory: int = 0  # bytes, resident
-    memory_budget: int = 0  # bytes that it may take beside the data of its log and its machine
-    capture: Mapping[str, Any] | None = None  # bytes, lost inputs, why it stopped; None: there is none
-    metrics_port: int = 0  # of 127.0.0.1, where its metrics are served; 0: nowhere
-    why_down: str = ""
-    suspects: tuple[int, ...] = ()
-
-    @property
-    def state(self) -> str:
-        """The role in one word, "paused" or "down" where that is what matters."""
-        return "down" if not self.up else "paused" if self.paused else self.role
-
-
-@dataclass(frozen=True, repr=False)
-class Status:
-    """A cluster as it stands. `reason` says why there is no leader, where there is none; `headline` who
-    leads, or that; of a protocol without leaders, how many nodes are up.
-    """
-
-    protocol: str
-    runtime: str
-    machine: str
-    now: float
-    leader: int
-    reason: str
-    nodes: tuple[NodeStatus, ...]
-    counts: Mapping[str, int]
-    options: Mapping[str, str]
-    headline: str
-
-    @classmethod
-    def from_report(cls, report: dict[str, Any]) -> Status:
-        """From the JSON of ``qrt_cluster_status``."""
-        views = ({**n, "suspects": tuple(n.get("suspects", ()))} for n in report["nodes"])
-        nodes = tuple(_known(NodeStatus, view) for view in views)
-        return _known(cls, {"machine": "", **report, "nodes": nodes})
-
-    @property
-    def _watched(self) -> bool:
-        return self.options.get("detector", "none") != "none"
-
-    def _header(self) -> tuple[str, ...]:
-        header = ("node", "state", "term", "leader", "log", "commit", "applied", "sent", "received")
-        return (*header, "suspects") if self._watched else header
-
-    def _rows(self) -> list[tuple[object, ...]]:
-        rows: list[tuple[object, ...]] = []
-        for n in self.nodes:
-            leader = f"n{n.leader}" if n.leader else ""
-            log = f"{n.first}..{n.last}"
-            row = (f"n{n.node}", n.state, n.term, leader, log, n.commit, n.applied, n.sent, n.received)
-            suspects = ", ".join(f"n{peer}" for peer in n.suspects)
-            rows.append((*row, suspects) if self._watched else row)
-        return rows
-
-    def _title(self) -> str:
-        nodes = f"{len(self.nodes)} nodes"
-        return f"{self.protocol}, {nodes}, {self.runtime}, at {self.now:.6g} s: {self.headline}"
-
-    def __repr__(self) -> str:
-        return f"<Status of {self._title()}>"
-
-    def __str__(self) -> str:
-        down = [f"\nn{n.node} is down: {n.why_down}" for n in self.nodes if n.why_down]
-        return self._title() + "\n" + text_table(self._rows(), self._header()) + "".join(down)
-
-    def _repr_html_(self) -> str:
-        return html_table(self._rows(), self._header(), self._title())
-
-
-def _known(cls: type[T], values: Mapping[str, Any]) -> T:
+def known(cls: type[T], values: Mapping[str, Any]) -> T:
     """An instance from the values that its class knows; a newer core may say more."""
     names = {f.name for f in fields(cast(Any, cls))}
     return cls(**{name: value for name, value in values.items() if name in names})

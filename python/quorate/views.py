@@ -7,7 +7,8 @@ from quorate._ffi import Handle, ffi, lib
 from quorate.base import ClusterBase, node_id
 from quorate.history import History
 from quorate.progress import Progress
-from quorate.results import CheckResult, Status
+from quorate.results import CheckResult
+from quorate.status import Status
 from quorate.trace import Trace
 
 

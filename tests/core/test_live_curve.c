@@ -43,6 +43,7 @@ struct attempt {
     const char *public_key, *secret_key;
     uint16_t envelope, frame, other;
     int64_t ahead;
+    uint8_t version; /* of the frame; 0: ours */
 };
 
 static void make_message(const struct live *l, const struct attempt *a, uint16_t to, struct buffer *out) {
@@ -51,6 +52,7 @@ static void make_message(const struct live *l, const struct attempt *a, uint16_t
     m.as.append_request.term = FAR;
     buffer_append(out, &head, sizeof head);
     size_t size = wire_append(&m, out);
+    if (a->version) out->data[sizeof head + 8] = a->version;
     wire_seal(out->data + sizeof head, size, (uint64_t)a->frame << 40 | 9999, l->cluster_id);
 }
 
@@ -181,6 +183,33 @@ static void test_live_the_right_key_is_heard(void **state) {
     }
 }
 
+static bool of_another_version(struct cluster *c, uint16_t to) {
+    return view_of(c, to).counts.other_version > 0;
+}
+
+/* A member that speaks another version of the wire's format is rejected as ever, and is named where people look. */
+static void test_live_another_version_is_named(void **state) {
+    (void)state;
+    struct cluster *c = cluster_with("tcp", "true");
+    struct live *l = c->runtime;
+    uint16_t leader = wait_leader(c), to = follower_of(c);
+    char text[160], says[256];
+    const struct share *s = process_share(l, leader);
+    struct attempt a = {l->gates.public_keys[leader], s->gates.secret_key, leader, leader, .version = WIRE_VERSION + 2};
+    try(c, &a, to, of_another_version);
+    struct node_view v = view_of(c, to);
+    assert_true(v.counts.other_version > 0 && v.counts.rejected >= v.counts.other_version);
+    assert_true(view_version_text(&v, text, sizeof text));
+    snprintf(says, sizeof says, "messages of n%u are of another version (theirs %d, ours %d): upgrade one of them",
+             leader, WIRE_VERSION + 2, WIRE_VERSION);
+    assert_string_equal(text, says);
+    assert_non_null(strstr(report_status(c), says));
+    v = view_of(c, leader);
+    assert_false(view_version_text(&v, text, sizeof text));
+    still_led(c, leader);
+    cluster_free(c);
+}
+
 /* A process has its own secret key and no other. */
 static void test_live_secrets_are_apart(void **state) {
     (void)state;
@@ -197,9 +226,10 @@ static void test_live_secrets_are_apart(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_live_strangers_are_refused), cmocka_unit_test(test_live_nodes_speak_for_themselves),
-        cmocka_unit_test(test_live_the_owner_is_no_node),  cmocka_unit_test(test_live_the_right_key_is_heard),
-        cmocka_unit_test(test_live_envelopes_make_sense),  cmocka_unit_test(test_live_secrets_are_apart),
+        cmocka_unit_test(test_live_another_version_is_named),   cmocka_unit_test(test_live_strangers_are_refused),
+        cmocka_unit_test(test_live_nodes_speak_for_themselves), cmocka_unit_test(test_live_the_owner_is_no_node),
+        cmocka_unit_test(test_live_the_right_key_is_heard),     cmocka_unit_test(test_live_envelopes_make_sense),
+        cmocka_unit_test(test_live_secrets_are_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

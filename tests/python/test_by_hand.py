@@ -343,6 +343,40 @@ def test_a_key_that_is_added_later_is_let_in(hand: ByHand, tmp_path: Path) -> No
         r.put("x", "1", timeout=PATIENCE)
 
 
+def test_a_node_with_a_stale_key_is_met_calmly(tmp_path: Path) -> None:
+    """Whose file has another key for it try about once a second; with the right one it is back as ever."""
+    try:
+        node_command("run", "x", 1)
+    except q.QuorateError as error:
+        pytest.skip(str(error))
+    folder, other = tmp_path / "run", tmp_path / "other"
+    folder.mkdir()
+    hand = ByHand(folder)
+    try:
+        with hand.connect() as r:
+            r.wait_leader(PATIENCE)
+            hand.kill(3)
+            shutil.copytree(folder, other)
+            q.keygen(other / "cluster.toml", "n3")
+            command = node_command("run", other / "cluster.toml", 3)
+            hand.running[3] = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            with q.connect(other / "cluster.toml", key=other / "keys" / "alice.key") as to_stale:
+                assert eventually(lambda: to_stale.status().nodes[2].up)
+                time.sleep(4)  # until the others have seen that it is none that is just starting
+                before = to_stale.status().nodes[2].refused
+                time.sleep(4)
+                met = to_stale.status().nodes[2].refused - before
+                assert 0 < met <= 16, met  # of two nodes and a client
+            assert "n3, or is stopped" in hand.said(1) + hand.said(2)
+            hand.kill(3)
+            hand.start(3)
+            began = time.monotonic()
+            assert eventually(lambda: r.status().nodes[2].up and r.status().nodes[2].leader)
+            assert time.monotonic() - began < PATIENCE / 2
+    finally:
+        hand.close()
+
+
 def test_a_second_start_and_an_empty_folder_are_refused(hand: ByHand) -> None:
     """One process a data folder; no node begins over data, nor with nothing unless told that it is right."""
     ended = subprocess.run(node_command("run", hand.file, 1), capture_output=True, text=True, check=False)

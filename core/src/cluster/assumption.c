@@ -10,8 +10,7 @@ static const char *crash_breaks(const struct directive *d, const struct fault_mo
     return returns && !m->crash_recovers ? "a node that crashed stays down" : NULL;
 }
 
-/* What the model assumes and the directive does not keep to; NULL: it keeps to all. */
-static const char *directive_breaks(const struct directive *d, const struct fault_model *m) {
+const char *directive_breaks(const struct directive *d, const struct fault_model *m) {
     static const char bounded[] = "messages and steps take no longer than a known bound";
     switch ((enum fault_verb)d->verb) {
     case FAULT_CRASH: return crash_breaks(d, m);

@@ -11,6 +11,8 @@ struct broken_assumption {
     int64_t at;          /* ns: when that takes effect */
 };
 
+/* What the model assumes and the directive does not keep to; NULL: it keeps to all. */
+const char *directive_breaks(const struct directive *d, const struct fault_model *m);
 struct broken_assumption assumption_broken(const struct plan *plan, const struct fault_model *model);
 
 #endif

@@ -98,8 +98,7 @@ struct capture_replay *capture_replay_new(const char *folder, const char *bug, s
     if (r->cluster) {
         struct cluster *c = r->cluster;
         uint64_t identity = capture_identity(bytes_of(about.data, about.size));
-        struct trace_sink sink = c->checkers ? checkers_sink(c->checkers) : (struct trace_sink){0};
-        r->replay = replay_new(&c->config, folder, identity, sink);
+        r->replay = replay_new(&c->config, folder, identity, cluster_sink(c, true));
         r->replay->kept.keep = KEEP;
         captured_history_open(&r->clients, folder, identity);
         r->with_clients = json_is_true(json_object_get(root, "clients"));
@@ -320,7 +319,7 @@ static void say_properties(struct buffer *out, const struct capture_replay *r) {
                       (double)r->replay->blind_from / 1e9);
 }
 
-static json_t *words_value(const struct capture_replay *r, uint64_t steps, uint64_t matched) {
+static json_t *words_value(const struct capture_replay *r, uint64_t steps, uint64_t matched, const char *assumption) {
     const struct replay *p = r->replay;
     struct buffer out = {0};
     for (uint16_t i = 1; i <= p->config.options.nodes; i++)
@@ -328,6 +327,7 @@ static json_t *words_value(const struct capture_replay *r, uint64_t steps, uint6
     for (size_t i = 0; i < p->note_count; i++) buffer_printf(&out, "n%u: %s\n", p->notes[i].node, p->notes[i].text);
     if (p->first.node) say_difference(&out, &p->first);
     say_properties(&out, r);
+    if (*assumption) buffer_printf(&out, "%s\n", assumption);
     buffer_printf(&out, "%" PRIu64 " steps of %d nodes, %" PRIu64 " matched", steps, (int)p->config.options.nodes,
                   matched);
     if (p->gaps) buffer_printf(&out, "; %zu gaps in the capture", p->gaps);
@@ -359,6 +359,8 @@ const char *capture_replay_report(struct capture_replay *r) {
                   "differs", difference_value(&p->first), "nodes", nodes, "notes", notes_value(p), "events",
                   (json_int_t)p->events, "hash", hash_value(p->hash), "judged_until", until, "properties", properties);
     json_object_set_new(root, "history", history_value(r));
-    json_object_set_new(root, "text", words_value(r, steps, matched));
+    char assumption[ERROR_TEXT_MAX] = "";
+    if (!r->of_nodes) report_assumption(r->cluster, root, assumption, sizeof assumption); /* hosts' clocks may differ */
+    json_object_set_new(root, "text", words_value(r, steps, matched, assumption));
     return dump_value(root, &r->report, 15);
 }

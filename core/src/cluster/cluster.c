@@ -6,8 +6,13 @@
 
 #include "base/stopwatch.h"
 
-static struct trace_sink sink_of(struct cluster *c) {
-    return c->checkers ? checkers_sink(c->checkers) : (struct trace_sink){0};
+struct trace_sink cluster_sink(struct cluster *c, bool live) {
+    const struct protocol *p = c->config.protocol;
+    if (!c->checkers) return (struct trace_sink){0};
+    struct trace_sink sink = checkers_sink(c->checkers);
+    if (!live || !p->bound) return sink;
+    c->bounds = bounds_new(p->model, (uint16_t)c->config.options.nodes, p->bound(c->protocol_options), sink);
+    return bounds_sink(c->bounds);
 }
 
 static const char *judged_by(const struct cluster *c) {
@@ -169,7 +174,7 @@ struct cluster *cluster_new_with(const char *protocol, const struct setting *set
     if (afar) *c->config.options.capture = 0; /* its nodes' affair */
     if (*c->config.options.capture && cluster_capture(c, extras->protocol || machine, extras->hand, e)) goto fail;
     c->config.launch = extras->launch;
-    struct trace_sink sink = sink_of(c);
+    struct trace_sink sink = cluster_sink(c, c->config.options.runtime == RUNTIME_LIVE && !afar);
     if (extras->wrap) sink = extras->wrap(extras->context, sink);
     c->config.plan = extras->plan;
     c->config.hand = extras->hand;
@@ -187,6 +192,7 @@ void cluster_free(struct cluster *c) {
     if (!c) return;
     if (c->runtime) c->class->destroy(c->runtime);
     checkers_free(c->checkers);
+    bounds_free(c->bounds);
     linear_free(c->linear);
     free(c->protocol_options);
     free(c->proposals);
@@ -213,7 +219,7 @@ struct cluster *cluster_fork(struct cluster *c, struct error *e) {
     f->proposal_bytes = f->report = f->text = (struct buffer){0};
     buffer_append(&f->proposal_bytes, c->proposal_bytes.data, c->proposal_bytes.size);
     f->linear = NULL;
-    f->runtime = c->class->clone(c->runtime, &f->config, sink_of(f));
+    f->runtime = c->class->clone(c->runtime, &f->config, cluster_sink(f, false));
     return f;
 }
 

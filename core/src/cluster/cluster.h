@@ -3,8 +3,11 @@
 #ifndef CLUSTER_CLUSTER_H
 #define CLUSTER_CLUSTER_H
 
+#include <jansson.h>
+
 #include "check/check.h"
 #include "check/linear.h"
+#include "cluster/bounds.h"
 #include "runtime/runtime.h"
 
 struct proposal {          /* a ticket of the cluster: a proposal on its way to a leader, or an operation of a client */
@@ -23,6 +26,7 @@ struct cluster {
     const struct runtime_class *class;
     void *runtime;
     struct checkers *checkers;
+    struct bounds *bounds;      /* live, and in replays, of protocols that need a bound on delays; else NULL */
     struct proposal *proposals; /* ticket 1 is [0] */
     size_t proposal_count, proposal_capacity;
     struct buffer proposal_bytes;
@@ -61,6 +65,8 @@ struct cluster *cluster_configured(const char *protocol, const struct setting *s
                                    const struct machine_class *machine, const struct cluster_extras *extras,
                                    struct error *e);
 void cluster_free(struct cluster *c);
+/* Where its events go: its checkers, and before them what watches its bounds, if it is live. */
+struct trace_sink cluster_sink(struct cluster *c, bool live);
 struct cluster *cluster_fork(struct cluster *c, struct error *e);
 
 qrt_status cluster_run(struct cluster *c, int64_t until, const char *condition, int64_t slice_ns, struct error *e);
@@ -95,6 +101,8 @@ qrt_status cluster_capture(struct cluster *c, bool own, bool shared, struct erro
 /* report.c: JSON into c->text (or c->report) */
 void report_check(struct cluster *c, const struct linear_result *linear);
 #define LINEARIZABILITY_SAYS "every client sees one copy of the data that changes in real-time order"
+/* The assumption that was broken first, as the field `assumption` of a report, and as a line. False: none was. */
+bool report_assumption(struct cluster *c, json_t *root, char *text, size_t size);
 const char *report_status(struct cluster *c);
 const char *report_inspect(struct cluster *c, uint16_t node, struct error *e);
 const char *report_tracebacks(struct cluster *c);

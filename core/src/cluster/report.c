@@ -72,18 +72,58 @@ static void add_measures(struct cluster *c, json_t *root) {
 static json_t *counts_value(struct cluster *c) {
     struct runtime_counts n;
     c->class->counts(c->runtime, &n);
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n.delivered,
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n.delivered,
                      "dropped", (json_int_t)n.dropped, "duplicated", (json_int_t)n.duplicated, "corrupted",
                      (json_int_t)n.corrupted, "lied", (json_int_t)n.lied, "reordered", (json_int_t)n.reordered,
                      "crashes", (json_int_t)n.crashes, "restarts", (json_int_t)n.restarts, "pauses",
                      (json_int_t)n.pauses, "wipes", (json_int_t)n.wipes, "raised", (json_int_t)n.raised, "faults",
-                     (json_int_t)n.faults);
+                     (json_int_t)n.faults, "late", (json_int_t)n.late, "left_out", (json_int_t)n.left_out);
+}
+
+static void add_lateness(struct cluster *c) {
+    struct node_view v;
+    for (uint16_t i = 1; i <= c->config.options.nodes; i++) {
+        c->class->view(c->runtime, i, &v);
+        bounds_late(c->bounds, i, v.late, v.late_at);
+    }
+}
+
+bool report_assumption(struct cluster *c, json_t *root, char *text, size_t size) {
+    if (!c->bounds) return false;
+    if (c->runtime) add_lateness(c); /* a replay has none */
+    const struct breach *b = bounds_first(c->bounds);
+    if (b->at < 0) return false;
+    snprintf(text, size, "assumption broken: %s at %.4g s; %s assumes that %s", b->how, (double)b->at / 1e9,
+             c->config.protocol->name, b->assumes);
+    json_object_set_new(root, "assumption",
+                        json_pack("{s:s, s:s, s:o, s:o}", "assumes", b->assumes, "broken_by", b->how, "time",
+                                  seconds_value(b->at), "text", text_value(bytes_text(text))));
+    return true;
+}
+
+/* A live plan that could not be kept up with. */
+static bool say_late(struct cluster *c, char *text, size_t size) {
+    struct runtime_counts n;
+    char node[32];
+    c->class->counts(c->runtime, &n);
+    if (!n.late && !n.left_out) return false;
+    snprintf(node, sizeof node, n.late_node ? " of n%u" : "", n.late_node);
+    int at =
+        snprintf(text, size, "the plan was ahead of its processes: %llu faults came late", (unsigned long long)n.late);
+    if (n.late)
+        at += snprintf(text + at, size - (size_t)at, ", the %s%s by %.3g s", fault_verb_name(n.late_verb), node,
+                       (double)n.late_most / 1e9);
+    if (n.left_out)
+        snprintf(text + at, size - (size_t)at, "; %llu crashes and pauses, overdue by a second, were left out",
+                 (unsigned long long)n.left_out);
+    return true;
 }
 
 void report_check(struct cluster *c, const struct linear_result *linear) {
     const struct trace *t = c->class->trace(c->runtime);
     const struct history *h = c->class->history(c->runtime);
     json_t *list = json_array();
+    char note[ERROR_TEXT_MAX];
     c->verdict = VERDICT_OK;
     add_step_properties(c, list);
     if (linear && h->count) add_linearizability(c, list, h, linear);
@@ -92,6 +132,10 @@ void report_check(struct cluster *c, const struct linear_result *linear) {
                              seconds_value(c->class->now(c->runtime)), "properties", list, "history",
                              history_value(h, linear), "counts", counts_value(c));
     add_measures(c, root);
+    json_t *notes = json_array();
+    if (report_assumption(c, root, note, sizeof note)) json_array_append_new(notes, json_string(note));
+    if (say_late(c, note, sizeof note)) json_array_append_new(notes, json_string(note));
+    json_object_set_new(root, "notes", notes);
     json_t *transactions = report_transactions(c);
     if (transactions) json_object_set_new(root, "transactions", transactions);
     dump_value(root, &c->report, 15);
@@ -136,6 +180,10 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
                             json_pack("{s:I, s:I, s:o}", "bytes", (json_int_t)v.captured, "lost",
                                       (json_int_t)v.uncaptured, "why", text_value(bytes_text(v.why_uncaptured))));
     if (v.metrics_port) json_object_set_new(o, "metrics_port", json_integer(v.metrics_port));
+    char warning[ERROR_TEXT_MAX] = "";
+    view_version_text(&v, warning, sizeof warning);
+    json_object_set_new(o, "other_version", json_integer((json_int_t)v.counts.other_version));
+    json_object_set_new(o, "warning", text_value(bytes_text(warning)));
     json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));
     return o;
 }

@@ -234,6 +234,11 @@ static const struct fault_model model = {
         "survive; nobody lies",
 };
 
+/* The question and the answer, each with its step. */
+static int64_t delay_bound(const void *options) {
+    return ((const struct bully_options *)options)->timeout / 2;
+}
+
 const struct protocol protocol_bully = {
     .name = "bully",
     .summary = "the bully election: the highest id that is up (Garcia-Molina 1982); needs a bound on delays",
@@ -245,6 +250,7 @@ const struct protocol protocol_bully = {
     .options = {"bully", option_specs},
     .options_size = sizeof(struct bully_options),
     .model = &model,
+    .bound = delay_bound,
     .bugs = bugs,
     .create = bully_create,
     .destroy = bully_destroy,

@@ -334,6 +334,11 @@ static const struct fault_model model = {
         "survive; nobody lies",
 };
 
+/* A message and its acknowledgement, each with its step. */
+static int64_t delay_bound(const void *options) {
+    return ((const struct ring_options *)options)->timeout / 2;
+}
+
 const struct protocol protocol_ring = {
     .name = "ring",
     .summary = "election on a ring: the highest id comes home (Chang and Roberts 1979); needs a bound on delays",
@@ -345,6 +350,7 @@ const struct protocol protocol_ring = {
     .options = {"ring", option_specs},
     .options_size = sizeof(struct ring_options),
     .model = &model,
+    .bound = delay_bound,
     .bugs = bugs,
     .create = ring_create,
     .destroy = ring_destroy,

@@ -455,6 +455,10 @@ static const struct fault_model model = {
                "`faults` fail while an instance lasts (one that comes back counts until it has listened); nobody lies",
 };
 
+static int64_t delay_bound(const void *options) {
+    return ((const struct floodset_options *)options)->bound;
+}
+
 const struct protocol protocol_floodset = {
     .name = "floodset",
     .judged_by = "consensus",
@@ -466,6 +470,7 @@ const struct protocol protocol_floodset = {
     .options_size = sizeof(struct floodset_options),
     .fits = floodset_fits,
     .model = &model,
+    .bound = delay_bound,
     .bugs = bugs,
     .create = floodset_create,
     .destroy = floodset_destroy,

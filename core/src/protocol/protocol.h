@@ -237,6 +237,8 @@ struct protocol {
     /* Whether options that are each in range go together with so many members; NULL: always. The error has the arithmetic. */
     qrt_status (*fits)(const void *options, uint16_t members, struct error *e);
     const struct fault_model *model;
+    /* Where the model needs a bound on delays: what a message, with the write that it causes, may take, ns. NULL: it needs none. */
+    int64_t (*bound)(const void *options);
     const struct bug *bugs; /* ends with a NULL name */
     const void *context;    /* handed to create; NULL but for a script, whose class it is */
     void *(*create)(const struct protocol_config *config);

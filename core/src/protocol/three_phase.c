@@ -308,6 +308,11 @@ static const struct fault_model model = {
         "crashing only; a node that has crashed waits for the others, and when all have, for all; nobody lies",
 };
 
+/* Of a round: a message, the write before its answer, and the answer. */
+static int64_t delay_bound(const void *options) {
+    return ((const struct three_phase_options *)options)->phase_timeout / 2;
+}
+
 const struct protocol protocol_three_phase = {
     .name = "3pc",
     .judged_by = "atomic-commit",
@@ -319,6 +324,7 @@ const struct protocol protocol_three_phase = {
     .options = {"3pc", option_specs},
     .options_size = sizeof(struct three_phase_options),
     .model = &model,
+    .bound = delay_bound,
     .bugs = bugs,
     .create = three_phase_create,
     .destroy = three_phase_destroy,

@@ -214,7 +214,17 @@ static void reject(struct host *h, uint16_t from, uint8_t why, uint64_t id) {
     if (__builtin_expect(h->capture != NULL, 0)) capture_outcome(h);
 }
 
+/* The head's first bytes mean the same in every version: the check, the version, and who sent it. */
+static void see_version(struct host *h, struct bytes frame) {
+    if (frame.size < WIRE_HEADER || frame.data[8] == WIRE_VERSION) return;
+    if (!wire_is_sealed(frame, h->config.cluster_id)) return; /* noise */
+    h->counts.other_version++;
+    h->counts.their_version = frame.data[8];
+    memcpy(&h->counts.their_node, frame.data + WIRE_FROM, sizeof h->counts.their_node);
+}
+
 static void reject_corrupt(struct host *h, struct bytes frame) {
+    see_version(h, frame);
     reject(h, 0, QRT_DROP_CORRUPT, frame.size >= WIRE_HEADER ? wire_id(frame.data) : 0);
 }
 

@@ -116,6 +116,9 @@ struct host_config {
 
 struct host_counts {
     uint64_t sent, received, rejected, bytes_sent, persisted, flushes, applied, proposals, reads;
+    uint64_t
+        other_version; /* among the rejected: sound frames of another WIRE_VERSION; what it was, and who sent the last */
+    uint16_t their_version, their_node;
 };
 
 struct host {

@@ -58,6 +58,11 @@ void tickets_free(struct tickets *t);
 struct runtime_counts {
     uint64_t delivered, dropped, duplicated, corrupted, lied, reordered, crashes, restarts, pauses, wipes, raised;
     uint64_t torn, faults;
+    /* Live: directives that were carried out more than 0.1 s after their time, and crashes and pauses that were left out. */
+    uint64_t late, left_out;
+    int64_t late_most; /* ns, of which verb and node (0: more than one) */
+    uint8_t late_verb;
+    uint16_t late_node;
 };
 
 struct node_view { /* one node, as people see it */
@@ -67,6 +72,8 @@ struct node_view { /* one node, as people see it */
     uint64_t captured, uncaptured; /* bytes written; inputs that were not, because the capture had stopped */
     /* Live: connections that had no right to be there, that sent more than the node could take, that the system refused. */
     uint64_t refused, shut, unaccepted;
+    int64_t late,
+        late_at; /* live: its first timer to ring later than the protocol's bound, ns late, and when; 0: none */
     bool denied; /* of a node by hand: it refuses the key of the client that asks */
     uint64_t memory,
         memory_budget;     /* of its own process, in bytes: resident, and the most beside its data; 0: not known */
@@ -77,6 +84,9 @@ struct node_view { /* one node, as people see it */
     /* Last, as a node that is well has nothing here and publishes its view after every burst. */
     char why_uncaptured[CAPTURE_WHY_MAX], why_down[ERROR_TEXT_MAX];
 };
+
+/* "n2 is of another version (theirs 3, ours 4): upgrade one of them"; false where all speak this one. */
+bool view_version_text(const struct node_view *v, char *out, size_t size);
 
 /* The one table through which the cluster layer drives simulator and live alike. */
 struct runtime_class {

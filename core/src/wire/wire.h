@@ -18,6 +18,7 @@
 #include "wire/messages.h"
 
 #define WIRE_VERSION 1
+#define WIRE_FROM 12 /* where a frame has its sender */
 #define WIRE_HEADER 24
 #define WIRE_FRAME_MAX (1u << 20) /* no frame is larger; larger things go in chunks */
 

@@ -167,8 +167,8 @@ static void actor_stop(struct actor *a) {
 static void stop_threads(struct live *l) {
     struct director *d = &l->director;
     if (d->running) {
-        pthread_mutex_lock(&d->mutex);
-        d->quit = true;
+        atomic_store(&d->quit, true);
+        director_enter(l);
         pthread_cond_signal(&d->changed);
         pthread_mutex_unlock(&d->mutex);
         pthread_join(d->thread, NULL);

@@ -161,6 +161,7 @@ struct alarm {
 
 struct alarms {
     struct heap heap;
+    int64_t rang; /* when what alarm_take last gave was due */
     struct alarm *alarms;
     size_t count, capacity;
 };
@@ -228,7 +229,7 @@ struct meters {
 /* What the log has said of a node. */
 struct look {
     int64_t at;
-    uint64_t refused, rejected, full;
+    uint64_t refused, rejected, full, other_version;
     bool down[FAULT_NODES_MAX + 1], uncaptured;
 };
 
@@ -263,6 +264,7 @@ struct live_node {
     qrt_status death;
     char death_text[ERROR_TEXT_MAX];
     uint64_t slow_flushes;
+    int64_t late, late_at; /* as its view's */
     struct look look;
     struct shown *shown, own_shown;
 };
@@ -288,7 +290,9 @@ struct live_clients {
 
 struct director {
     pthread_t thread;
-    bool running, quit;
+    bool running;
+    atomic_bool quit;
+    atomic_int wanted; /* how many wait for the mutex: a plan that is always behind would keep it for itself */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct journal journal;
@@ -444,7 +448,7 @@ uint16_t links_wait(struct actor *a, int64_t patience);
 
 /* live_faults.c: the engine, and word of what it was told */
 void live_fault_add(struct live *l, const struct plan *plan, int64_t now);
-bool live_fault_take(struct live *l, struct fault_action *a);
+bool live_fault_take(struct live *l, int64_t until, struct fault_action *a, int64_t *due);
 void live_fault_hit(struct live *l, const struct fault_action *a, uint16_t node);
 void live_fault_partition(struct live *l, const struct fault_action *a, uint16_t leader);
 /* Tells a copy of the engine what the first one was told. False: the bytes make no sense. */
@@ -504,7 +508,8 @@ void agent_stop(struct live_node *n);          /* paused, with no order left: un
 void agent_faults(struct live *l, struct bytes log);
 void agent_begin(struct live_node *n); /* between host_init and host_start: what outlives an incarnation */
 
-void director_tick(struct live *l); /* with the director's mutex */
+void director_enter(struct live *l); /* locks its mutex, between two of the things that it does */
+void director_tick(struct live *l);  /* with that: what was due when it was called */
 void *director_main(void *live);
 
 /* live_run.c */

@@ -158,6 +158,7 @@ int64_t alarm_take(struct alarms *t, int64_t now) {
             if (at->due != NEVER) alarm_queue(t, slot);
             continue;
         }
+        t->rang = at->due;
         at->due = NEVER;
         return slot;
     }

@@ -149,8 +149,11 @@ void agent_begin(struct live_node *n) {
     n->actor.counts = s->shown.counts;
     n->actor.counts.restarts += s->incarnation > 1;
     n->slow_flushes = s->shown.meters.slow_flushes;
+    n->late = s->shown.view.late;
+    n->late_at = s->shown.view.late_at;
     memcpy(n->actor.drops, s->shown.meters.drops, sizeof n->actor.drops);
     n->look.rejected = n->host.counts.rejected; /* its last life has logged these */
+    n->look.other_version = n->host.counts.other_version;
     n->look.full = n->actor.drops[QRT_DROP_FULL];
     s->shown.view.pid = getpid();
     atomic_store(&s->begun, true);

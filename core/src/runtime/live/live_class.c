@@ -137,7 +137,7 @@ static void stop_clients(void *runtime) {
 static qrt_status fault(void *runtime, const struct plan *plan, struct error *e) {
     struct live *l = runtime;
     if (l->remote) return remote_fault(l, plan, e);
-    pthread_mutex_lock(&l->director.mutex);
+    director_enter(l);
     live_fault_add(l, plan, live_now(l));
     director_tick(l);
     pthread_cond_signal(&l->director.changed);
@@ -174,6 +174,12 @@ static void counts_add(struct runtime_counts *sum, const struct runtime_counts *
     sum->raised += c->raised;
     sum->torn += c->torn;
     sum->faults += c->faults;
+    sum->late += c->late;
+    sum->left_out += c->left_out;
+    if (c->late_most <= sum->late_most) return;
+    sum->late_most = c->late_most;
+    sum->late_verb = c->late_verb;
+    sum->late_node = c->late_node;
 }
 
 static void counts(void *runtime, struct runtime_counts *out) {
@@ -187,7 +193,7 @@ static void counts(void *runtime, struct runtime_counts *out) {
     pthread_mutex_lock(&l->clients.mutex);
     counts_add(out, &l->clients.counts);
     pthread_mutex_unlock(&l->clients.mutex);
-    pthread_mutex_lock(&l->director.mutex);
+    director_enter(l);
     counts_add(out, &l->director.counts);
     pthread_mutex_unlock(&l->director.mutex);
 }

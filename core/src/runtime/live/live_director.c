@@ -2,7 +2,7 @@
  * as the simulator (sim_fault.c), then gives orders to the nodes' threads and waits until each was carried out. */
 #include "runtime/live/live.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <time.h>
 
 #include "base/check.h"
@@ -131,28 +131,80 @@ static void refresh(struct live *l, int64_t time) {
     }
 }
 
-void director_tick(struct live *l) {
+/* How late is too late: to be told, and for what would only pile up to be done at all. */
+#define LATE_NS INT64_C(100000000)
+#define LEFT_OUT_NS INT64_C(1000000000)
+
+static void note_late(struct live *l, const struct fault_action *a, int64_t late) {
+    struct runtime_counts *c = &l->director.counts;
+    if (late < LATE_NS) return;
+    c->late++;
+    if (late <= c->late_most) return;
+    c->late_most = late;
+    c->late_verb = a->directive.verb;
+    c->late_node = a->directive.target == FAULT_NODE ? a->directive.node : 0;
+}
+
+/* A plan that crashes and restarts faster than processes start would fall behind for ever. What undoes is always done. */
+static bool left_out(struct live *l, const struct fault_action *a, int64_t due) {
+    bool harms = a->directive.verb == FAULT_CRASH || a->directive.verb == FAULT_PAUSE;
+    if (!harms || live_now(l) - due < LEFT_OUT_NS) return false;
+    l->director.counts.left_out++;
+    return true;
+}
+
+static int64_t carry_out(struct live *l, const struct fault_action *a) {
+    int64_t time = record(l, a);
+    if (a->applied) return time;
+    if (a->directive.verb != FAULT_PARTITION)
+        act(l, a, time);
+    else
+        live_fault_partition(l, a, a->directive.shape == FAULT_RUNNER ? candidate_of(l) : live_leader(l));
+    return time;
+}
+
+static bool tick(struct live *l, int64_t until, int most) {
     struct fault_action a;
-    int64_t time = -1;
-    while (live_fault_take(l, &a)) {
-        time = record(l, &a);
-        if (a.applied) continue;
-        if (a.directive.verb != FAULT_PARTITION) {
-            act(l, &a, time);
-            continue;
-        }
-        uint16_t named = a.directive.shape == FAULT_RUNNER ? candidate_of(l) : live_leader(l);
-        live_fault_partition(l, &a, named);
+    int64_t time = -1, due;
+    int done = 0;
+    for (; done < most && !atomic_load(&l->director.quit) && live_fault_take(l, until, &a, &due); done++) {
+        if (left_out(l, &a, due)) continue;
+        time = carry_out(l, &a);
+        note_late(l, &a, live_now(l) - due);
     }
     if (time >= 0) refresh(l, time);
+    return done == most;
 }
+
+void director_tick(struct live *l) {
+    tick(l, live_now(l), INT_MAX);
+}
+
+void director_enter(struct live *l) {
+    atomic_fetch_add(&l->director.wanted, 1);
+    pthread_mutex_lock(&l->director.mutex);
+    atomic_fetch_sub(&l->director.wanted, 1);
+}
+
+/* With the mutex: lets them in who wait for it. */
+static void breathe(struct director *d) {
+    while (atomic_load(&d->wanted)) {
+        pthread_mutex_unlock(&d->mutex);
+        nanosleep(&(struct timespec){0, 20000}, NULL);
+        pthread_mutex_lock(&d->mutex);
+    }
+}
+
+#define AT_ONCE 4 /* things done before the nodes are told what stands on their links */
 
 void *director_main(void *live) {
     struct live *l = live;
     struct director *d = &l->director;
     pthread_mutex_lock(&d->mutex);
-    while (!d->quit) {
-        director_tick(l);
+    while (!atomic_load(&d->quit)) {
+        bool more = tick(l, live_now(l), AT_ONCE);
+        breathe(d);
+        if (more || atomic_load(&d->quit)) continue;
         pthread_mutex_lock(&l->fault_mutex);
         int64_t next = faults_next(l->faults);
         pthread_mutex_unlock(&l->fault_mutex);

@@ -28,14 +28,15 @@ void live_fault_add(struct live *l, const struct plan *plan, int64_t now) {
     pthread_mutex_unlock(&l->fault_mutex);
 }
 
-bool live_fault_take(struct live *l, struct fault_action *a) {
+bool live_fault_take(struct live *l, int64_t until, struct fault_action *a, int64_t *due) {
+    bool taken = false;
     pthread_mutex_lock(&l->fault_mutex);
-    int64_t now = live_now(l);
-    bool any = faults_next(l->faults) <= now;
-    bool due = any && faults_take(l->faults, now, a);
-    if (any) note_told(l, TOLD_TAKE, now, 0, NULL);
+    while (!taken && (*due = faults_next(l->faults)) <= until) { /* one moment at a time, so that each has its own */
+        taken = faults_take(l->faults, *due, a);
+        note_told(l, TOLD_TAKE, *due, 0, NULL);
+    }
     pthread_mutex_unlock(&l->fault_mutex);
-    return due;
+    return taken;
 }
 
 void live_fault_hit(struct live *l, const struct fault_action *a, uint16_t node) {

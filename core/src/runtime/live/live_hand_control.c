@@ -99,7 +99,7 @@ static void ask_fault(struct question *q) {
     if (plan_parse(&plan, bytes_text(text ? text : ""), live_node_count(l), &q->error) ||
         !each_can_tell(&plan, &q->error))
         goto out;
-    pthread_mutex_lock(&l->director.mutex);
+    director_enter(l);
     live_fault_add(l, &plan, live_now(l));
     director_tick(l);
     pthread_cond_signal(&l->director.changed);

@@ -49,6 +49,9 @@ static const struct field fields[] = {
     FIELD("applied_entries", counts.applied, NUMBER),
     FIELD("proposals", counts.proposals, NUMBER),
     FIELD("reads", counts.reads, NUMBER),
+    FIELD("other_version", counts.other_version, NUMBER),
+    FIELD("their_version", counts.their_version, NUMBER),
+    FIELD("their_node", counts.their_node, NUMBER),
     FIELD("why_down", why_down, WORDS),
 };
 #undef FIELD

@@ -273,6 +273,8 @@ void node_publish(struct live_node *n) {
     v.node = n->actor.id;
     v.up = n->host.up;
     v.paused = n->paused;
+    v.late = n->late;
+    v.late_at = n->late_at;
     v.counts = n->host.counts;
     v.why_uncaptured[0] = v.why_down[0] = 0;
     watch_suspects(&n->host, v.suspects);

@@ -25,6 +25,7 @@
 #include "runtime/live/live_share.h"
 
 #define LINE_MAX_BYTES 1024
+#define LOOK_TEXT 160
 #define LOOK_NS 1000000000
 #define SLOW_FLUSH_NS 100000000
 
@@ -245,6 +246,11 @@ static void look_at(struct live_node *n, uint64_t *seen, uint64_t now, const cha
     *seen = now;
 }
 
+static void look_at_versions(struct live_node *n, const struct node_view *v) {
+    char what[LOOK_TEXT];
+    if (view_version_text(v, what, sizeof what)) look_at(n, &n->look.other_version, v->counts.other_version, what);
+}
+
 static void look_at_peers(struct live_node *n) {
     struct live *l = n->actor.live;
     if (!l->agent) return;
@@ -261,6 +267,7 @@ void log_look(struct live_node *n, const struct node_view *v) {
     n->look.at = n->actor.time;
     look_at(n, &n->look.refused, v->refused, "connections refused for want of an allowed key");
     look_at(n, &n->look.rejected, v->counts.rejected, "messages rejected");
+    look_at_versions(n, v);
     look_at(n, &n->look.full, n->actor.drops[QRT_DROP_FULL], "messages dropped, as their receiver is slow or gone");
     bool uncaptured = *v->why_uncaptured;
     if (uncaptured && !n->look.uncaptured)

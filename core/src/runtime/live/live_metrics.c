@@ -68,6 +68,8 @@ static double number_suspects(const struct seen *s) {
     X(messages_received_total, "counter", "Messages received.", s->view.counts.received)                               \
     X(messages_rejected_total, "counter", "Messages received and rejected as forged, damaged or not for this node.",   \
       s->view.counts.rejected)                                                                                         \
+    X(other_version_messages_total, "counter", "Messages rejected because they are of another version.",               \
+      s->view.counts.other_version)                                                                                    \
     X(sent_bytes_total, "counter", "Bytes of the messages sent.", s->view.counts.bytes_sent)                           \
     X(refused_connections_total, "counter", "Connections refused for want of an allowed key.", s->view.refused)        \
     X(shut_connections_total, "counter", "Connections shut because they made the node hold too much.", s->view.shut)   \

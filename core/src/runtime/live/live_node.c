@@ -116,10 +116,20 @@ static void on_arrival(void *self, const struct arrival *arrival) {
     node_input_end(n);
 }
 
+/* A process that was stopped, or a busy machine: the protocol may have assumed that this does not happen. */
+static void note_late(struct live_node *n) {
+    const struct runtime_config *config = &n->actor.live->config;
+    int64_t late = n->actor.time - n->actor.alarms.rang;
+    if (n->late || !config->protocol->bound || late <= config->protocol->bound(config->protocol_options)) return;
+    n->late = late;
+    n->late_at = n->actor.time;
+}
+
 static bool ring_due(struct live_node *n, int64_t time) {
     bool any = false;
     for (int64_t slot; n->host.up && (slot = alarm_take(&n->actor.alarms, time)) >= 0; any = true) {
         node_input(n, 0);
+        note_late(n);
         host_timer(&n->host, n->timers[slot].group, n->timers[slot].id);
         node_input_end(n);
     }

@@ -6,6 +6,10 @@
  *   refused    it failed with the peer's "400": our key is not in its cluster file (live_doorman.c)
  *   strange    it failed otherwise, or ended: who is there cannot read what was meant for the peer's key, or is no node
  *
+ * A peer that answers and cannot show its key is tried again by libzmq after a hundredth of a second, for ever. After SLOW_AFTER
+ * such handshakes in a row its socket is made anew with a patience of SLOW_MS, and once more, as at first, when one has
+ * succeeded. A node that is being started refuses the connection, which is no handshake and slows nothing down.
+ *
  * libzmq takes a refused handshake for final: a peer that learns of a key later would never be reached again. So a socket by
  * which nothing has left for REACH_NS is made anew.
  *
@@ -24,8 +28,10 @@ struct reach {
     int64_t since[FAULT_NODES_MAX + 1], last[FAULT_NODES_MAX + 1]; /* of the sends that fail; [i]: to node i */
     void *watch[FAULT_NODES_MAX + 1];
     atomic_uchar state[FAULT_NODES_MAX + 1];
-    int64_t look;     /* when all are looked at next */
-    uint32_t watches; /* so far: no two monitors of a context have one name */
+    int64_t look;                          /* when all are looked at next */
+    uint8_t failures[FAULT_NODES_MAX + 1]; /* handshakes in a row, up to SLOW_AFTER */
+    bool slow[FAULT_NODES_MAX + 1];        /* its socket is made with SLOW_MS */
+    uint32_t watches;                      /* so far: no two monitors of a context have one name */
 };
 
 struct reach *reach_new(void) {
@@ -37,6 +43,10 @@ void reach_free(struct reach *r) {
 }
 
 /* ---- monitors ---- */
+
+int reach_patience(const struct actor *a, uint16_t peer) {
+    return a->reach && a->reach->slow[peer] ? SLOW_MS : 0;
+}
 
 void reach_watch(struct actor *a, uint16_t peer) {
     struct reach *r = a->reach;
@@ -82,8 +92,14 @@ static void say(struct actor *a, uint16_t peer, uint8_t state) {
     if (state == REACH_REFUSED)
         log_line(a->live->log, LOG_WARN, a->id, "n%u refuses this node's key: its cluster file has another", peer);
     if (state == REACH_STRANGE)
-        log_line(a->live->log, LOG_WARN, a->id, "who is at %s does not show the key of n%u",
+        log_line(a->live->log, LOG_WARN, a->id, "who is at %s does not show the key of n%u, or is stopped",
                  a->live->gates.endpoints[peer], peer);
+}
+
+static void count_failures(struct reach *r, uint16_t peer, uint16_t event) {
+    bool failed = event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL || event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+    if (failed && r->failures[peer] < SLOW_AFTER) r->failures[peer]++;
+    if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED || event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) r->failures[peer] = 0;
 }
 
 void reach_look(struct actor *a, uint16_t peer) {
@@ -95,17 +111,36 @@ void reach_look(struct actor *a, uint16_t peer) {
         zmq_recv(r->watch[peer], address, sizeof address, ZMQ_DONTWAIT);
         memcpy(&event, data, sizeof event);
         now = state_after(now, event);
+        count_failures(r, peer, event);
     }
     if (now == before) return;
     atomic_store(&r->state[peer], now);
     say(a, peer, now);
 }
 
+static void make_anew(struct actor *a, uint16_t peer) {
+    struct error e = {0};
+    actor_disconnect(a, peer);
+    actor_connect_to(a, peer, &e); /* what fails is tried again */
+}
+
+/* A new socket, as libzmq takes no other interval for one that is connecting. */
+void reach_pace(struct actor *a, uint16_t peer) {
+    struct reach *r = a->reach;
+    bool slow = r->failures[peer] == SLOW_AFTER;
+    if (slow == r->slow[peer] || (!slow && r->failures[peer])) return;
+    r->slow[peer] = slow;
+    make_anew(a, peer);
+}
+
 int64_t reach_tick(struct actor *a) {
     struct reach *r = a->reach;
     int64_t now = live_now(a->live);
     if (now < r->look) return r->look;
-    for (uint16_t i = 1; i <= live_node_count(a->live); i++) reach_look(a, i);
+    for (uint16_t i = 1; i <= live_node_count(a->live); i++) {
+        reach_look(a, i);
+        reach_pace(a, i);
+    }
     return r->look = now + REACH_LOOK_NS;
 }
 
@@ -113,15 +148,13 @@ int64_t reach_tick(struct actor *a) {
 
 void reach_failed(struct actor *a, uint16_t peer) {
     struct reach *r = a->reach;
-    struct error e = {0};
     int64_t now = live_now(a->live);
     reach_look(a, peer);
     if (now - r->last[peer] > REACH_NS / 2) r->since[peer] = now;
     r->last[peer] = now;
     if (now - r->since[peer] < REACH_NS) return;
     r->since[peer] = now;
-    actor_disconnect(a, peer);
-    actor_connect_to(a, peer, &e); /* what fails is tried again */
+    if (!r->slow[peer]) make_anew(a, peer);
 }
 
 void reach_other(struct actor *a, uint16_t peer, bool other) {
@@ -139,8 +172,10 @@ void reach_why(const struct actor *a, uint16_t peer, char *out, size_t size) {
         snprintf(out, size, "it refuses this key: in its cluster file is none, or another, of this client");
         break;
     case REACH_STRANGE:
-        snprintf(out, size, "it does not answer: who is at %s does not show its key; is this cluster file up to date?",
-                 at);
+        snprintf(
+            out, size,
+            "it does not answer: who is at %s does not show its key (is this cluster file up to date?), or is stopped",
+            at);
         break;
     case REACH_OTHER: snprintf(out, size, "it does not answer: at %s is a node of another cluster", at); break;
     case REACH_OPEN: snprintf(out, size, "it does not answer, though it is connected"); break;

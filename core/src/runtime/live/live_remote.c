@@ -80,6 +80,7 @@ static void poll_statuses(struct actor *a) {
     r->polled = now;
     for (uint16_t i = 1; i <= live_node_count(a->live); i++) {
         reach_look(a, i);
+        reach_pace(a, i);
         if (!control_send(a, i, ask, sizeof ask - 1)) reach_failed(a, i);
         if (!r->heard[i] || now >= r->heard[i] + SILENT_NS) show_silent(a, i);
     }

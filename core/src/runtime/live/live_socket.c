@@ -42,7 +42,6 @@
 #ifndef ZMQ_ZAP_ENFORCE_DOMAIN /* in every libzmq since 4.3.0, in its header only among the drafts */
 #define ZMQ_ZAP_ENFORCE_DOMAIN 93
 #endif
-#define WIRE_FROM 12                 /* where a frame has its sender */
 #define AHEAD_NS INT64_C(1000000000) /* a frame from further in the future than that is no peer's */
 
 /* ---- making them ---- */
@@ -139,8 +138,10 @@ static bool set_inbox(struct actor *a, void *s, int listener) {
 static bool set_outbox(struct actor *a, void *s, uint16_t peer) {
     const struct gates *g = &a->live->gates;
     if (!live_apart(a->live)) return true;
-    if (!set_apart(a, s) || !set_number(s, ZMQ_IMMEDIATE, 1) || !set_number(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) ||
-        !set_number(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) ||
+    int slow = reach_patience(a, peer);
+    if (!set_apart(a, s) || !set_number(s, ZMQ_IMMEDIATE, 1) ||
+        !set_number(s, ZMQ_RECONNECT_IVL, slow ? slow : RECONNECT_MS) ||
+        !set_number(s, ZMQ_RECONNECT_IVL_MAX, slow ? slow : RECONNECT_MAX_MS) ||
         !set_number(s, ZMQ_RCVHWM, a->live->remote ? LIVE_HIGH_WATER : 1) || !set_keepalive(a, s))
         return false;
     return !g->curve ||
