@@ -548,6 +548,27 @@ static void test_disk_posix_next_log_file_is_there_in_time(void **state) {
     store_free(&s);
 }
 
+/* What holds writes back hands the sync on behind them, and says what became of it: else a process would promise what only the page
+ * cache has. */
+static void test_disk_held_really_syncs(void **state) {
+    (void)state;
+    struct error e = {0};
+    struct disk *d = disk_held_new(posix_ok());
+    assert_int_equal(d->class->create(d, "log", 4 * SECTOR, NULL), QRT_OK);
+    fill(d, "log", 0, 'a');
+    unsigned files = syncs.files, folders = syncs.folders;
+    assert_int_equal(d->class->sync(d, "log", NULL), QRT_OK);
+    assert_int_equal(syncs.files, files + 1);
+    assert_int_equal(d->class->sync_folder(d, NULL), QRT_OK);
+    assert_int_equal(syncs.folders, folders + 1);
+    fill(d, "log", 1, 'b');
+    syncs.fails = EIO;
+    assert_int_equal(d->class->sync(d, "log", &e), QRT_EIO);
+    assert_int_equal(d->class->sync(d, "log", &e), QRT_EIO);
+    assert_int_equal(syncs.files, files + 2);
+    d->class->free(d);
+}
+
 /* Whoever dies loses what it had not synced, as if the power had failed; what it reads meanwhile is what it wrote. */
 static void test_disk_held_loses_what_is_unsynced(void **state) {
     (void)state;
@@ -592,6 +613,7 @@ int main(void) {
         POSIX_TEST(test_disk_posix_takes_over_what_it_prepared),
         POSIX_TEST(test_disk_posix_prepares_or_says_nothing),
         POSIX_TEST(test_disk_posix_next_log_file_is_there_in_time),
+        POSIX_TEST(test_disk_held_really_syncs),
         POSIX_TEST(test_disk_held_loses_what_is_unsynced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
