@@ -95,6 +95,24 @@ static void check_is_ok(struct cluster *c) {
     assert_int_equal(c->verdict, VERDICT_OK);
 }
 
+/* What waits at a node ends with it, at once and as unknown: here a leader that is cut off, so that nothing was decided. */
+static void test_live_a_crash_ends_what_waits(void **state) {
+    (void)state;
+    struct cluster *c = cluster_with(NULL, 0);
+    uint16_t leader = wait_leader(c);
+    struct error e = {0};
+    qrt_result result;
+    uint64_t ticket;
+    faultf(c, "{\"do\": \"partition\", \"shape\": \"one\", \"node\": %u}", leader);
+    assert_int_equal(cluster_propose(c, leader, bytes_text("x = 1"), &ticket, &e), QRT_OK);
+    faultf(c, "{\"do\": \"crash\", \"node\": %u}", leader);
+    int64_t begin = c->class->now(c->runtime);
+    assert_int_equal(cluster_await(c, ticket, begin + 6 * PATIENCE, 0, &result, &e), QRT_OK);
+    assert_int_equal(result.status, QRT_EUNKNOWN);
+    assert_true(c->class->now(c->runtime) - begin < PATIENCE);
+    cluster_free(c);
+}
+
 /* A cluster elects, commits, loses its leader, elects another and goes on: and every property held. */
 static void test_live_survives_its_leader(void **state) {
     (void)state;
@@ -542,6 +560,7 @@ int main(void) {
         cmocka_unit_test(test_live_trace_is_causal),
         cmocka_unit_test(test_live_folder_outlives_its_cluster),
         cmocka_unit_test(test_live_leaves_nothing_behind),
+        cmocka_unit_test(test_live_a_crash_ends_what_waits),
         cmocka_unit_test(test_live_refuses_with_reasons),
         cmocka_unit_test(test_live_inspects_nodes),
         cmocka_unit_test(test_live_targets_by_number_and_role),

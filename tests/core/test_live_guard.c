@@ -448,6 +448,27 @@ static void test_live_guard_counts_strangers_as_they_go(void **state) {
     door_close(&d);
 }
 
+/* Who was seen in the middle of his handshake, was let in and went before the next look, as a node does that is killed as it
+ * starts, is no stranger; who went in the middle of his is one. */
+static void test_live_guard_sees_who_was_let_in_between_two_looks(void **state) {
+    (void)state;
+    struct door d;
+    door_open(&d);
+    struct line killed = line_new(&d), stranger = line_new(&d);
+    arrive(&killed, 100);
+    arrive(&stranger, 100);
+    look(&d);
+    arrive(&killed, 1000);
+    assert_true(admit(&d, 1, 1));
+    guard_closed(d.guard, &d.live, stranger.ours);
+    assert_int_equal(d.live.refused, 1);
+    guard_closed(d.guard, &d.live, killed.ours);
+    assert_int_equal(d.live.refused, 1);
+    line_free(&killed);
+    line_free(&stranger);
+    door_close(&d);
+}
+
 /* What another peer has opened from another host is left alone, and so it is where the key was let in from another process of
  * this host. */
 static void test_live_guard_expels_by_address(void **state) {
@@ -542,6 +563,7 @@ int main(void) {
         cmocka_unit_test(test_live_guard_expels),
         cmocka_unit_test(test_live_guard_expels_by_address),
         cmocka_unit_test(test_live_guard_counts_strangers_as_they_go),
+        cmocka_unit_test(test_live_guard_sees_who_was_let_in_between_two_looks),
         cmocka_unit_test(test_live_guard_expels_the_silent),
         cmocka_unit_test(test_live_guard_counts_every_key),
         cmocka_unit_test(test_live_guard_counts_beyond_two_gigabytes),

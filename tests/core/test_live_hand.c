@@ -628,12 +628,46 @@ static void pause_first(struct cluster *by, const char *verb) {
     plan_free(&plan);
 }
 
-static uint64_t dropped_by_first(struct rig *r) {
+static uint64_t dropped_by_first(struct rig *r, qrt_drop why) {
     struct shown *shown = ((struct live *)r->nodes[0]->runtime)->nodes[1].shown;
     robust_lock(&shown->mutex);
-    uint64_t dropped = shown->meters.drops[QRT_DROP_FULL];
+    uint64_t dropped = shown->meters.drops[why];
     pthread_mutex_unlock(&shown->mutex);
     return dropped;
+}
+
+/* An answer to a client that has gone is counted as dropped: a ROUTER says nothing of it unless it is told to. */
+static void test_an_answer_to_nobody_is_counted(void **state) {
+    struct rig *r = *state;
+    struct error e = {0};
+    char answer[64];
+    struct envelope head = {QRT_CLIENT + 1, 1, 0, 0};
+    struct message m = {.kind = WIRE_CLIENT_REQUEST, .from = QRT_CLIENT + 1, .to = 1};
+    struct buffer out = {0};
+    struct cluster *alice = start(r, ALICE);
+    assert_int_equal(operate(alice, QRT_PUT, "x", "1", answer, sizeof answer, PATIENCE, &e), QRT_OK);
+    pause_first(alice, "pause");
+    while (!view_of_first(r).paused) nanosleep(&(struct timespec){0, 1000000}, NULL);
+    m.as.client_request.number = 1;
+    m.as.client_request.operation = CLIENT_STALE;
+    buffer_append(&out, &head, sizeof head);
+    size_t size = wire_append(&m, &out);
+    wire_seal(out.data + sizeof head, size, 1, ((struct live *)r->nodes[0]->runtime)->cluster_id);
+    struct raw_peer bob = raw_to_first(r, BOB);
+    uint64_t before = dropped_by_first(r, QRT_DROP_DOWN), bad = rejected(r);
+    raw_frame(&bob, 0, out.data, out.size);
+    assert_true(raw_flush(&bob));
+    nanosleep(&(struct timespec){0, 200000000},
+              NULL); /* until it waits for the node; a frame is lost with its connection */
+    raw_shut(&bob);
+    nanosleep(&(struct timespec){0, 200000000}, NULL); /* until the node's ROUTER knows */
+    pause_first(alice, "resume");
+    for (int end = 10000; end && dropped_by_first(r, QRT_DROP_DOWN) == before; end--)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    assert_int_equal(rejected(r), bad);
+    assert_int_equal(dropped_by_first(r, QRT_DROP_DOWN), before + 1);
+    buffer_free(&out);
+    cluster_free(alice);
 }
 
 /* What waits for a node that is paused has a limit in bytes: a member that sends large frames meanwhile cannot fill the memory. */
@@ -655,9 +689,9 @@ static void test_what_waits_for_a_paused_node_has_a_limit(void **state) {
         assert_true(raw_flush(&peer));
         nanosleep(&(struct timespec){0, 10000000}, NULL); /* who sends more than the node takes is shut by the guard */
     }
-    for (int i = 0; i < 10000 && dropped_by_first(r) < FRAMES - LIVE_DELAYED_BYTES / SIZE; i++)
+    for (int i = 0; i < 10000 && dropped_by_first(r, QRT_DROP_FULL) < FRAMES - LIVE_DELAYED_BYTES / SIZE; i++)
         nanosleep(&(struct timespec){0, 1000000}, NULL);
-    assert_in_range(dropped_by_first(r), FRAMES - LIVE_DELAYED_BYTES / SIZE, FRAMES);
+    assert_in_range(dropped_by_first(r, QRT_DROP_FULL), FRAMES - LIVE_DELAYED_BYTES / SIZE, FRAMES);
     pause_first(alice, "resume");
     assert_int_equal(operate(alice, QRT_GET, "x", "", answer, sizeof answer, PATIENCE, &e), QRT_OK);
     raw_shut(&peer);
@@ -719,6 +753,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_nonsense_from_an_allowed_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nodes_speak_for_themselves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_reads_no_answers_is_shut, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_answer_to_nobody_is_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_waits_for_a_paused_node_has_a_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

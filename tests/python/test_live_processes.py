@@ -283,3 +283,31 @@ def test_twenty_processes(transport: str):
             pid for n, pid in enumerate(first, 1) if n != old
         ]
         assert c.status().nodes[old - 1].shut == 0 and c.check().verdict == "ok"
+
+
+def listening(pid: int) -> set[str]:
+    """The addresses, as Linux writes them, on which a process's TCP sockets listen."""
+    own = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            own.add(os.readlink(entry))
+        except FileNotFoundError:
+            continue  # closed meanwhile
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text(encoding="utf-8").splitlines()[1:]:
+            local, state_of, inode = (line.split()[i] for i in (1, 3, 9))
+            if state_of == "0A" and f"socket:[{inode}]" in own:
+                found.add(local.partition(":")[0])
+    return found
+
+
+def test_nobody_listens_beyond_this_host():
+    """Neither the nodes nor their owner take connections on another address than 127.0.0.1."""
+    with cluster("tcp", nodes=3, metrics=0) as c:
+        c.wait_leader()
+        loopback = f"{int.from_bytes(bytes([127, 0, 0, 1]), sys.byteorder):08X}"
+        before = listening(os.getpid())
+        assert before == {loopback}
+        for pid in pids(c):
+            assert listening(pid) == {loopback}

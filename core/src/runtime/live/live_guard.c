@@ -222,6 +222,16 @@ static bool comes_from(const struct key_count *k, uint64_t place) {
     return k->place_count > PLACES;
 }
 
+/* Whose handshake has come so far since the last look: one of them is about to be let in, and may be closed before the next. */
+static void see_shaken(struct guard *g) {
+    for (int fd = 0; fd < g->top; fd++) {
+        uint64_t received;
+        struct connection *w = &g->connections[fd];
+        if (w->used && w->seen && !w->shaken && w->key == UNNAMED && bytes_received(w, fd, &received))
+            w->shaken = received >= g->handshake_bytes;
+    }
+}
+
 bool guard_admitted(struct guard *g, int64_t who, struct bytes address, int64_t now) {
     size_t key = key_of(g, who);
     struct key_count *k = &g->keys[key];
@@ -230,6 +240,7 @@ bool guard_admitted(struct guard *g, int64_t who, struct bytes address, int64_t 
     k->next = (k->next > now ? k->next : now) + GUARD_HANDSHAKE_NS;
     k->admitted++;
     g->unclaimed++;
+    see_shaken(g);
     if (comes_from(k, place)) return true;
     if (k->place_count < PLACES) k->places[k->place_count] = place;
     k->place_count++;
