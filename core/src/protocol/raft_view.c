@@ -82,62 +82,110 @@ void raft_inspect(const void *state, inspect_fn *field, void *context) {
     if (r->role == QRT_ROLE_LEADER) inspect_peers(r, field, context);
 }
 
-/* Parts and lists enter the fingerprint as sums, so that their folds do not wait for one another: captures hash every
- * step. */
-static uint64_t fold_peer(uint64_t f, const struct raft *r, size_t slot) {
+/* What a state consists of enters the fingerprint as a sum of hashes, each with its place, so that none waits for another:
+ * captures hash every step. What is nested has a sum of its own, hashed again where it enters. */
+struct sum {
+    uint64_t total, place;
+};
+
+static inline void sum_add(struct sum *s, uint64_t value) {
+    s->place += 0x9e3779b97f4a7c15u; /* far apart: no two small values at their places are alike */
+    s->total += hash_fold(s->place, value);
+}
+
+static uint64_t sum_peer(const struct raft *r, size_t slot) {
     const struct raft_peer *p = &r->peers[slot];
-    f = hash_fold(f, (uint64_t)p->flow | (uint64_t)p->probe_sent << 8 | (uint64_t)p->granted << 9 |
-                         (uint64_t)p->refused << 10 | (uint64_t)p->active << 11 | (uint64_t)p->chunk_stalled << 13);
-    f = hash_fold(hash_fold(f, p->match), p->next);
-    f = hash_fold(hash_fold(f, p->counted), p->round);
-    f = hash_fold(hash_fold(f, p->flight_bytes), p->flight_count);
+    struct sum s = {0};
+    sum_add(&s, (uint64_t)p->flow | (uint64_t)p->probe_sent << 8 | (uint64_t)p->granted << 9 |
+                    (uint64_t)p->refused << 10 | (uint64_t)p->active << 11 | (uint64_t)p->chunk_stalled << 13);
+    sum_add(&s, p->match);
+    sum_add(&s, p->next);
+    sum_add(&s, p->counted);
+    sum_add(&s, p->round);
+    sum_add(&s, p->flight_bytes);
+    sum_add(&s, p->flight_count);
+    sum_add(&s, p->recover_index);
     uint32_t window = (uint32_t)r->options.max_in_flight;
     uint64_t flights = 0;
     for (uint32_t i = 0, at = p->flight_head; i < p->flight_count; i++, at = at + 1 == window ? 0 : at + 1) {
         const struct raft_flight *flight = &r->flights[slot * window + at];
         flights += hash_fold(i ^ flight->bytes << 32, flight->last);
     }
-    f = hash_fold(hash_fold(f, flights), p->recover_index);
-    return p->transfer ? hash_fold(hash_fold(f, p->transfer->checksum), p->chunk_offset) : f;
+    sum_add(&s, flights);
+    sum_add(&s, p->transfer ? hash_fold(p->transfer->checksum, p->chunk_offset) : 0);
+    return s.total;
 }
 
-static uint64_t fold_log(uint64_t f, const struct raft *r) {
+/* Of the entries that are not yet applied: whose proposal each of them is, where it is one of this node's. */
+static uint64_t sum_tokens(const struct log *l, uint64_t applied) {
+    uint64_t tokens = 0, i = (applied > l->base ? applied : l->base) + 1;
+    while (i <= l->last) {
+        const struct log_segment *segment = log_segment_of(l, i);
+        uint64_t end = segment->first + LOG_SEGMENT - 1;
+        for (; i <= end && i <= l->last; i++) {
+            uint64_t token = segment->slots[i - segment->first].token;
+            if (token) tokens += hash_fold(i, token);
+        }
+    }
+    return tokens;
+}
+
+static uint64_t sum_log(const struct raft *r) {
     const struct log *l = &r->log;
-    f = hash_fold(hash_fold(f, l->base), l->last);
-    f = hash_fold(hash_fold(f, l->base_hash), l->last_hash); /* the chain stands for all that lies between */
-    f = hash_fold(hash_fold(f, r->commit), r->applied);
-    f = hash_fold(f, r->durable);
-    uint64_t tokens = 0;
-    for (uint64_t i = r->applied + 1; i <= l->last; i++)
-        if (log_has(l, i)) tokens += hash_fold(i, log_slot_of(l, i)->token);
-    f = hash_fold(f, tokens);
+    struct sum s = {0};
+    sum_add(&s, l->base);
+    sum_add(&s, l->last);
+    sum_add(&s, l->base_hash);
+    sum_add(&s, l->last_hash); /* the chain stands for all that lies between */
+    sum_add(&s, r->commit);
+    sum_add(&s, r->applied);
+    sum_add(&s, r->durable);
+    sum_add(&s, sum_tokens(l, r->applied));
     uint64_t pending = 0;
     for (uint32_t i = 0; i < r->pending_count; i++) {
         const struct raft_pending *p = &r->pending[(r->pending_head + i) & (r->pending_capacity - 1)];
         pending += hash_fold(i ^ p->term << 32, p->last);
     }
-    return hash_fold(f, pending);
+    sum_add(&s, pending);
+    return s.total;
+}
+
+static uint64_t sum_reads(const struct raft *r) {
+    uint64_t reads = 0;
+    for (size_t i = 0; i < r->read_count; i++)
+        reads += hash_fold(hash_fold(hash_fold(i, r->reads[i].token), r->reads[i].round), r->reads[i].index);
+    return reads;
+}
+
+static uint64_t sum_peers(const struct raft *r) {
+    uint64_t peers = 0;
+    for (size_t i = 0; i < r->configuration.count; i++) peers += hash_fold(i, sum_peer(r, i));
+    return peers;
 }
 
 uint64_t raft_fingerprint(const void *state) {
     const struct raft *r = state;
-    uint64_t f = hash_fold(r->node, r->term);
-    f = hash_fold(f, (uint64_t)r->vote | (uint64_t)r->leader << 16 | (uint64_t)r->role << 32 |
-                         (uint64_t)r->recovering << 40 | (uint64_t)r->snapshotting << 41 |
-                         (uint64_t)r->gathering << 42);
-    for (size_t i = 0; i < 4; i++) f = hash_fold(f, r->random.s[i]);
-    uint64_t peers = 0;
-    for (size_t i = 0; i < r->configuration.count; i++) peers += fold_peer(i, r, i);
-    f = hash_fold(hash_fold(f, fold_log(0, r)), peers);
-    f = hash_fold(hash_fold(f, r->round), r->round_confirmed);
-    for (size_t i = 0; i < r->read_count; i++)
-        f = hash_fold(hash_fold(hash_fold(f, r->reads[i].token), r->reads[i].round), r->reads[i].index);
-    f = hash_fold(hash_fold(f, r->restoring), r->snapshot ? r->snapshot->checksum : 0);
-    f = hash_bytes(r->incoming.stream.data, r->incoming.stream.size, f);
-    f = hash_fold(hash_fold(f, r->incoming.index), r->incoming.checksum);
-    f = hash_fold(hash_fold(f, r->recover_term), r->recover_target);
-    for (size_t i = 0; i < RAFT_MEMBERS_MAX / 64; i++) f = hash_fold(f, r->recover_answered[i]);
-    return hash_fold(f, (uint64_t)r->timeout_ns);
+    struct sum s = {0};
+    sum_add(&s, r->node);
+    sum_add(&s, r->term);
+    sum_add(&s, (uint64_t)r->vote | (uint64_t)r->leader << 16 | (uint64_t)r->role << 32 |
+                    (uint64_t)r->recovering << 40 | (uint64_t)r->snapshotting << 41 | (uint64_t)r->gathering << 42);
+    for (size_t i = 0; i < 4; i++) sum_add(&s, r->random.s[i]);
+    sum_add(&s, sum_log(r));
+    sum_add(&s, sum_peers(r));
+    sum_add(&s, r->round);
+    sum_add(&s, r->round_confirmed);
+    sum_add(&s, sum_reads(r));
+    sum_add(&s, r->restoring);
+    sum_add(&s, r->snapshot ? r->snapshot->checksum : 0);
+    sum_add(&s, hash_bytes(r->incoming.stream.data, r->incoming.stream.size, 0));
+    sum_add(&s, r->incoming.index);
+    sum_add(&s, r->incoming.checksum);
+    sum_add(&s, r->recover_term);
+    sum_add(&s, r->recover_target);
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX / 64; i++) sum_add(&s, r->recover_answered[i]);
+    sum_add(&s, (uint64_t)r->timeout_ns);
+    return s.total;
 }
 
 #define HOLDS(fact) VIEW_HOLDS(e, "raft", r->node, fact)
