@@ -25,4 +25,18 @@ function TestLiveObserve:test_log_and_metrics()
    lu.assertErrorMsgContains("they need runtime=live", q.cluster, { metrics = 0 })
 end
 
+-- What a fault did to a protocol that needs a bound on delays is said in the report, as in Python and C.
+function TestLiveObserve:test_a_broken_assumption_is_named()
+   local c, why, what = q.cluster { protocol = "bully", nodes = 3, runtime = "live", reply_timeout = "100ms" }
+   lu.skipIf(what == "unsupported", why)
+   c:delay("80ms", { link = { 1, "any" } })
+   c:propose_later("elect", { node = 1 })
+   c:run(0.3)
+   local result = c:check()
+   lu.assertEquals(result.assumption.broken_by, "a fault of the plan: delay")
+   lu.assertStrMatches(result.notes[1], "assumption broken: a fault of the plan: delay at .* s; bully assumes that .*")
+   lu.assertStrContains(tostring(result), "\n" .. result.notes[1])
+   c:close()
+end
+
 os.exit(lu.LuaUnit.run(), true)
