@@ -35,3 +35,6 @@ foreach(source IN LISTS test_sources)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${label}" TIMEOUT 300)
 endforeach()
+if(TEST test_live_sleep)
+  set_tests_properties(test_live_sleep PROPERTIES RUN_SERIAL ON) # it looks at which thread has a processor to itself
+endif()
