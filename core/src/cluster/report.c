@@ -69,15 +69,13 @@ static void add_measures(struct cluster *c, json_t *root) {
                         json_pack("{s:o}", "at", m.consensus_at < 0 ? json_null() : seconds_value(m.consensus_at)));
 }
 
-static json_t *counts_value(struct cluster *c) {
-    struct runtime_counts n;
-    c->class->counts(c->runtime, &n);
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n.delivered,
-                     "dropped", (json_int_t)n.dropped, "duplicated", (json_int_t)n.duplicated, "corrupted",
-                     (json_int_t)n.corrupted, "lied", (json_int_t)n.lied, "reordered", (json_int_t)n.reordered,
-                     "crashes", (json_int_t)n.crashes, "restarts", (json_int_t)n.restarts, "pauses",
-                     (json_int_t)n.pauses, "wipes", (json_int_t)n.wipes, "raised", (json_int_t)n.raised, "faults",
-                     (json_int_t)n.faults, "late", (json_int_t)n.late, "left_out", (json_int_t)n.left_out);
+static json_t *counts_value(const struct runtime_counts *n) {
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "delivered", (json_int_t)n->delivered,
+                     "dropped", (json_int_t)n->dropped, "duplicated", (json_int_t)n->duplicated, "corrupted",
+                     (json_int_t)n->corrupted, "lied", (json_int_t)n->lied, "reordered", (json_int_t)n->reordered,
+                     "crashes", (json_int_t)n->crashes, "restarts", (json_int_t)n->restarts, "pauses",
+                     (json_int_t)n->pauses, "wipes", (json_int_t)n->wipes, "raised", (json_int_t)n->raised, "faults",
+                     (json_int_t)n->faults, "late", (json_int_t)n->late, "left_out", (json_int_t)n->left_out);
 }
 
 static void add_lateness(struct cluster *c) {
@@ -102,20 +100,18 @@ bool report_assumption(struct cluster *c, json_t *root, char *text, size_t size)
 }
 
 /* A live plan that could not be kept up with. */
-static bool say_late(struct cluster *c, char *text, size_t size) {
-    struct runtime_counts n;
+static bool say_late(const struct runtime_counts *n, char *text, size_t size) {
     char node[32];
-    c->class->counts(c->runtime, &n);
-    if (!n.late && !n.left_out) return false;
-    snprintf(node, sizeof node, n.late_node ? " of n%u" : "", n.late_node);
+    if (!n->late && !n->left_out) return false;
+    snprintf(node, sizeof node, n->late_node ? " of n%u" : "", n->late_node);
     int at =
-        snprintf(text, size, "the plan was ahead of its processes: %llu faults came late", (unsigned long long)n.late);
-    if (n.late)
-        at += snprintf(text + at, size - (size_t)at, ", the %s%s by %.3g s", fault_verb_name(n.late_verb), node,
-                       (double)n.late_most / 1e9);
-    if (n.left_out)
+        snprintf(text, size, "the plan was ahead of its processes: %llu faults came late", (unsigned long long)n->late);
+    if (n->late)
+        at += snprintf(text + at, size - (size_t)at, ", the %s%s by %.3g s", fault_verb_name(n->late_verb), node,
+                       (double)n->late_most / 1e9);
+    if (n->left_out)
         snprintf(text + at, size - (size_t)at, "; %llu crashes and pauses, overdue by a second, were left out",
-                 (unsigned long long)n.left_out);
+                 (unsigned long long)n->left_out);
     return true;
 }
 
@@ -124,17 +120,19 @@ void report_check(struct cluster *c, const struct linear_result *linear) {
     const struct history *h = c->class->history(c->runtime);
     json_t *list = json_array();
     char note[ERROR_TEXT_MAX];
+    struct runtime_counts counts; /* taken once: a live cluster goes on */
+    c->class->counts(c->runtime, &counts);
     c->verdict = VERDICT_OK;
     add_step_properties(c, list);
     if (linear && h->count) add_linearizability(c, list, h, linear);
     json_t *root = json_pack("{s:s, s:o, s:I, s:o, s:o, s:o, s:o}", "verdict", verdict_name(c->verdict), "hash",
                              hash_value(trace_hash(t)), "events", (json_int_t)t->count, "time",
                              seconds_value(c->class->now(c->runtime)), "properties", list, "history",
-                             history_value(h, linear), "counts", counts_value(c));
+                             history_value(h, linear), "counts", counts_value(&counts));
     add_measures(c, root);
     json_t *notes = json_array();
     if (report_assumption(c, root, note, sizeof note)) json_array_append_new(notes, json_string(note));
-    if (say_late(c, note, sizeof note)) json_array_append_new(notes, json_string(note));
+    if (say_late(&counts, note, sizeof note)) json_array_append_new(notes, json_string(note));
     json_object_set_new(root, "notes", notes);
     json_t *transactions = report_transactions(c);
     if (transactions) json_object_set_new(root, "transactions", transactions);
@@ -196,6 +194,8 @@ const char *report_status(struct cluster *c) {
         snprintf(headline, sizeof headline, "n%u leads", leader);
     else
         snprintf(headline, sizeof headline, "%s%s", cluster_has_leaders(c) ? "no leader: " : "", why);
+    struct runtime_counts counts;
+    c->class->counts(c->runtime, &counts);
     json_t *nodes = json_array(), *options = json_object();
     for (uint16_t i = 1; i <= c->config.options.nodes; i++) json_array_append_new(nodes, node_value(c, i));
     add_options(options, &cluster_option_table, &c->config.options, NULL);
@@ -204,7 +204,7 @@ const char *report_status(struct cluster *c) {
                              "runtime", c->class->name, "machine", text_value(bytes_text(c->config.machine->name)),
                              "now", seconds_value(c->class->now(c->runtime)), "leader", leader, "reason",
                              text_value(bytes_text(why)), "headline", text_value(bytes_text(headline)), "nodes", nodes,
-                             "counts", counts_value(c), "options", options);
+                             "counts", counts_value(&counts), "options", options);
     dump_value(root, &c->text, 15);
     return (const char *)c->text.data;
 }
