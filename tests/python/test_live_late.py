@@ -16,10 +16,10 @@ PATIENCE = 20.0  # seconds; the plan has no end, and held the cluster for as lon
 
 
 def test_a_plan_that_is_always_ahead_holds_nobody_up():
-    """Crashes every 15 ms of processes that start more slowly: statuses, faults and the end come through."""
+    """Crashes every 4 ms of processes that start in 10 or more: statuses, faults and the end come through."""
     began = time.monotonic()
     with q.Cluster("raft", nodes=3, runtime="live", transport="tcp", log="off") as c:
-        c.apply(q.Plan().every("15ms", "crash", node="random", for_="10ms"))
+        c.apply(q.Plan().every("4ms", "crash", node="random", for_="3ms"))
         c.run(2.5)
         result = c.check()
         c.loss(0.1)
