@@ -1,10 +1,10 @@
 """What the front ends cost over C: one run of a million simulated events, and steps of a hundred.
 
 ``python bench/bindings.py [--json] [ROUNDS]``. A cluster of five Raft nodes with the same seed does exactly
-the same each time, so the work is the same and only the calls differ. C, Python and Lua take turns within a
-round, in processor time. Reported are the median of the rounds' ratios, and the ratio of the fastest on each
-side, which a busy machine disturbs less. The C loop stands in bindings.c: for
-Python it calls the very code that Python has loaded; for Lua it is a program built like the Lua module.
+the same each time, and C makes the same calls: so what differs is the front end. C, Python and Lua take
+turns within a round, in processor time. Reported are the median of the rounds' ratios, and the ratio of the
+fastest on each side, which a busy machine disturbs less. The C loop stands in bindings.c: for Python it
+calls the very code that Python has loaded; for Lua it is a program built like the Lua module.
 
 "loaded" has eight clients, whose events are ordinary ones; "idle" has heartbeats alone, the cheapest events
 that there are, so the calls weigh most.
@@ -99,7 +99,7 @@ class Python:
             run = ctypes.c_void_p(address("qrt_cluster_run"))
             return float(self.c.drive_run(run, pointer, ctypes.c_int64(round(until * 1e9))))
         step = ctypes.c_void_p(address("qrt_cluster_step"))
-        return float(self.c.drive_steps(step, pointer, ctypes.c_int64(EVENTS), ctypes.c_int64(EVENTS)))
+        return float(self.c.drive_steps(step, pointer, ctypes.c_int64(EVENTS), ctypes.c_int64(CHUNK)))
 
     def _in_python(self, kind: str, c: q.Cluster, until: float) -> float:
         return spent(c.run, until - c.now) if kind == "run" else spent(python_steps, c)
@@ -138,7 +138,7 @@ class Lua:
 
     def round(self, workload: str, until: float) -> dict[str, tuple[float, float]]:
         """Seconds in C and in Lua, of a run and of steps."""
-        in_c = self._seconds(*self.program, workload, round(until * 1e9), EVENTS, EVENTS)
+        in_c = self._seconds(*self.program, workload, round(until * 1e9), EVENTS, CHUNK)
         ours = self._seconds(*self.lua, workload, until, EVENTS, CHUNK)
         return {"run": (in_c[0], ours[0]), "steps": (in_c[1], ours[1])}
 

@@ -154,7 +154,7 @@ static void test_live_parcels_share_memory(void **state) {
         snprintf(address, sizeof address, "inproc://parcels-%d", i);
         in[i] = zmq_socket(context, ZMQ_PULL), out[i] = zmq_socket(context, ZMQ_PUSH);
         assert_int_equal(zmq_bind(in[i], address) | zmq_connect(out[i], address), 0);
-        assert_true(parcel_pack(&m[i], i ? &later : &p));
+        assert_true(parcel_pack(&m[i], i ? &later : &p, NULL));
         assert_true(zmq_msg_send(&m[i], out[i], 0) > 0);
     }
     blob_unref(&kept);

@@ -217,7 +217,7 @@ static bool pass_frames(struct pipe *p, const struct bench_case *k, const uint8_
         struct effect *e = &p->outbox.effects[0];
         struct parcel bare = {.frame = effect_bytes(e, p->outbox.arena.data), .size = e->size};
         struct parcel parcel = e->blob ? parcel_large(bare.head, e->blob) : bare;
-        sound = parcel_pack(&one, &parcel) && zmq_msg_send(&one, p->out, 0) >= 0;
+        sound = parcel_pack(&one, &parcel, NULL) && zmq_msg_send(&one, p->out, 0) >= 0;
         blob_unref(&e->blob);
     }
     zmq_msg_init(&one);

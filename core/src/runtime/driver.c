@@ -46,7 +46,8 @@ static inline void persist(struct host *h, struct instance *in, const struct eff
     h->counts.persisted++;
     if (h->config.inline_store) return; /* kept nowhere: nothing to trace but the step that follows */
     struct bytes data = {bytes, e->size};
-    host_emit(h, in->group, QRT_KIND_PERSIST, 0, 0, e->term, e->index, ticket, hash_bytes(data.data, data.size, 0));
+    host_emit(h, in->group, QRT_KIND_PERSIST, 0, 0, e->term, e->index, ticket,
+              host_told_hash(h, QRT_KIND_PERSIST, data, 0));
     store_append(h->store, &(struct store_record){in->group, e->index, e->term, data});
 }
 

@@ -15,6 +15,7 @@
 #ifndef RUNTIME_HOST_H
 #define RUNTIME_HOST_H
 
+#include "base/hash.h"
 #include "client/client.h"
 #include "machine/machine.h"
 #include "machine/session.h"
@@ -204,6 +205,11 @@ void service_restore(struct host *h, struct instance *in, const struct effect *e
 void service_checkpointed(struct host *h, struct instance *in);
 void service_clear(struct instance *in);
 bool service_load(struct instance *in, struct bytes snapshot, struct error *e);
+/* A hash that only events of that kind tell; 0 where nobody hears them. */
+static inline uint64_t host_told_hash(const struct host *h, uint8_t kind, struct bytes data, uint64_t seed) {
+    return trace_hears(h->trace, kind) ? hash_bytes(data.data, data.size, seed) : 0;
+}
+
 static inline void host_emit(struct host *h, uint16_t group, uint8_t kind, uint8_t detail, uint16_t peer, uint64_t term,
                              uint64_t index, uint64_t link, uint64_t value) {
     qrt_event *e = trace_next(h->trace);

@@ -103,7 +103,8 @@ void service_propose(struct host *h, struct instance *in, uint8_t kind, uint64_t
     event.as.propose.sequence = sequence;
     event.as.propose.data = data;
     h->counts.proposals++;
-    host_emit(h, in->group, QRT_KIND_PROPOSE, kind, 0, session, sequence, token, hash_bytes(data.data, data.size, 0));
+    host_emit(h, in->group, QRT_KIND_PROPOSE, kind, 0, session, sequence, token,
+              host_told_hash(h, QRT_KIND_PROPOSE, data, 0));
     driver_step(h, in, &event);
 }
 
@@ -227,8 +228,8 @@ void service_apply(struct host *h, struct instance *in, uint64_t from, uint64_t 
         if (!apply_entry(h, in, &entry, &a)) return;
         in->applied = i;
         h->counts.applied++;
-        uint64_t told = a.data.size ? hash_bytes(a.data.data, a.data.size, (uint64_t)(int64_t)a.status)
-                                    : (uint64_t)(int64_t)a.status;
+        uint64_t status = (uint64_t)(int64_t)a.status;
+        uint64_t told = a.data.size ? host_told_hash(h, QRT_KIND_APPLY, a.data, status) : status;
         host_emit(h, in->group, QRT_KIND_APPLY, 0, 0, entry.term, i, told, entry.hash);
         if (entry.token) finish(in, entry.token, &a);
     }

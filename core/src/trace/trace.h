@@ -63,6 +63,10 @@ static inline void trace_filled(struct trace *t, const qrt_event *e) {
     if (t->sink.kinds >> e->kind & 1) t->sink.event(t->sink.context, e, t->count);
     if (__builtin_expect(++t->count % TRACE_BLOCK == 0, 0)) trace_block_full(t);
 }
+/* Whether events of that kind become part of anything. What is only for an event that nobody hears need not be computed. */
+static inline bool trace_hears(const struct trace *t, uint8_t kind) {
+    return !t->passing || t->sink.kinds >> kind & 1;
+}
 static inline void trace_emit(struct trace *t, const qrt_event *e) {
     qrt_event *next = trace_next(t);
     *next = *e;

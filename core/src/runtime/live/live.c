@@ -62,6 +62,7 @@ struct live *live_empty(const struct runtime_config *config, struct trace_sink s
     l->cluster_id = cluster_options_id(o);
     l->epoch = live_now(l);
     l->nodes = mem_zero((size_t)o->nodes + 1, sizeof *l->nodes);
+    l->cpus = mem_zero((size_t)o->nodes + 1, sizeof *l->cpus);
     for (uint16_t i = 0; i < o->nodes; i++) l->members[i] = (uint16_t)(i + 1);
     trace_init(&l->trace, o->record == RECORD_ALL    ? UINT64_MAX
                           : o->record == RECORD_LAST ? (uint64_t)o->record_last
@@ -209,5 +210,6 @@ void live_free(void *runtime) {
     history_free(&l->history);
     log_close(l);
     free(l->nodes);
+    free(l->cpus);
     free(l);
 }

@@ -81,7 +81,9 @@ struct journal {
     struct ring *ring;              /* NULL: events go by `fresh` and `ready` */
     void (*crowded)(void *context); /* the ring is half full: somebody should take from it */
     void *context;
-    bool silent; /* events are counted, and nothing more */
+    bool silent;             /* events are counted, and nothing more */
+    const uint64_t *emitted; /* silent: where they are counted; NULL: they come here one by one, */
+    uint64_t counted;        /* and how many of these the total has */
     qrt_event *ready;
     size_t ready_count, ready_capacity;
     atomic_uint_fast64_t total;
@@ -180,18 +182,26 @@ struct delayed {
     struct blob *message; /* envelope and frame */
 };
 
+struct pace {                   /* live_sleep.c */
+    int64_t mean;               /* ns between two sleeps, a moving mean */
+    atomic_int_fast64_t active; /* when it last went to sleep, */
+    int cpu;                    /* and on which processor */
+};
+
 struct actor {
     struct live *live;
-    uint16_t id;         /* node; 0: the clients */
-    void *inbox, **out;  /* sockets; out[0]: to the clients, out[i]: to node i */
-    int bell;            /* eventfd: there are orders */
-    int inbox_signal;    /* readable when something may have come */
-    void *rope;          /* live_sleep.c: a socket whose other end is the inbox; NULL: it has none */
-    zmq_msg_t early;     /* with a rope: the message that ended a sleep, */
-    bool came_early;     /* where this is true */
-    bool drained;        /* the inbox was found empty since the last message */
-    int patience;        /* ms, its ZMQ_RCVTIMEO; 0: not yet set */
-    uint32_t few;        /* bursts in a row that were few messages */
+    uint16_t id;        /* node; 0: the clients */
+    void *inbox, **out; /* sockets; out[0]: to the clients, out[i]: to node i */
+    struct pool *pool;  /* live_pool.h: of what it sends */
+    int bell;           /* eventfd: there are orders */
+    int inbox_signal;   /* readable when something may have come */
+    void *rope;         /* live_sleep.c: a socket whose other end is the inbox; NULL: it has none */
+    zmq_msg_t early;    /* with a rope: the message that ended a sleep, */
+    bool came_early;    /* where this is true */
+    bool drained;       /* the inbox was found empty since the last message */
+    int patience;       /* ms, its ZMQ_RCVTIMEO; 0: not yet set */
+    uint32_t few;       /* bursts in a row that were few messages */
+    struct pace pace;
     atomic_bool asleep;  /* in its inbox */
     struct reach *reach; /* of nodes by hand and their clients: how `out` stands, live_reach.h; else NULL */
     pthread_t thread;
@@ -310,6 +320,7 @@ struct live {
     struct live_clients clients;
     struct director director;
     uint16_t client_count; /* as the handle knows it */
+    atomic_int *cpus;      /* [actor's id]: its cpu, apart from what changes with every burst */
 
     pthread_mutex_t fault_mutex;
     struct faults *faults;
@@ -387,6 +398,9 @@ uint64_t live_events(struct live *l);
 qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate *gate, struct ring *ring, int bell,
                       struct error *e);
 void actor_free(struct actor *a);
+/* Who hears its events of these kinds; of all kinds where the journal wants them, which they are then passed on to. NULL: nobody
+ * but the journal. */
+void actor_tap(struct actor *a, uint64_t kinds, void (*event)(void *, const qrt_event *, uint64_t), void *context);
 /* Thread-safe, among the threads of a process. order_give takes an order from the heap; order_wait returns when it was carried out. */
 void order_give(struct actor *a, struct order *o);
 void order_wait(struct actor *a, struct order *o);

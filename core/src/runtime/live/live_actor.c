@@ -29,15 +29,23 @@ qrt_status actor_init(struct actor *a, struct live *l, uint16_t id, struct gate 
     a->journal.silent |= l->silent;
     trace_init(&a->trace, 0);
     a->trace.passing = true; /* the merged one is hashed */
-    a->trace.sink = journal_sink(&a->journal);
+    if (a->journal.silent) a->journal.emitted = &a->trace.count;
+    actor_tap(a, 0, NULL, NULL);
     pthread_mutex_init(&a->orders.mutex, NULL);
     atomic_store(&a->orders.pending, l->agent != NULL); /* letters may have come with the first ones */
     pthread_cond_init(&a->orders.done, NULL);
     a->out = mem_zero((size_t)live_node_count(l) + 1, sizeof *a->out);
+    a->pool = pool_new();
     if (l->hand || l->remote) a->reach = reach_new();
     a->bell = bell >= 0 ? bell : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (a->bell >= 0) return QRT_OK;
     return error_set(e, QRT_EIO, "node %u gets no event descriptor: %s", id, strerror(errno));
+}
+
+void actor_tap(struct actor *a, uint64_t kinds, void (*event)(void *, const qrt_event *, uint64_t), void *context) {
+    struct trace_sink tap = {kinds, event, context};
+    if (!a->journal.silent) tap.kinds = UINT64_MAX;
+    a->trace.sink = a->journal.silent || event ? tap : journal_sink(&a->journal);
 }
 
 void actor_free(struct actor *a) {
@@ -48,6 +56,7 @@ void actor_free(struct actor *a) {
     for (uint32_t i = 0; i < a->delayed_count; i++) blob_unref(&a->delayed[i].message);
     free(a->delayed);
     free(a->out);
+    pool_leave(a->pool);
     reach_free(a->reach);
     free(a->links);
     free(a->alarms.alarms);
@@ -220,7 +229,7 @@ static void queue_message(struct actor *a, uint16_t peer, const struct parcel *p
         hand_reply(a, head, frame, p->size);
         return;
     }
-    if (!a->out[peer] || !parcel_pack(&m, p)) {
+    if (!a->out[peer] || !parcel_pack(&m, p, a->pool)) {
         actor_drop(a, head->from, head->to, QRT_DROP_FULL, wire_id(frame));
         return;
     }

@@ -219,7 +219,7 @@ static qrt_status plug_in(struct live *l, struct error *e) {
     qrt_status status = live_context(l, live_node_count(l) + 16, e);
     if (!status) status = actor_init(&n->actor, l, s->node, &s->gate, &s->ring, LETTERS, e);
     node_init(n);
-    n->actor.trace.sink = (struct trace_sink){UINT64_MAX, count_sends, l};
+    actor_tap(&n->actor, UINT64_C(1) << QRT_KIND_SEND | log_kinds(l), count_sends, l);
     n->actor.journal.crowded = on_crowded;
     n->actor.journal.context = l;
     if (!status) status = actor_bind(&n->actor, LISTENER, e);

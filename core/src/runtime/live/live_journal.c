@@ -51,7 +51,7 @@ static void journal_event(void *context, const qrt_event *e, uint64_t number) {
     struct journal *j = context;
     (void)number;
     if (j->silent) {
-        j->fresh_count++;
+        j->fresh_count += !j->emitted;
         return;
     }
     if (j->ring) {
@@ -94,10 +94,13 @@ static void hand_over(struct journal *j) {
     j->fresh_count = 0;
 }
 
-/* A ring's tail is its total. */
+/* A ring's tail is its total. Only the journal's one writer adds to it. */
 static void count_fresh(struct journal *j) {
-    if (j->fresh_count)
-        atomic_fetch_add_explicit(j->ring ? &j->ring->tail : &j->total, j->fresh_count, memory_order_relaxed);
+    atomic_uint_fast64_t *total = j->ring ? &j->ring->tail : &j->total;
+    uint64_t count = j->fresh_count;
+    if (j->emitted) count += *j->emitted - j->counted;
+    if (j->emitted) j->counted = *j->emitted;
+    atomic_store_explicit(total, atomic_load_explicit(total, memory_order_relaxed) + count, memory_order_relaxed);
     j->fresh_count = 0;
 }
 

@@ -265,41 +265,43 @@ void node_after(struct live_node *n) {
     node_crash(n, n->death != QRT_OK ? QRT_DISK_KEPT : fate);
 }
 
-#define VIEW_NUMBERS offsetof(struct node_view, why_uncaptured)
+/* In place, with the mutex, as this is done after every burst; true: something that others may wait for is new. What is not said
+ * here is nobody's, or its owner's: pid. */
+static bool show(const struct live_node *n, const struct protocol_status *now, struct node_view *v) {
+    const struct host *h = &n->host;
+    struct live *l = n->actor.live;
+    bool news = v->up != h->up || v->status.role != now->role || v->status.term != now->term;
+    v->node = n->actor.id;
+    v->up = h->up;
+    v->paused = n->paused;
+    v->late = n->late;
+    v->late_at = n->late_at;
+    v->status = *now;
+    v->counts = h->counts;
+    v->refused = atomic_load_explicit(&l->refused, memory_order_relaxed);
+    v->shut = atomic_load_explicit(&l->shut, memory_order_relaxed);
+    v->unaccepted = atomic_load_explicit(&l->unaccepted, memory_order_relaxed);
+    watch_suspects(h, v->suspects);
+    v->captured = v->uncaptured = 0;
+    v->why_uncaptured[0] = v->why_down[0] = 0;
+    capture_view(h->capture, v);
+    if (!h->up) snprintf(v->why_down, sizeof v->why_down, "%s", n->death_text);
+    return news;
+}
 
 void node_publish(struct live_node *n) {
-    struct node_view v;
-    memset(&v, 0, VIEW_NUMBERS);
-    v.node = n->actor.id;
-    v.up = n->host.up;
-    v.paused = n->paused;
-    v.late = n->late;
-    v.late_at = n->late_at;
-    v.counts = n->host.counts;
-    v.why_uncaptured[0] = v.why_down[0] = 0;
-    watch_suspects(&n->host, v.suspects);
+    struct shown *shown = n->shown;
     const struct instance *in = &n->host.instances[0];
-    if (v.up)
-        in->protocol->status(in->state, &v.status);
-    else
-        snprintf(v.why_down, sizeof v.why_down, "%s", n->death_text);
-    v.status.applied = in->applied;
-    capture_view(n->host.capture, &v);
+    struct protocol_status now = {0};
+    if (n->host.up) in->protocol->status(in->state, &now);
+    now.applied = in->applied;
     if (n->wiped) n->wiped = !host_caught_up(&n->host);
-    robust_lock(&n->shown->mutex);
-    v.pid = n->shown->view.pid;
-    v.refused = atomic_load(&n->actor.live->refused);
-    v.shut = atomic_load(&n->actor.live->shut);
-    v.unaccepted = atomic_load(&n->actor.live->unaccepted);
-    bool news = v.up != n->shown->view.up || v.status.role != n->shown->view.status.role ||
-                v.status.term != n->shown->view.status.term;
-    memcpy(&n->shown->view, &v, VIEW_NUMBERS);
-    strcpy(n->shown->view.why_uncaptured, v.why_uncaptured);
-    strcpy(n->shown->view.why_down, v.why_down);
-    n->shown->counts = n->actor.counts;
-    n->shown->lagging = n->wiped;
-    meter(n, &v);
-    pthread_mutex_unlock(&n->shown->mutex);
-    log_look(n, &v);
+    robust_lock(&shown->mutex);
+    bool news = show(n, &now, &shown->view);
+    shown->counts = n->actor.counts;
+    shown->lagging = n->wiped;
+    meter(n, &shown->view);
+    pthread_mutex_unlock(&shown->mutex);
+    log_look(n, &shown->view); /* nobody else writes it while this thread is there */
     if (news) live_ring(n->actor.live);
 }

@@ -233,7 +233,7 @@ static void tap(void *node, const qrt_event *e, uint64_t number) {
 
 void log_tap(struct live_node *n) {
     const struct log *g = n->actor.live ? n->actor.live->log : NULL; /* no actor: it runs elsewhere */
-    if (g && g->kinds) n->actor.trace.sink = (struct trace_sink){UINT64_MAX, tap, n};
+    if (g && g->kinds) actor_tap(&n->actor, g->kinds, tap, n);
 }
 
 /* A line for a counter that has grown since the last look. */

@@ -32,8 +32,11 @@ void log_close(struct live *l);
 void log_line(struct log *g, enum log_level level, uint16_t node, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void log_event(struct log *g, const qrt_event *e);
+static inline uint64_t log_kinds(const struct live *l) { /* of events that it has lines for */
+    return l->log ? l->log->kinds : 0;
+}
 static inline void log_see(struct live *l, const qrt_event *e) {
-    if (l->log && l->log->kinds >> e->kind & 1) log_event(l->log, e);
+    if (log_kinds(l) >> e->kind & 1) log_event(l->log, e);
 }
 void log_tap(struct live_node *n); /* its events pass log_see on their way to the journal */
 void log_look(struct live_node *n, const struct node_view *v);

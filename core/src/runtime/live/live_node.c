@@ -150,8 +150,8 @@ static bool ring_timers(struct live_node *n) {
 
 /* One group commit of all that the burst has written. What follows from it may want the next. */
 static void flush(struct live_node *n) {
-    struct error e = {0};
     while (n->flush_wanted && n->host.up) {
+        struct error e = {0};
         n->flush_wanted = false;
         burst_end(n);
         node_input(n, 0);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { WITHIN = 33 }; /* bytes that libzmq keeps within the message itself */
+
 _Static_assert(sizeof(struct envelope) == OUTBOX_ROOM, "an envelope takes the room before a frame");
 
 struct parcel parcel_large(struct envelope head, struct blob *large) {
@@ -22,14 +24,22 @@ static void let_go(void *data, void *large) {
     blob_unref(&b);
 }
 
-bool parcel_pack(zmq_msg_t *m, const struct parcel *p) {
+static bool pack_small(zmq_msg_t *m, size_t size, struct pool *pool) {
+    if (!pool || size > POOL_ROOM || size <= WITHIN) return zmq_msg_init_size(m, size) == 0;
+    void *room = pool_take(pool);
+    if (!zmq_msg_init_data(m, room, size, pool_give_back, NULL)) return true;
+    pool_give_back(room, NULL);
+    return false;
+}
+
+bool parcel_pack(zmq_msg_t *m, const struct parcel *p, struct pool *pool) {
     if (p->large) {
         struct blob *b = blob_ref(p->large);
         if (!zmq_msg_init_data(m, b->data, b->size, let_go, b)) return true;
         blob_unref(&b);
         return false;
     }
-    if (zmq_msg_init_size(m, sizeof p->head + p->size)) return false;
+    if (!pack_small(m, sizeof p->head + p->size, pool)) return false;
     uint8_t *data = zmq_msg_data(m);
     memcpy(data, &p->head, sizeof p->head);
     memcpy(data + sizeof p->head, p->frame, p->size);
