@@ -16,7 +16,7 @@ PATIENCE = 20.0  # seconds; the plan has no end, and held the cluster for as lon
 
 
 def test_a_plan_that_is_always_ahead_holds_nobody_up():
-    """Crashes every 2 ms of processes that take longer to start: statuses, faults and the end come through."""
+    """Crashes every 2 ms of processes that start more slowly: statuses, faults and the end come through."""
     began = time.monotonic()
     with q.Cluster("raft", nodes=3, runtime="live", transport="tcp", log="off") as c:
         c.apply(q.Plan().every("2ms", "crash", node="random", for_="1ms"))
