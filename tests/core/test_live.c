@@ -328,6 +328,8 @@ static void test_live_workload_under_faults(void **state) {
     plan_free(&plan);
     load(c, 8, 0);
     run_for(c, 3 * SECOND);
+    for (int i = 0; i < 20 && c->class->history(c->runtime)->count <= 200; i++)
+        run_for(c, SECOND); /* on a busy machine */
     c->class->stop_clients(c->runtime);
     wait_for(c, "idle");
     wait_for(c, "leader");

@@ -527,7 +527,8 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     if (!p->inner || !c->class->ticket(c->runtime, p->inner, &t, &data)) return QRT_MORE;
     if (refused(p, &t)) p->inner = 0;
     if (!t.done || !p->inner) return QRT_MORE;
-    int64_t latency = t.answered - p->made;
+    /* Live, all that is answered within a burst has the time of its beginning. */
+    int64_t latency = t.answered > p->made ? t.answered - p->made : 0;
     uint16_t who = c->afar && t.leader ? t.leader : t.node; /* a client proposed it; people mean the node */
     *result = (qrt_result){t.status, who, t.leader, t.term, t.index, latency, data.data, data.size};
     say_result(&t, c->config.protocol, e);
