@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -110,7 +111,6 @@ static bool party_connect(struct bare *b, int from, int to) {
 
 static void party_close(struct bare *b, int i) {
     struct party *p = &b->parties[i];
-    if (p->running) pthread_join(p->thread, NULL);
     if (p->pid) {
         kill(p->pid, SIGKILL);
         waitpid(p->pid, NULL, 0);
@@ -270,10 +270,21 @@ struct bare *bare_new(bool tcp, uint32_t size, const int *cpus, struct error *e)
     return NULL;
 }
 
+/* Ends an echoing thread. It may lag behind with both queues full: one that is waited for must be listened to. */
+static void echo_end(struct bare *b, int i) {
+    uint8_t first[BARE_LEAST];
+    bool told = false;
+    while (pthread_tryjoin_np(b->parties[i].thread, NULL)) {
+        told = told || zmq_send(b->parties[0].out[i], "", 1, ZMQ_DONTWAIT) >= 0;
+        while (receive(&b->parties[0], first, 0) >= 0) continue;
+        nanosleep(&(struct timespec){0, 100000}, NULL);
+    }
+}
+
 void bare_free(struct bare *b) {
     if (!b) return;
     for (int i = 1; i < PARTIES; i++)
-        if (b->parties[i].running) zmq_send(b->parties[0].out[i], "", 1, 0);
+        if (b->parties[i].running) echo_end(b, i);
     for (int i = 1; i < PARTIES; i++) party_close(b, i);
     party_close(b, 0);
     free(b->message);
