@@ -101,9 +101,9 @@ bool report_assumption(struct cluster *c, json_t *root, char *text, size_t size)
 
 /* A live plan that could not be kept up with. */
 static bool say_late(const struct runtime_counts *n, char *text, size_t size) {
-    char node[32];
+    char node[32] = "";
     if (!n->late && !n->left_out) return false;
-    snprintf(node, sizeof node, n->late_node ? " of n%u" : "", n->late_node);
+    if (n->late_node) snprintf(node, sizeof node, " of n%u", n->late_node);
     int at =
         snprintf(text, size, "the plan was ahead of its processes: %llu faults came late", (unsigned long long)n->late);
     if (n->late)
