@@ -57,6 +57,16 @@ def messages(c: q.Cluster, source: int, target: int, begin: float, end: float) -
     return [m for m in found.values() if begin * 1e9 <= m.sent <= end * 1e9]
 
 
+def heal(c: q.Cluster) -> None:
+    """And what the cut held back has long arrived, if it does."""
+    c.heal()
+    c.run(0.5)
+
+
+def assert_none_came(found: list[Message]) -> None:
+    assert found and all(m.dropped == [PARTITION] and not m.received for m in found)
+
+
 def trouble(c: q.Cluster, source: int, target: int, verb: Callable[[], None]) -> list[Message]:
     """What went over that link from then on for 0.2 s, of which all had another 0.3 s to arrive."""
     verb()
@@ -145,20 +155,16 @@ def test_a_partition_drops_at_both_ends(pair: tuple[q.Cluster, int, int]) -> Non
     c.partition([[leader], others], one_way=True)
     c.run(0.25)
     healed = c.now
-    c.heal()
-    c.run(0.5)
-    found = messages(c, leader, follower, begin, cut)
-    assert found and all(m.dropped == [PARTITION] and not m.received for m in found)
+    heal(c)
+    assert_none_came(messages(c, leader, follower, begin, cut))
     assert all(not m.dropped for m in messages(c, follower, leader, begin, healed))
     c.delay("200ms", (leader, follower))
     c.partition([[leader], others], one_way=True)
     begin = c.now
     c.run(0.1)
     end = c.now
-    c.heal()
-    c.run(0.5)
-    found = messages(c, leader, follower, begin, end)
-    assert found and all(m.dropped == [PARTITION] and not m.received for m in found)
+    heal(c)
+    assert_none_came(messages(c, leader, follower, begin, end))
 
 
 class Clock(q.Node):

@@ -56,3 +56,17 @@ qrt_status file_read(const char *path, uint64_t most, struct buffer *out, struct
     close(fd);
     return status;
 }
+
+bool file_write_at(int fd, const void *data, uint64_t size, uint64_t offset) {
+    const uint8_t *at = data;
+    while (size) {
+        ssize_t n = pwrite(fd, at, size, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = EIO;
+        if (n <= 0) return false;
+        at += n;
+        offset += (uint64_t)n;
+        size -= (uint64_t)n;
+    }
+    return true;
+}

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "runtime/runtime.h"
 
@@ -98,16 +99,6 @@ static void path_of(char path[PATH_SIZE], const char *folder, const char *name) 
     snprintf(path, PATH_SIZE, "%s/%s", folder, name);
 }
 
-static bool write_all(int fd, struct bytes data) {
-    for (uint32_t at = 0; at < data.size;) {
-        ssize_t n = write(fd, data.data + at, data.size - at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        at += (uint32_t)n;
-    }
-    return true;
-}
-
 /* Up to `size` bytes from the file's beginning: how many there were, or -1. */
 static ssize_t read_first(const char *path, uint8_t *out, size_t size) {
     size_t have = 0;
@@ -142,7 +133,7 @@ qrt_status capture_begin(const char *folder, struct bytes about, bool shared, st
         return error_set(e, QRT_EINVAL, "%s holds %s already: name another folder, or remove it", folder,
                          shared ? "another capture, or one with other options," : "a capture");
     if (fd < 0) return error_set(e, QRT_EIO, "the capture %s cannot be made: %s", path, strerror(errno));
-    bool whole = write_all(fd, about);
+    bool whole = file_write_at(fd, about.data, about.size, 0);
     int number = errno;
     if (close(fd) == 0 && whole) return QRT_OK;
     return error_set(e, QRT_EIO, "the capture %s cannot be written: %s", path, strerror(number));

@@ -216,10 +216,10 @@ static void reject(struct host *h, uint16_t from, uint8_t why, uint64_t id) {
 
 /* The head's first bytes mean the same in every version: the check, the version, and who sent it. */
 static void see_version(struct host *h, struct bytes frame) {
-    if (frame.size < WIRE_HEADER || frame.data[8] == WIRE_VERSION) return;
+    if (frame.size < WIRE_HEADER || frame.data[WIRE_VERSION_AT] == WIRE_VERSION) return;
     if (!wire_is_sealed(frame, h->config.cluster_id)) return; /* noise */
     h->counts.other_version++;
-    h->counts.their_version = frame.data[8];
+    h->counts.their_version = frame.data[WIRE_VERSION_AT];
     memcpy(&h->counts.their_node, frame.data + WIRE_FROM, sizeof h->counts.their_node);
 }
 

@@ -72,11 +72,11 @@ struct node_view { /* one node, as people see it */
     uint64_t captured, uncaptured; /* bytes written; inputs that were not, because the capture had stopped */
     /* Live: connections that had no right to be there, that sent more than the node could take, that the system refused. */
     uint64_t refused, shut, unaccepted;
-    int64_t late,
-        late_at; /* live: its first timer to ring later than the protocol's bound, ns late, and when; 0: none */
+    /* Live: its first timer to ring later than the protocol's bound, ns late, and when; 0: none. */
+    int64_t late, late_at;
     bool denied; /* of a node by hand: it refuses the key of the client that asks */
-    uint64_t memory,
-        memory_budget;     /* of its own process, in bytes: resident, and the most beside its data; 0: not known */
+    /* Of its own process, in bytes: resident, and the most beside its data; 0: not known. */
+    uint64_t memory, memory_budget;
     uint16_t metrics_port; /* live: where its metrics are served; 0: nowhere */
     struct protocol_status status;
     struct host_counts counts;
@@ -85,7 +85,7 @@ struct node_view { /* one node, as people see it */
     char why_uncaptured[CAPTURE_WHY_MAX], why_down[ERROR_TEXT_MAX];
 };
 
-/* "n2 is of another version (theirs 3, ours 4): upgrade one of them"; false where all speak this one. */
+/* "messages of n2 are of another version (theirs 3, ours 4): upgrade one of them"; false where all speak this one. */
 bool view_version_text(const struct node_view *v, char *out, size_t size);
 
 /* The one table through which the cluster layer drives simulator and live alike. */

@@ -17,13 +17,14 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "store/disk.h"
 #include "store/zeros.h"
 
 enum {
     POSIX_BLOCK = 4096,
     POSIX_SEGMENT = 8 * 1024 * 1024,
-    FILE_SIZE_MAX = 1 << 30,
+    POSIX_FILE_MAX = 1 << 30,
     NAME_MAX_SIZE = 64,
     HANDLES = 4, /* descriptors kept open: the log's tail and its successor, a checkpoint, the root */
 };
@@ -174,7 +175,7 @@ static qrt_status posix_read(struct disk *d, const char *name, struct buffer *ou
     qrt_status status = QRT_OK;
     if (fstat(fd, &about)) {
         status = posix_fail(p, "reading", name, errno, e);
-    } else if (!S_ISREG(about.st_mode) || about.st_size > FILE_SIZE_MAX) {
+    } else if (!S_ISREG(about.st_mode) || about.st_size > POSIX_FILE_MAX) {
         status = error_set(e, QRT_ECORRUPT, "%s/%s is no file that a store would make", p->path, name);
     }
     size_t size = status ? 0 : (size_t)about.st_size, done = 0;
@@ -196,7 +197,7 @@ static qrt_status posix_write(struct disk *d, const char *name, uint64_t offset,
     qrt_status status = posix_usable(p, e);
     if (status) return status;
     int fd = handle_get(p, name);
-    if (fd < 0 || !write_all(fd, data.data, data.size, offset)) return posix_fail(p, "writing", name, errno, e);
+    if (fd < 0 || !file_write_at(fd, data.data, data.size, offset)) return posix_fail(p, "writing", name, errno, e);
     return QRT_OK;
 }
 

@@ -8,24 +8,11 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/file.h"
 
 enum { PIECE = 64 * 1024, PIECES_SYNCED = 8 };
 
 static uint8_t zeros[PIECE]; /* not const: so it takes no place in the library's file */
-
-bool write_all(int fd, const void *data, uint64_t size, uint64_t offset) {
-    const uint8_t *at = data;
-    while (size) {
-        ssize_t n = pwrite(fd, at, size, (off_t)offset);
-        if (n < 0 && errno == EINTR) continue;
-        if (n == 0) errno = EIO;
-        if (n <= 0) return false;
-        at += n;
-        offset += (uint64_t)n;
-        size -= (uint64_t)n;
-    }
-    return true;
-}
 
 static bool allocate(int fd, uint64_t size) {
     int number;
@@ -36,7 +23,7 @@ static bool allocate(int fd, uint64_t size) {
 }
 
 static bool write_piece(int fd, uint64_t at, uint64_t size) {
-    return write_all(fd, zeros, size - at < PIECE ? size - at : PIECE, at);
+    return file_write_at(fd, zeros, size - at < PIECE ? size - at : PIECE, at);
 }
 
 bool zeros_write(int fd, uint64_t size) {

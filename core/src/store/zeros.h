@@ -26,8 +26,6 @@ struct zeros { /* a file that is being made; all zero: none */
     atomic_bool unwanted;
 };
 
-/* Writes all of it; false with errno. */
-bool write_all(int fd, const void *data, uint64_t size, uint64_t offset);
 /* An empty file becomes `size` zeros, unsynced; false with errno. */
 bool zeros_write(int fd, uint64_t size);
 

@@ -87,11 +87,12 @@ WIRE_MESSAGES(M)
 
 /* See wire_decode_unsealed. */
 IN_LINE bool codec_decode(struct bytes frame, struct message *m) {
-    if (frame.size < WIRE_HEADER || frame.size > WIRE_FRAME_MAX || frame.data[8] != WIRE_VERSION) return false;
+    if (frame.size < WIRE_HEADER || frame.size > WIRE_FRAME_MAX || frame.data[WIRE_VERSION_AT] != WIRE_VERSION)
+        return false;
     m->kind = frame.data[9];
     memcpy(&m->group, frame.data + 10, 2);
-    memcpy(&m->from, frame.data + 12, 2);
-    memcpy(&m->to, frame.data + 14, 2);
+    memcpy(&m->from, frame.data + WIRE_FROM, 2);
+    memcpy(&m->to, frame.data + WIRE_TO, 2);
     memcpy(&m->id, frame.data + 16, 8);
     struct reader r = {frame.data + WIRE_HEADER, frame.data + frame.size, false};
     switch ((enum wire_kind)m->kind) {

@@ -18,7 +18,10 @@
 #include "wire/messages.h"
 
 #define WIRE_VERSION 1
-#define WIRE_FROM 12 /* where a frame has its sender */
+/* Where a frame has its version, its sender and its receiver. */
+#define WIRE_VERSION_AT 8
+#define WIRE_FROM 12
+#define WIRE_TO 14
 #define WIRE_HEADER 24
 #define WIRE_FRAME_MAX (1u << 20) /* no frame is larger; larger things go in chunks */
 

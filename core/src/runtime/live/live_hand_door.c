@@ -20,12 +20,11 @@
 #include "runtime/live/live_doorman.h"
 #include "runtime/live/live_guard.h"
 #include "runtime/live/live_hand.h"
+#include "wire/wire.h"
 
 #define BUCKETS 512
 #define PLACES 8 /* in a bucket */
 #define ROUTE_MAX 255
-#define WIRE_FROM 12
-#define WIRE_TO 14
 #define AHEAD_NS INT64_C(20000000)
 
 struct route {

@@ -29,8 +29,8 @@ int reach_patience(const struct actor *a, uint16_t peer);
 /* A send to it has failed: looks why, and makes the socket anew when none has left for REACH_NS. */
 void reach_failed(struct actor *a, uint16_t peer);
 void reach_look(struct actor *a, uint16_t peer);
-void reach_pace(struct actor *a,
-                uint16_t peer); /* makes the socket anew where it should try more slowly, or as ever again */
+/* Makes the socket anew where it should try more slowly, or as ever again. */
+void reach_pace(struct actor *a, uint16_t peer);
 /* Looks at all of them every REACH_LOOK_NS, so that no events pile up where nobody sends. When it wants to look again. */
 int64_t reach_tick(struct actor *a);
 void reach_other(struct actor *a, uint16_t peer, bool other); /* whose cluster it is, as it says itself */
