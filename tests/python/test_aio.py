@@ -206,7 +206,7 @@ def test_a_cancelled_campaign_ends_its_threads():
 
 @pytest.mark.parametrize("transport", ["inproc", "tcp"])
 def test_a_close_that_is_waited_for_twice(transport):
-    """Two tasks close it, one is cancelled, the block ends: it is closed once, and who still waits is told."""
+    """Two tasks close it, one is cancelled, the block ends: it is closed once, and who waits is told."""
 
     async def work():
         async with q.aio.cluster("raft", nodes=3, transport=transport, **LIVE) as c:
