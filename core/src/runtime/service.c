@@ -238,17 +238,15 @@ void service_apply(struct host *h, struct instance *in, uint64_t from, uint64_t 
 static struct blob *take_snapshot(struct host *h, struct instance *in) {
     struct buffer b = {0};
     struct error e = {0};
-    buffer_extend(&b, 4);
+    size_t sessions_at = sizeof(struct blob) + 4;
+    buffer_extend(&b, sessions_at);
     sessions_snapshot(in->sessions, &b);
-    uint32_t sessions_size = (uint32_t)b.size - 4;
-    memcpy(b.data, &sessions_size, 4);
-    struct blob *blob = NULL;
-    if (in->machine->snapshot(in->machine_state, &b, &e))
-        driver_raise(h, e.text);
-    else
-        blob = blob_new(bytes_of(b.data, b.size));
+    uint32_t sessions_size = (uint32_t)(b.size - sessions_at);
+    memcpy(b.data + sizeof(struct blob), &sessions_size, 4);
+    if (!in->machine->snapshot(in->machine_state, &b, &e)) return blob_take(&b);
+    driver_raise(h, e.text);
     buffer_free(&b);
-    return blob;
+    return NULL;
 }
 
 bool service_load(struct instance *in, struct bytes snapshot, struct error *e) {
@@ -263,7 +261,13 @@ bool service_load(struct instance *in, struct bytes snapshot, struct error *e) {
     return in->machine->restore(in->machine_state, machine, e) == QRT_OK;
 }
 
-/* Saves it; the event follows when the runtime (or, inline, the driver) says that it is durable. */
+static void saving_ended(void *host) {
+    const struct host *h = host;
+    if (h->port->saved) h->port->saved(h->runtime, host);
+}
+
+/* Saves it; the event follows when the runtime (or, inline, the driver) says that it is durable. A disk with a thread of its own goes
+ * on with it behind the step; then host_saved says so, else the next flush. */
 static void save(struct host *h, struct instance *in, const struct effect *e, struct bytes meta, struct blob *blob) {
     struct error error = {0};
     buffer_clear(&in->checkpoint_meta);
@@ -279,16 +283,16 @@ static void save(struct host *h, struct instance *in, const struct effect *e, st
     };
     in->checkpoint_pending = true;
     if (h->config.inline_store) return;
-    if (store_save(h->store, &in->checkpoint, &error)) {
+    if (store_save_begin(h->store, &in->checkpoint, saving_ended, h, &error)) {
         driver_die(h);
         h->port->died(h->runtime, h, error.status, error.text);
     }
+    h->saving = store_saving(h->store) ? in->group + 1u : 0;
 }
 
 void service_checkpoint(struct host *h, struct instance *in, const struct effect *e, struct bytes meta) {
     struct blob *blob = take_snapshot(h, in);
     if (!blob) return;
-    in->checkpoint_restores = false;
     host_emit(h, in->group, QRT_KIND_CHECKPOINT, 0, 0, e->term, e->index, 0, e->d);
     save(h, in, e, meta, blob);
 }
@@ -301,7 +305,6 @@ void service_restore(struct host *h, struct instance *in, const struct effect *e
         return;
     }
     in->applied = e->index;
-    in->checkpoint_restores = true;
     host_emit(h, in->group, QRT_KIND_RESTORE, 0, 0, e->term, e->index, 0, e->d);
     save(h, in, e, meta, blob_ref(e->blob));
 }

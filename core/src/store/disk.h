@@ -21,6 +21,15 @@ struct disk {
     uint32_t segment; /* preallocated size of a log file */
 };
 
+enum { DISK_PARTS = 2 };
+
+struct disk_file {                  /* a whole new file */
+    const char *made, *name;        /* made: what it is called until it is whole and synced */
+    struct bytes parts[DISK_PARTS]; /* one behind the other */
+    void (*ended)(void *context); /* told on another thread that it is written, or that this failed; NULL: nobody is */
+    void *context;
+};
+
 typedef void disk_list_fn(void *context, const char *name, uint64_t size);
 
 struct disk_class {
@@ -32,6 +41,14 @@ struct disk_class {
      * over, and waits where it is not yet whole; until then nothing but remove may be done with it. One at a time: a second
      * one is passed over. What goes wrong is left to create. NULL: this disk has no such thread. */
     void (*prepare)(struct disk *d, const char *name, uint64_t preallocate);
+    /* Begins to write a whole new file on a thread of the disk's own, durable with its name, and returns. Names live for the
+     * call, parts until the end. One at a time. NULL: this disk has no such thread. */
+    qrt_status (*save)(struct disk *d, const struct disk_file *file, struct error *e);
+    /* It is written, or this has failed: save_end will not wait. */
+    bool (*saved)(struct disk *d);
+    /* Waits for the end, and says how it went; the file that had the name is as it was unless this is QRT_OK or a sync failed.
+     * Not wanted: it ends soon, with the file as it was or with the new one. */
+    qrt_status (*save_end)(struct disk *d, bool wanted, struct error *e);
     /* The whole file. */
     qrt_status (*read)(struct disk *d, const char *name, struct buffer *out, struct error *e);
     qrt_status (*write)(struct disk *d, const char *name, uint64_t offset, struct bytes data, struct error *e);

@@ -64,6 +64,22 @@ static void held_prepare(struct disk *d, const char *name, uint64_t preallocate)
     if (h->below->class->prepare) h->below->class->prepare(h->below, name, preallocate);
 }
 
+/* Nor does any of this: what its thread has not synced, a kill leaves under a name that is removed at opening. */
+static qrt_status held_save(struct disk *d, const struct disk_file *file, struct error *e) {
+    struct held *h = held_of(d);
+    return h->below->class->save(h->below, file, e);
+}
+
+static bool held_saved(struct disk *d) {
+    struct held *h = held_of(d);
+    return h->below->class->saved(h->below);
+}
+
+static qrt_status held_save_end(struct disk *d, bool wanted, struct error *e) {
+    struct held *h = held_of(d);
+    return h->below->class->save_end(h->below, wanted, e);
+}
+
 static qrt_status held_read(struct disk *d, const char *name, struct buffer *out, struct error *e) {
     struct held *h = held_of(d);
     qrt_status status = give(h, e);
@@ -115,6 +131,9 @@ static const struct disk_class held_class = {
     .list = held_list,
     .create = held_create,
     .prepare = held_prepare,
+    .save = held_save,
+    .saved = held_saved,
+    .save_end = held_save_end,
     .read = held_read,
     .write = held_write,
     .sync = held_sync,
@@ -127,7 +146,7 @@ static const struct disk_class held_class = {
 
 struct disk *disk_held_new(struct disk *below) {
     struct held *h = mem_zero(1, sizeof *h);
-    CHECK(below);
+    CHECK(below && below->class->save);
     h->base = (struct disk){.class = &held_class, .block = below->block, .segment = below->segment};
     h->below = below;
     return &h->base;

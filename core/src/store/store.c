@@ -27,6 +27,13 @@
 
 enum { REPAIRS_MAX = 8 }; /* each sets something aside: a log file and what follows, checkpoints, what is left */
 
+struct saving { /* a checkpoint that the disk's thread writes */
+    bool under_way;
+    struct store_checkpoint checkpoint; /* the store's own reference to its blob; no meta, which is in the front */
+    uint64_t commit;
+    struct buffer front;
+};
+
 struct store {
     struct disk *disk; /* NULL: a memory store, which keeps nothing */
     struct store_identity id;
@@ -36,6 +43,7 @@ struct store {
     size_t checkpoint_count, checkpoint_capacity;
     struct checkpoint_loaded *loaded; /* until recovery: the newest sound one of each group, ascending */
     size_t loaded_count, loaded_capacity;
+    struct saving saving;
     bool memory_dirty;
     void (*give)(void *context, const struct store_visitor *visitor); /* a memory store's recovery; NULL: nothing */
     void *give_context;
@@ -476,21 +484,87 @@ static qrt_status checkpoints_trim(struct store *s, uint16_t group, struct error
     return status;
 }
 
-static qrt_status checkpoint_save(struct store *s, const struct store_checkpoint *c, struct error *e) {
-    uint64_t commit = s->wal.commit - 1;
-    qrt_status status = checkpoint_write(s->disk, s->id, c, commit, e);
-    if (!status) status = checkpoint_enter(s, c, commit, e);
+/* What has become of a checkpoint: behind a durable one goes what it supersedes. */
+static qrt_status checkpoint_done(struct store *s, const struct store_checkpoint *c, uint64_t commit,
+                                  qrt_status written, struct error *e) {
+    if (written) return written;
+    qrt_status status = checkpoint_enter(s, c, commit, e);
     if (!status) status = checkpoints_trim(s, c->group, e);
     return status ? status : log_trim(s, e);
 }
 
+static qrt_status checkpoint_save(struct store *s, const struct store_checkpoint *c, struct error *e) {
+    uint64_t commit = s->wal.commit - 1;
+    return checkpoint_done(s, c, commit, checkpoint_write(s->disk, s->id, c, commit, e), e);
+}
+
+/* What a checkpoint follows from is durable before it is begun. */
+static qrt_status save_prepare(struct store *s, struct error *e) {
+    qrt_status status = store_save_end(s, e);
+    return status ? status : store_flush(s, e);
+}
+
 qrt_status store_save(struct store *s, const struct store_checkpoint *c, struct error *e) {
     struct error own;
-    qrt_status status = store_flush(s, e);
+    qrt_status status = save_prepare(s, e);
     if (status || !s->disk) return status;
     if (!e) e = &own;
     status = checkpoint_save(s, c, e);
     return status ? store_fail(s, status, e) : QRT_OK;
+}
+
+/* ---- checkpoints, on a thread ------------------------------------------------------------ */
+
+static void saving_clear(struct saving *w) {
+    blob_unref(&w->checkpoint.blob);
+    buffer_free(&w->front);
+    w->under_way = false;
+}
+
+qrt_status store_save_begin(struct store *s, const struct store_checkpoint *c, void (*ended)(void *context),
+                            void *context, struct error *e) {
+    struct saving *w = &s->saving;
+    struct error own;
+    if (!s->disk || !s->disk->class->save) return store_save(s, c, e);
+    qrt_status status = save_prepare(s, e);
+    if (status) return status;
+    if (!e) e = &own;
+    w->checkpoint = *c;
+    w->checkpoint.blob = blob_ref(c->blob);
+    w->commit = s->wal.commit - 1;
+    status = checkpoint_begin(s->disk, s->id, c, w->commit, &w->front, ended, context, e);
+    w->checkpoint.meta = (struct bytes){0}; /* the front has it */
+    w->under_way = status == QRT_OK;
+    if (w->under_way) return QRT_OK;
+    status = checkpoint_done(s, c, w->commit, status, e);
+    saving_clear(w);
+    return status ? store_fail(s, status, e) : QRT_OK;
+}
+
+bool store_saving(const struct store *s) {
+    return s->saving.under_way;
+}
+
+bool store_saved(const struct store *s) {
+    return s->saving.under_way && s->disk->class->saved(s->disk);
+}
+
+qrt_status store_save_end(struct store *s, struct error *e) {
+    struct saving *w = &s->saving;
+    struct error own;
+    if (!w->under_way) return store_usable(s, e);
+    if (!e) e = &own;
+    qrt_status written = s->disk->class->save_end(s->disk, true, e), status = store_usable(s, e);
+    if (!status) status = checkpoint_done(s, &w->checkpoint, w->commit, written, e);
+    saving_clear(w);
+    return status && !store_stopped(s) ? store_fail(s, status, e) : status;
+}
+
+/* It is left to the next opening to find what it has come to. */
+static void saving_abandon(struct store *s) {
+    struct error ignored;
+    if (s->saving.under_way) s->disk->class->save_end(s->disk, false, &ignored);
+    saving_clear(&s->saving);
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -514,7 +588,7 @@ struct store *store_clone(const struct store *from) {
     struct store *s = mem_copy(from, sizeof *from);
     if (!from->disk) return s;
     s->disk = from->disk->class->clone(from->disk);
-    CHECK(s->disk); /* only simulated clusters are forked */
+    CHECK(s->disk && !from->saving.under_way); /* only simulated clusters are forked */
     wal_clone(&s->wal, &from->wal, s->disk);
     s->checkpoints = mem_copy(from->checkpoints, from->checkpoint_count * sizeof *from->checkpoints);
     s->checkpoint_capacity = from->checkpoint_count;
@@ -541,6 +615,7 @@ struct disk *store_release(struct store **s) {
     struct store *store = *s;
     struct disk *disk = store->disk;
     *s = NULL;
+    saving_abandon(store);
     loaded_free(store);
     free(store->checkpoints);
     if (disk) wal_free(&store->wal);

@@ -73,10 +73,19 @@ qrt_status store_flush(struct store *s, struct error *e);
 /* Writes a checkpoint file (write, sync, rename, sync the folder), then removes segments whose records of
  * every group are superseded, and older checkpoints but one. Flushes first. */
 qrt_status store_save(struct store *s, const struct store_checkpoint *c, struct error *e);
+/* The same on a thread of the disk's, behind which the log goes on; without such a thread it is done at once and there is nothing to
+ * end. Meanwhile nothing of the log is removed. One at a time: where another is under way, this waits for its end. `ended` is called
+ * on that thread (or, where the system gives none, within the call) when store_save_end will not wait any more; NULL: nobody is told. */
+qrt_status store_save_begin(struct store *s, const struct store_checkpoint *c, void (*ended)(void *context),
+                            void *context, struct error *e);
+bool store_saving(const struct store *s); /* one is begun and not ended */
+bool store_saved(const struct store *s);  /* and store_save_end will not wait */
+/* Waits until the one under way is durable, then removes what it supersedes. Nothing under way: QRT_OK. */
+qrt_status store_save_end(struct store *s, struct error *e);
 struct disk *store_disk(struct store *s);
 struct store *store_clone(const struct store *s); /* with its simulated disk */
 uint64_t store_fingerprint(const struct store *s);
-/* Frees the store (unflushed records are dropped) and hands its disk back, open, to crash and reopen. */
+/* Frees the store (unflushed records are dropped; a checkpoint under way ends now, whatever becomes of it) and hands its disk back, open, to crash and reopen. */
 struct disk *store_release(struct store **s);
 void store_free(struct store **s); /* unflushed records are dropped, as a crash would */
 
