@@ -6,6 +6,7 @@
  *   spare-, idle-...    superseded ones of either kind, that will be written over
  *   checkpoint-...      at most two a group are kept (checkpoint.h)
  *   *.new               unfinished; removed at opening
+ *   damaged-...         set aside by the last repair (repair.c), for people
  *
  * Invariants
  *  1. The root is made last: a folder without one was never a store, unless somebody removed it.
@@ -20,14 +21,11 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "store/checkpoint.h"
+#include "store/repair.h"
+#include "store/root.h"
 #include "store/wal.h"
 
-#define ROOT "root"
-#define ROOT_TEMPORARY "root.new"
-
-static const char root_magic[8] = "QRTROOT";
-
-enum root_begin { ROOT_FORMATTED = 1, ROOT_WIPED = 2 }; /* how the store began; on disk */
+enum { REPAIRS_MAX = 8 }; /* each sets something aside: a log file and what follows, checkpoints, what is left */
 
 struct saving { /* a checkpoint that the disk's thread writes */
     bool under_way, goes;
@@ -42,6 +40,7 @@ struct saving { /* a checkpoint that the disk's thread writes */
 struct store {
     struct disk *disk; /* NULL: a memory store, which keeps nothing */
     struct store_identity id;
+    struct root root;
     struct wal wal;
     struct checkpoint_file *checkpoints; /* by group, then index, ascending */
     size_t checkpoint_count, checkpoint_capacity;
@@ -75,6 +74,7 @@ struct folder {
     size_t ids_count, ids_capacity;
     bool root;
     bool leftovers[3];
+    bool loading, scanned; /* how far the opening came: the root was read; the log was */
 };
 
 static const char *const leftover_names[3] = {ROOT_TEMPORARY, "wal.new", CHECKPOINT_TEMPORARY};
@@ -122,31 +122,6 @@ static qrt_status leftovers_remove(struct store *s, const struct folder *f, stru
     return status;
 }
 
-/* ---- the root ---------------------------------------------------------------------------- */
-
-static qrt_status root_write(struct store *s, enum root_begin begin, struct error *e) {
-    const struct disk_class *disk = s->disk->class;
-    uint8_t head[SECTOR_SIZE];
-    struct writer w = head_begin(head, root_magic, s->id);
-    write_u8(&w, (uint8_t)begin);
-    head_seal(head);
-    qrt_status status = disk->create(s->disk, ROOT_TEMPORARY, 0, e);
-    if (!status) status = disk->write(s->disk, ROOT_TEMPORARY, 0, bytes_of(head, sizeof head), e);
-    if (!status) status = disk->sync(s->disk, ROOT_TEMPORARY, e);
-    if (!status) status = disk->rename(s->disk, ROOT_TEMPORARY, ROOT, e);
-    return status ? status : disk->sync_folder(s->disk, e);
-}
-
-static qrt_status root_read(struct store *s, enum root_begin *begin, struct error *e) {
-    struct buffer file = {0};
-    struct reader fields = {0};
-    qrt_status status = s->disk->class->read(s->disk, ROOT, &file, e);
-    if (!status) status = head_open(&fields, bytes_of(file.data, file.size), root_magic, s->id, ROOT, e);
-    if (!status) *begin = (enum root_begin)read_u8(&fields);
-    buffer_free(&file);
-    return status;
-}
-
 /* ---- checkpoints at opening -------------------------------------------------------------- */
 
 static struct checkpoint_loaded *loaded_add(struct store *s) {
@@ -190,9 +165,13 @@ static void older_note(struct store *s, struct checkpoint_file *f) {
 /* Log files go only when a checkpoint covers them, so what is left begins no later than behind one. */
 static qrt_status log_reaches_back(const struct store *s, struct error *e) {
     const struct wal_file *oldest = &s->wal.files[0];
+    uint64_t covered = 0;
     if (oldest->number == 1) return QRT_OK;
     for (size_t i = 0; i < s->loaded_count; i++)
-        if (oldest->first <= s->loaded[i].commit + 1) return QRT_OK;
+        if (s->loaded[i].commit > covered) covered = s->loaded[i].commit;
+    if (s->loaded_count && oldest->first <= covered + 1) return QRT_OK;
+    /* A repair began it behind what was lost, on what was then the newest checkpoint. */
+    if (s->root.begin == ROOT_DAMAGED && oldest->first == s->root.commit && covered >= s->root.covered) return QRT_OK;
     return error_set(e, QRT_ECORRUPT,
                      "the log files before wal-%016llx are missing, and no checkpoint covers them; " STORE_ADVICE,
                      (unsigned long long)oldest->number);
@@ -230,23 +209,25 @@ static qrt_status store_begin(struct store *s, const struct folder *f, enum root
     wal_free(&s->wal);
     wal_init(&s->wal, disk, s->id);
     qrt_status status = leftovers_remove(s, f, e);
-    if (!status) status = wal_create(&s->wal, e);
-    return status ? status : root_write(s, begin, e);
+    if (!status) status = wal_create(&s->wal, 1, e);
+    s->root = (struct root){.begin = begin};
+    return status ? status : root_write(disk, s->id, &s->root, e);
 }
 
-static qrt_status store_load(struct store *s, const struct folder *f, bool *wiped, struct error *e) {
-    enum root_begin begin = ROOT_FORMATTED;
-    qrt_status status = root_read(s, &begin, e);
+static qrt_status store_load(struct store *s, struct folder *f, bool *wiped, struct error *e) {
+    qrt_status status = root_read(s->disk, s->id, &s->root, e);
+    f->loading = !status;
     if (!status && f->count == 0) status = error_set(e, QRT_ECORRUPT, "the log files are missing; " STORE_ADVICE);
     if (!status) status = wal_scan(&s->wal, f->numbers, f->count, e);
+    f->scanned = !status;
     if (!status) status = checkpoints_load(s, e);
     if (!status) status = leftovers_remove(s, f, e);
     if (!status) status = wal_settle(&s->wal, e);
-    *wiped = begin == ROOT_WIPED && s->wal.found_count == 0 && s->checkpoint_count == 0;
+    *wiped = s->root.begin == ROOT_WIPED && s->wal.found_count == 0 && s->checkpoint_count == 0;
     return status;
 }
 
-static qrt_status store_enter(struct store *s, const struct folder *f, bool format, bool *wiped, struct error *e) {
+static qrt_status store_enter(struct store *s, struct folder *f, bool format, bool *wiped, struct error *e) {
     if (f->root && format)
         return error_set(e, QRT_EINVAL,
                          "the data folder already holds a store: start the node without format, or "
@@ -259,21 +240,78 @@ static qrt_status store_enter(struct store *s, const struct folder *f, bool form
     return store_begin(s, f, format ? ROOT_FORMATTED : ROOT_WIPED, e);
 }
 
-qrt_status store_open(struct store **out, struct disk *disk, struct store_identity identity, bool format, bool *wiped,
-                      struct error *e) {
+static struct store *store_new(struct disk *disk, struct store_identity identity) {
     struct store *s = mem_zero(1, sizeof *s);
-    struct folder f = {.s = s};
     s->disk = disk;
     s->id = identity;
-    *wiped = false;
     wal_init(&s->wal, disk, identity);
+    return s;
+}
+
+static void folder_free(struct folder *f) {
+    free(f->numbers);
+    free(f->ids);
+}
+
+/* Nothing behind the damage is durable yet, so the protocol's own mark is not. */
+static bool store_marked(const struct store *s) {
+    return s->root.begin == ROOT_DAMAGED && s->wal.commit <= s->root.commit;
+}
+
+qrt_status store_open(struct store **out, struct disk *disk, struct store_identity identity, bool format, bool *wiped,
+                      struct error *e) {
+    struct store *s = store_new(disk, identity);
+    struct folder f = {.s = s};
+    *wiped = false;
     qrt_status status = disk->class->list(disk, folder_see, &f, e);
     if (!status) status = store_enter(s, &f, format, wiped, e);
-    free(f.numbers);
-    free(f.ids);
+    if (!status) *wiped = *wiped || store_marked(s); /* who does not ask is told the more careful thing */
+    folder_free(&f);
     if (status) store_free(&s);
     *out = s;
     return status;
+}
+
+/* One try; what is damaged is repaired for the next one. *again: it was. */
+static qrt_status store_try(struct store *s, bool *wiped, bool *again, struct error *e) {
+    struct folder f = {.s = s};
+    struct error why = {0};
+    *again = *wiped = false;
+    qrt_status status = s->disk->class->list(s->disk, folder_see, &f, &why);
+    if (!status) status = store_enter(s, &f, false, wiped, &why);
+    if (status == QRT_ECORRUPT && f.loading) {
+        struct repair r = {s->disk,   s->id,   s->root, f.numbers, f.count, s->checkpoints, s->checkpoint_count,
+                           f.scanned, why.text};
+        status = store_repair(&r, e);
+        *again = !status;
+    } else if (status) {
+        error_set(e, status, "%s", why.text);
+    }
+    folder_free(&f);
+    return status;
+}
+
+qrt_status store_open_repaired(struct store **out, struct disk *disk, struct store_identity identity, bool *wiped,
+                               bool *damaged, struct error *e) {
+    qrt_status status = QRT_ECORRUPT;
+    bool again = true;
+    *out = NULL;
+    *damaged = false;
+    for (int tries = 0; again && tries < REPAIRS_MAX; tries++) {
+        if (*out) store_release(out);
+        *out = store_new(disk, identity);
+        status = store_try(*out, wiped, &again, e);
+    }
+    if (!status && again) status = error_set(e, QRT_ECORRUPT, "the folder is damaged anew as often as it is repaired");
+    if (status)
+        store_free(out);
+    else
+        *damaged = store_marked(*out);
+    return status;
+}
+
+const char *store_damage(const struct store *s) {
+    return s->root.begin == ROOT_DAMAGED ? s->root.text : "";
 }
 
 /* ---- recovery ---------------------------------------------------------------------------- */

@@ -48,6 +48,13 @@ struct store_visitor {
  * as it was. */
 qrt_status store_open(struct store **out, struct disk *disk, struct store_identity identity, bool format, bool *wiped,
                       struct error *e);
+/* The same for a node that may take from its peers what its disk has lost: QRT_ECORRUPT from log or checkpoints is repaired
+ * (repair.c), and *damaged says that the store holds a part of what it held. So do later openings until a record behind
+ * that part is durable, as with *wiped. What was lost stays in the folder, as damaged-..., until the next repair. */
+qrt_status store_open_repaired(struct store **out, struct disk *disk, struct store_identity identity, bool *wiped,
+                               bool *damaged, struct error *e);
+/* What the last repair found, for people; "": there was none. The store's. */
+const char *store_damage(const struct store *s);
 /* A store without a disk, that keeps nothing: what is flushed is at once "durable" (benchmarks). */
 struct store *store_memory_new(void);
 /* The same for a replay: recovery calls `give`, which hands out what some other store had recovered. */
