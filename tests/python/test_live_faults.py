@@ -76,8 +76,8 @@ def eventually(c: q.Cluster, holds: Callable[[], object]) -> None:
 def trouble(
     c: q.Cluster, source: int, target: int, verb: Callable[[], None], arrivals: int = 0
 ) -> list[Message]:
-    """What went over that link from then on for 0.2 s, or longer where that was little. All had another 0.3 s to
-    arrive, and so long as it takes where they are to arrive so many times.
+    """What went over that link from then on for 0.2 s, or longer where that was little. All had another 0.3 s
+    to arrive, and as long as it takes where they are to arrive so many times.
     """
     verb()
     begin = c.now
