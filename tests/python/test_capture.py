@@ -137,12 +137,20 @@ def test_the_command_line(tmp_path: Path) -> None:
     first.write_bytes(first.read_bytes()[:2000])
     cut = quorate("replay", folder)
     assert cut.returncode == 3 and f"n2: {first.name}, byte " in cut.stdout
+    assert "; 1 gap in the capture" in cut.stdout
+    for wrong, why in ((("--last", 0), "from 1 on, not 0"), (("--last", 1, "--id", 9), "nodes are 1 to 3")):
+        refused = quorate("replay", folder, *wrong)
+        assert refused.returncode == 2 and why in refused.stderr
     clients = folder / "clients-000001.capture"
     clients.write_bytes(clients.read_bytes()[:9000])
     ended = q.replay(folder)
     assert ended.verdicts["linearizability"] == "unknown" and not ended.history["whole"]
     assert 0 < ended.history["operations"] < 100
     assert f"the history ends: {clients.name}, byte " in str(ended)
+    first.unlink()
+    none = q.replay(folder)
+    assert none.verdict == "unknown" and none.report["judged_until"] == 0
+    assert "could be followed: one of them not even at its beginning" in str(none)
 
 
 def test_what_cannot_be_captured(tmp_path: Path) -> None:

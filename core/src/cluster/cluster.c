@@ -533,6 +533,9 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     *result = (qrt_result){t.status, who, t.leader, t.term, t.index, latency, data.data, data.size};
     say_result(&t, c->config.protocol, e);
     if (t.status == QRT_EFAILED && t.node > QRT_CLIENT) say_not_executed(c, &t, e);
+    if (t.status == QRT_EINVAL && t.node > QRT_CLIENT)
+        error_set(e, t.status, "machine=%s refuses this: it has no such operation, or none with such a value",
+                  c->config.machine->name);
     if (t.status == QRT_EDENIED && data.size) /* the node has said why */
         error_set(e, t.status, "%.*s", (int)data.size, (const char *)data.data);
     if (t.unsent && c->afar) say_unsent(c, &t, e);
