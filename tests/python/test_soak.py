@@ -116,8 +116,8 @@ def test_what_a_round_does_follows_from_the_seed():
 
 
 def test_a_write_of_which_nobody_knows_is_sent_again():
-    """A client's session may be lost with a switch-over where answers come early; not for longer than patience
-    lasts, in which a cluster that keeps its word would have answered.
+    """A client's session may be lost with a switch-over where answers come early; not for longer than its
+    patience lasts, in which a cluster that keeps its word would have answered.
     """
     clock = SimpleNamespace(now=0.0)
     steps = _write(clock, None, "k")
