@@ -30,7 +30,7 @@ from quorate.errors import NodeDownError, UnsupportedError
 from quorate.plan import Plan
 from quorate.progress import Progress
 from quorate.results import CheckResult, LoadReport
-from quorate.trouble import TROUBLE, choose_faults, trouble
+from quorate.trouble import TROUBLE, at_least, choose_faults, trouble
 from quorate.workload import Workload
 
 CALM = 0.1  # seconds of load in a round after its write
@@ -217,10 +217,11 @@ def plan_soak(
     more: dict[str, Any],
 ) -> Soaking:
     """What :func:`soak` of these arguments does."""
+    rounds, nodes = at_least(1, "a soak", "rounds", rounds), at_least(2, "a soak", "nodes", nodes)
     chosen = choose_faults(None if faults is None else ",".join(faults), protocol)
     options: dict[str, Any] = {"capture": capture, "capture_size": CAPTURE} if capture else {}
     options.update(protocol=protocol, nodes=nodes, seed=seed, runtime="live", transport=transport)
-    options.update(record="last", timeout=PATIENCE, **{**BOUNDS.get(protocol, {}), **more})
+    options.update({"record": "last", "timeout": PATIENCE, **BOUNDS.get(protocol, {}), **more})
     return Soaking(protocol, rounds, chosen, nodes, clients, seed, options)
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from quorate.base import whole
 from quorate.catalogue import fault_model
 from quorate.errors import RangeError
 from quorate.plan import Plan
@@ -37,15 +38,24 @@ def _has_room(model: Mapping[str, Any], fault: str) -> bool:
     return not model["synchrony"] if fault in TIMELY else bool(model[ROOM[fault]])
 
 
+def at_least(least: int, what: str, name: str, number: int) -> int:
+    """A number of rounds or nodes, or RangeError for one with which there is nothing to disturb."""
+    if whole(f"{what} takes a number of {name}", number) < least:
+        raise RangeError(f"{what} takes at least {least} {name}, not {number}")
+    return number
+
+
 def choose_faults(text: str | None, protocol: str = "raft") -> tuple[str, ...]:
     """The faults that a list with commas names; None: all that the protocol's model has room for. RangeError
-    for one that there is not, or that is outside of the model.
+    for none, one that there is not, or one that is outside of the model.
     """
     model = fault_model(protocol)
     room = tuple(name for name in FAULTS if _has_room(model, name))
     if text is None:
         return room
     chosen = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not chosen:
+        raise RangeError(f"a soak takes at least one fault; it has {', '.join(room)}")
     for name in chosen:
         if name not in FAULTS:
             raise RangeError(f"the soak has no fault {name!r}; it has {', '.join(FAULTS)}")

@@ -65,6 +65,15 @@ def test_a_soak_stays_inside_the_model():
             soak(1, protocol="3pc", faults=["kill", fault])
     with pytest.raises(q.NotFoundError, match="did you mean 'raft'"):
         soak(1, protocol="ralf")
+    for wrong, why in (
+        ({"rounds": 0}, "a soak takes at least 1 rounds, not 0"),
+        ({"nodes": 1}, "a soak takes at least 2 nodes, not 1"),
+        ({"faults": []}, "a soak takes at least one fault; it has kill, pause"),
+    ):
+        with pytest.raises(q.RangeError, match=why):
+            soak(**{"rounds": 1, **wrong})
+    with pytest.raises(q.RangeError, match="growth takes at least 1 rounds, not 0"):
+        growth(0)
 
 
 def test_the_soak_of_the_command_line(capfd: pytest.CaptureFixture[str]):
@@ -74,7 +83,12 @@ def test_the_soak_of_the_command_line(capfd: pytest.CaptureFixture[str]):
     assert main([*command, "--option", "arrangement=descending"]) == 0
     data = json.loads(capfd.readouterr().out)
     assert data["protocol"] == "ring" and data["faults"] == ["kill"] and data["kills"] == 1
-    for wrong, why in (("arrangement", "takes NAME=VALUE"), ("arangement=x", "did you mean 'arrangement'")):
+    wrongs = {
+        "arrangement": "takes NAME=VALUE",
+        "arangement=x": "did you mean 'arrangement'",
+        "nodes=3": "say --nodes instead of 'nodes=3'",
+    }
+    for wrong, why in wrongs.items():
         assert main([*command, "--option", wrong]) == 2
         assert why in capfd.readouterr().err
 

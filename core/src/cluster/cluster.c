@@ -338,11 +338,11 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
     if (s.up < needed)
         snprintf(out, size, "%u of %u nodes %s, %u are needed%s", s.up, n, there, needed, s.why);
     else if (s.up - s.paused < needed)
-        snprintf(out, size, "%u of %u nodes %s but %u of them are paused, %u are needed", s.up, n, there, s.paused,
-                 needed);
+        snprintf(out, size, "%u of %u nodes %s but %u of them %s paused, %u are needed", s.up, n, there, s.paused,
+                 s.paused == 1 ? "is" : "are", needed);
     else if (s.up - s.paused - s.recovering < needed)
-        snprintf(out, size, "%u of %u nodes %s but %u of them lost their data and may not vote yet, %u are needed%s",
-                 s.up, n, there, s.recovering, needed, s.why);
+        snprintf(out, size, "%u of %u nodes %s but %u of them lost %s data and may not vote yet, %u are needed%s", s.up,
+                 n, there, s.recovering, s.recovering == 1 ? "its" : "their", needed, s.why);
     else if (group < needed)
         snprintf(out, size,
                  "%u of %u nodes %s, but no node reaches more than %u of them through the partition, %u are needed",
@@ -534,6 +534,9 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     *result = (qrt_result){t.status, who, t.leader, t.term, t.index, latency, data.data, data.size};
     say_result(&t, c->config.protocol, e);
     if (t.status == QRT_EFAILED && t.node > QRT_CLIENT) say_not_executed(c, &t, e);
+    if (t.status == QRT_EINVAL && t.node > QRT_CLIENT)
+        error_set(e, t.status, "machine=%s refuses this: it has no such operation, or none with such a value",
+                  c->config.machine->name);
     if (t.status == QRT_EDENIED && data.size) /* the node has said why */
         error_set(e, t.status, "%.*s", (int)data.size, (const char *)data.data);
     if (t.unsent && c->afar) say_unsent(c, &t, e);

@@ -349,12 +349,15 @@ qrt_status host_flush_end(struct host *h, struct error *e) {
 
 qrt_status host_saved(struct host *h, struct error *e) {
     struct instance *in = instance_of(h, (uint16_t)(h->saving - 1));
+    struct blob *snapshot = NULL;
     CHECK(in);
     capture(h, CAPTURE_SAVED, 0, in->group, 0, (struct bytes){0});
     h->saving = 0;
-    if (store_save_end(h->store, e)) {
+    qrt_status status = store_save_end(h->store, &snapshot, e);
+    if (snapshot) service_taken(in, snapshot);
+    if (status) {
         if (h->capture) capture_outcome(h);
-        return e->status;
+        return status;
     }
     input_begin(h);
     if (in->checkpoint_pending) service_checkpointed(h, in);

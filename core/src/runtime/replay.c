@@ -117,11 +117,13 @@ static void gap(struct replay *r, struct replay_node *n, const char *text, struc
     node_lose(r, n);
 }
 
+/* A snapshot that is being made durable counts: whether it came to that may be known to the next life only. */
 static void see_log(struct replay_node *n) {
     struct protocol_status s = {0};
     const struct instance *in = &n->host.instances[0];
     if (n->host.up) in->protocol->status(in->state, &s);
     if (s.last > n->last) n->last = s.last;
+    if (in->checkpoint_pending && in->checkpoint.index > n->last) n->last = in->checkpoint.index;
 }
 
 /* Behind what a start recovered: none of it is newer than what the node's captured lives had. */

@@ -42,18 +42,14 @@ static void head_fill(uint8_t *head, struct store_identity id, const struct stor
     head_seal(head);
 }
 
-static void name_of(char name[CHECKPOINT_NAME_SIZE], const struct store_checkpoint *c) {
-    struct checkpoint_file f = {.index = c->index, .group = c->group, .from_log = c->from_log};
-    checkpoint_name(name, &f);
-}
-
 qrt_status checkpoint_write(struct disk *disk, struct store_identity id, const struct store_checkpoint *c,
                             uint64_t commit, struct error *e) {
     const char *made = CHECKPOINT_TEMPORARY;
+    struct checkpoint_file f = {.index = c->index, .group = c->group, .from_log = c->from_log};
     char name[CHECKPOINT_NAME_SIZE];
     uint8_t head[SECTOR_SIZE];
     head_fill(head, id, c, commit);
-    name_of(name, c);
+    checkpoint_name(name, &f);
     uint64_t blob_at = SECTOR_SIZE + (uint64_t)c->meta.size;
     qrt_status status = disk->class->create(disk, made, 0, e);
     if (!status) status = disk->class->write(disk, made, 0, bytes_of(head, sizeof head), e);
@@ -64,18 +60,10 @@ qrt_status checkpoint_write(struct disk *disk, struct store_identity id, const s
     return status ? status : disk->class->sync_folder(disk, e);
 }
 
-qrt_status checkpoint_begin(struct disk *disk, struct store_identity id, const struct store_checkpoint *c,
-                            uint64_t commit, struct buffer *front, void (*ended)(void *context), void *context,
-                            struct error *e) {
-    char name[CHECKPOINT_NAME_SIZE];
-    name_of(name, c);
-    buffer_clear(front);
+void checkpoint_front(struct buffer *front, struct store_identity id, const struct store_checkpoint *c,
+                      uint64_t commit) {
     head_fill(buffer_extend(front, SECTOR_SIZE), id, c, commit);
     buffer_append(front, c->meta.data, c->meta.size);
-    struct disk_file file = {.made = CHECKPOINT_TEMPORARY, .name = name, .ended = ended, .context = context};
-    file.parts[0] = bytes_of(front->data, front->size);
-    file.parts[1] = blob_bytes(c->blob);
-    return disk->class->save(disk, &file, e);
 }
 
 /* ---- reading ----------------------------------------------------------------------------- */

@@ -23,10 +23,13 @@ struct disk {
 
 enum { DISK_PARTS = 2 };
 
-struct disk_file {                  /* a whole new file */
-    const char *made, *name;        /* made: what it is called until it is whole and synced */
-    struct bytes parts[DISK_PARTS]; /* one behind the other */
-    void (*ended)(void *context); /* told on another thread that it is written, or that this failed; NULL: nobody is */
+struct disk_file {           /* a whole new file */
+    const char *made, *name; /* made: what it is called until it is whole and synced */
+    const char *gone;        /* a file that is removed behind it; NULL: none */
+    /* On the thread, once, whatever happens: the content, which stays as it is until save_end. */
+    void (*fill)(void *context, struct bytes parts[DISK_PARTS]);
+    /* On the thread: it is written, or this has failed. */
+    void (*ended)(void *context);
     void *context;
 };
 
@@ -42,7 +45,7 @@ struct disk_class {
      * one is passed over. What goes wrong is left to create. NULL: this disk has no such thread. */
     void (*prepare)(struct disk *d, const char *name, uint64_t preallocate);
     /* Begins to write a whole new file on a thread of the disk's own, durable with its name, and returns. Names live for the
-     * call, parts until the end. One at a time. NULL: this disk has no such thread. */
+     * call. One at a time. An error: nothing is begun or called. NULL: this disk has no such thread. */
     qrt_status (*save)(struct disk *d, const struct disk_file *file, struct error *e);
     /* It is written, or this has failed: save_end will not wait. */
     bool (*saved)(struct disk *d);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -36,11 +37,20 @@ static bool write_part(struct new_file *n, int fd, struct bytes part, uint64_t a
     return true;
 }
 
+/* All that it needs, before anything of it is written, so that a full disk is met here. */
+static bool take_room(struct new_file *n, int fd) {
+    off_t size = 0;
+    for (int i = 0; i < DISK_PARTS; i++) size += n->parts[i].size;
+    if (!size || !fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size)) return true;
+    bool unknown = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == EINTR;
+    return unknown || failed(n, "taking room for");
+}
+
 static bool write_parts(struct new_file *n, int fd) {
     uint64_t at = 0, pieces = 0;
     for (int i = 0; i < DISK_PARTS; i++) {
-        if (!write_part(n, fd, n->file.parts[i], at, &pieces)) return false;
-        at += n->file.parts[i].size;
+        if (!write_part(n, fd, n->parts[i], at, &pieces)) return false;
+        at += n->parts[i].size;
     }
     return synced(n, fd, fdatasync);
 }
@@ -50,7 +60,7 @@ static bool make_named(struct new_file *n) {
     do fd = openat(n->folder, n->made, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     while (fd < 0 && errno == EINTR);
     if (fd < 0) return failed(n, "creating");
-    bool ok = write_parts(n, fd);
+    bool ok = take_room(n, fd) && write_parts(n, fd);
     close(fd);
     if (ok && renameat(n->folder, n->made, n->folder, n->name)) ok = failed(n, "renaming");
     if (!ok) unlinkat(n->folder, n->made, 0);
@@ -59,9 +69,11 @@ static bool make_named(struct new_file *n) {
 
 static void *make(void *self) {
     struct new_file *n = self;
-    if (make_named(n)) synced(n, n->folder, fsync);
+    n->file.fill(n->file.context, n->parts);
+    bool there = make_named(n) && synced(n, n->folder, fsync);
+    if (there && *n->gone && unlinkat(n->folder, n->gone, 0)) failed(n, "removing the old file behind");
     atomic_store_explicit(&n->ended, true, memory_order_release);
-    if (n->file.ended) n->file.ended(n->file.context);
+    n->file.ended(n->file.context);
     return NULL;
 }
 
@@ -71,6 +83,8 @@ void new_file_begin(struct new_file *n, int folder, const struct disk_file *file
     n->file = *file;
     snprintf(n->made, sizeof n->made, "%s", file->made);
     snprintf(n->name, sizeof n->name, "%s", file->name);
+    snprintf(n->gone, sizeof n->gone, "%s", file->gone ? file->gone : "");
+    memset(n->parts, 0, sizeof n->parts);
     n->folder = folder;
     n->failed = NULL;
     n->sync_failed = false;

@@ -28,10 +28,13 @@
 enum { REPAIRS_MAX = 8 }; /* each sets something aside: a log file and what follows, checkpoints, what is left */
 
 struct saving { /* a checkpoint that the disk's thread writes */
-    bool under_way;
-    struct store_checkpoint checkpoint; /* the store's own reference to its blob; no meta, which is in the front */
+    bool under_way, goes;
+    struct checkpoint_file gone; /* where it goes: one that the thread removes behind it */
+    struct store_identity id;
+    struct store_checkpoint checkpoint; /* the store's own reference to its blob; its meta is below */
     uint64_t commit;
-    struct buffer front;
+    struct buffer meta, front;
+    struct store_saver saver;
 };
 
 struct store {
@@ -500,7 +503,7 @@ static qrt_status checkpoint_save(struct store *s, const struct store_checkpoint
 
 /* What a checkpoint follows from is durable before it is begun. */
 static qrt_status save_prepare(struct store *s, struct error *e) {
-    qrt_status status = store_save_end(s, e);
+    qrt_status status = store_save_end(s, NULL, e);
     return status ? status : store_flush(s, e);
 }
 
@@ -517,28 +520,91 @@ qrt_status store_save(struct store *s, const struct store_checkpoint *c, struct 
 
 static void saving_clear(struct saving *w) {
     blob_unref(&w->checkpoint.blob);
+    buffer_free(&w->meta);
     buffer_free(&w->front);
-    w->under_way = false;
+    w->under_way = w->goes = false;
 }
 
-qrt_status store_save_begin(struct store *s, const struct store_checkpoint *c, void (*ended)(void *context),
-                            void *context, struct error *e) {
+static void saving_take(struct saving *w) {
+    if (w->saver.take) w->checkpoint.blob = w->saver.take(w->saver.taking);
+}
+
+/* On the disk's thread. */
+static void saving_fill(void *saving, struct bytes parts[DISK_PARTS]) {
+    struct saving *w = saving;
+    saving_take(w);
+    checkpoint_front(&w->front, w->id, &w->checkpoint, w->commit);
+    parts[0] = bytes_of(w->front.data, w->front.size);
+    parts[1] = blob_bytes(w->checkpoint.blob);
+}
+
+static void saving_ended(void *saving) {
+    const struct store_saver *saver = &((const struct saving *)saving)->saver;
+    if (saver->ended) saver->ended(saver->context);
+}
+
+/* The one that is left over once c, the newest of its group, is there: a large file that takes long to remove. */
+static void saving_supersede(struct saving *w, const struct store *s, const struct store_checkpoint *c) {
+    size_t kept = 1;
+    for (size_t i = s->checkpoint_count; i-- > 0 && !w->goes;) {
+        const struct checkpoint_file *f = &s->checkpoints[i];
+        if (f->group != c->group) continue;
+        if (f->index >= c->index) return;
+        w->gone = *f;
+        w->goes = f->damaged || ++kept > 2;
+    }
+}
+
+static void saving_init(struct saving *w, const struct store *s, const struct store_checkpoint *c,
+                        const struct store_saver *saver) {
+    w->id = s->id;
+    w->commit = s->wal.commit - 1;
+    w->saver = *saver;
+    buffer_append(&w->meta, c->meta.data, c->meta.size);
+    w->checkpoint = *c;
+    w->checkpoint.meta = bytes_of(w->meta.data, w->meta.size);
+    w->checkpoint.blob = saver->take ? NULL : blob_ref(c->blob);
+    saving_supersede(w, s, c);
+}
+
+static qrt_status saving_begin(struct saving *w, struct disk *disk, struct error *e) {
+    const struct store_checkpoint *c = &w->checkpoint;
+    struct checkpoint_file f = {.index = c->index, .group = c->group, .from_log = c->from_log};
+    char name[CHECKPOINT_NAME_SIZE], gone[CHECKPOINT_NAME_SIZE];
+    checkpoint_name(name, &f);
+    checkpoint_name(gone, &w->gone);
+    struct disk_file file = {.made = CHECKPOINT_TEMPORARY,
+                             .name = name,
+                             .gone = w->goes ? gone : NULL,
+                             .fill = saving_fill,
+                             .ended = saving_ended,
+                             .context = w};
+    return disk->class->save(disk, &file, e);
+}
+
+bool store_saves_apart(const struct store *s) {
+    return s->disk && s->disk->class->save;
+}
+
+qrt_status store_save_begin(struct store *s, const struct store_checkpoint *c, const struct store_saver *saver,
+                            struct blob **blob, struct error *e) {
     struct saving *w = &s->saving;
     struct error own;
-    if (!s->disk || !s->disk->class->save) return store_save(s, c, e);
-    qrt_status status = save_prepare(s, e);
-    if (status) return status;
+    CHECK(store_saves_apart(s) || !saver->take);
+    if (!store_saves_apart(s)) return store_save(s, c, e);
     if (!e) e = &own;
-    w->checkpoint = *c;
-    w->checkpoint.blob = blob_ref(c->blob);
-    w->commit = s->wal.commit - 1;
-    status = checkpoint_begin(s->disk, s->id, c, w->commit, &w->front, ended, context, e);
-    w->checkpoint.meta = (struct bytes){0}; /* the front has it */
-    w->under_way = status == QRT_OK;
-    if (w->under_way) return QRT_OK;
-    status = checkpoint_done(s, c, w->commit, status, e);
+    qrt_status status = save_prepare(s, e);
+    saving_init(w, s, c, saver);
+    if (!status) {
+        status = saving_begin(w, s->disk, e);
+        w->under_way = status == QRT_OK;
+        if (w->under_way) return QRT_OK;
+        status = checkpoint_done(s, c, w->commit, status, e);
+    }
+    saving_take(w); /* as it was promised */
+    if (blob && !status) *blob = blob_ref(w->checkpoint.blob);
     saving_clear(w);
-    return status ? store_fail(s, status, e) : QRT_OK;
+    return status && !store_stopped(s) ? store_fail(s, status, e) : status;
 }
 
 bool store_saving(const struct store *s) {
@@ -549,13 +615,23 @@ bool store_saved(const struct store *s) {
     return s->saving.under_way && s->disk->class->saved(s->disk);
 }
 
-qrt_status store_save_end(struct store *s, struct error *e) {
+/* The disk's thread has removed it. */
+static void checkpoint_forget(struct store *s, const struct checkpoint_file *gone) {
+    bool present;
+    size_t i = checkpoint_place(s, gone->group, gone->index, &present);
+    if (!present) return;
+    memmove(s->checkpoints + i, s->checkpoints + i + 1, (--s->checkpoint_count - i) * sizeof *s->checkpoints);
+}
+
+qrt_status store_save_end(struct store *s, struct blob **blob, struct error *e) {
     struct saving *w = &s->saving;
     struct error own;
     if (!w->under_way) return store_usable(s, e);
     if (!e) e = &own;
     qrt_status written = s->disk->class->save_end(s->disk, true, e), status = store_usable(s, e);
+    if (!written && w->goes) checkpoint_forget(s, &w->gone);
     if (!status) status = checkpoint_done(s, &w->checkpoint, w->commit, written, e);
+    if (blob) *blob = blob_ref(w->checkpoint.blob);
     saving_clear(w);
     return status && !store_stopped(s) ? store_fail(s, status, e) : status;
 }

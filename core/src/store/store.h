@@ -75,15 +75,27 @@ qrt_status store_flush(struct store *s, struct error *e);
 /* Writes a checkpoint file (write, sync, rename, sync the folder), then removes segments whose records of
  * every group are superseded, and older checkpoints but one. Flushes first. */
 qrt_status store_save(struct store *s, const struct store_checkpoint *c, struct error *e);
-/* The same on a thread of the disk's, behind which the log goes on; without such a thread it is done at once and there is nothing to
- * end. Meanwhile nothing of the log is removed. One at a time: where another is under way, this waits for its end. `ended` is called
- * on that thread (or, where the system gives none, within the call) when store_save_end will not wait any more; NULL: nobody is told. */
-qrt_status store_save_begin(struct store *s, const struct store_checkpoint *c, void (*ended)(void *context),
-                            void *context, struct error *e);
+/* How a checkpoint is saved on a thread of the disk's. */
+struct store_saver {
+    /* On that thread, once, whatever happens: the snapshot, with a reference that is the store's. NULL: it is there already, in the
+     * checkpoint. */
+    struct blob *(*take)(void *taking);
+    void *taking;
+    /* On that thread (or, where the system gives none, within store_save_begin): store_save_end will not wait. */
+    void (*ended)(void *context);
+    void *context;
+};
+bool store_saves_apart(const struct store *s); /* its disk has such a thread */
+/* Begins to save a checkpoint on that thread, behind which the log goes on; where there is none it saves it (and nothing may be left
+ * to take). Meanwhile nothing of the log is removed. One at a time: where another is under way, this waits for its end. *blob as of
+ * store_save_end, if there is nothing to end although a snapshot was taken. */
+qrt_status store_save_begin(struct store *s, const struct store_checkpoint *c, const struct store_saver *saver,
+                            struct blob **blob, struct error *e);
 bool store_saving(const struct store *s); /* one is begun and not ended */
 bool store_saved(const struct store *s);  /* and store_save_end will not wait */
-/* Waits until the one under way is durable, then removes what it supersedes. Nothing under way: QRT_OK. */
-qrt_status store_save_end(struct store *s, struct error *e);
+/* Waits until the one under way is durable, then removes what it supersedes. *blob: its snapshot, and a reference to it; NULL: not
+ * wanted. Nothing under way: QRT_OK, and *blob is as it was. */
+qrt_status store_save_end(struct store *s, struct blob **blob, struct error *e);
 struct disk *store_disk(struct store *s);
 struct store *store_clone(const struct store *s); /* with its simulated disk */
 uint64_t store_fingerprint(const struct store *s);
