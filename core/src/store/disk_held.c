@@ -64,6 +64,22 @@ static void held_prepare(struct disk *d, const char *name, uint64_t preallocate)
     if (h->below->class->prepare) h->below->class->prepare(h->below, name, preallocate);
 }
 
+static enum disk_room held_room(struct disk *d, const char *name, uint64_t preallocate) {
+    struct held *h = held_of(d);
+    return h->below->class->room ? h->below->class->room(h->below, name, preallocate) : DISK_ROOM_UNKNOWN;
+}
+
+/* The file's own writes change nothing of what it needs. */
+static qrt_status held_reserve(struct disk *d, const char *name, uint64_t size, struct error *e) {
+    struct held *h = held_of(d);
+    return h->below->class->reserve ? h->below->class->reserve(h->below, name, size, e) : QRT_OK;
+}
+
+static void held_fill(struct disk *d, bool full) {
+    struct held *h = held_of(d);
+    if (h->below->class->fill) h->below->class->fill(h->below, full);
+}
+
 static qrt_status held_read(struct disk *d, const char *name, struct buffer *out, struct error *e) {
     struct held *h = held_of(d);
     qrt_status status = give(h, e);
@@ -115,6 +131,9 @@ static const struct disk_class held_class = {
     .list = held_list,
     .create = held_create,
     .prepare = held_prepare,
+    .room = held_room,
+    .reserve = held_reserve,
+    .fill = held_fill,
     .read = held_read,
     .write = held_write,
     .sync = held_sync,
