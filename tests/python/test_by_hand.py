@@ -89,6 +89,7 @@ def test_what_nodes_by_hand_did_is_captured_and_replays(tmp_path: Path) -> None:
         with hand.connect() as r:
             first = r.wait_leader(PATIENCE)
             r.put("x", "1")
+            assert r.get("x") == "1"  # answered in a later step: so that of the write is written down whole
             hand.kill(first)
             r.put("x", "2", timeout=PATIENCE)
             hand.start(first)

@@ -4,7 +4,8 @@
  *
  * A failed sync is never retried. After it the kernel may have dropped the dirty pages and marked them clean,
  * so that a second fdatasync would succeed without having written them ("fsyncgate", 2018); from then on
- * every operation that changes anything is refused.
+ * every operation that changes anything is refused. Nor does whoever opens the folder next believe such pages:
+ * the kernel is told to forget what is clean before a file is read, so that what is read is what the drive has.
  *
  * No room is told before anything is half done: by prepare, by create with a length, and by reserve. A write into blocks that
  * were taken meets a full disk only where the file system copies on write.
@@ -237,6 +238,7 @@ static qrt_status posix_read(struct disk *d, const char *name, struct buffer *ou
     int fd = open_again(p->folder, name, O_RDONLY);
     if (fd < 0) return posix_fail(p, "opening", name, errno, e);
     qrt_status status = QRT_OK;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* a file system without pages has nothing to forget */
     if (fstat(fd, &about)) {
         status = posix_fail(p, "reading", name, errno, e);
     } else if (!S_ISREG(about.st_mode) || about.st_size > POSIX_FILE_MAX) {
