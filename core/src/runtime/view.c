@@ -4,6 +4,13 @@
 #include "runtime/runtime.h"
 #include "wire/wire.h"
 
+bool view_full_text(const struct node_view *v, char *out, size_t size) {
+    if (!v->full) return false;
+    snprintf(out, size, "the disk of n%u is full (%.1f MB of its log's reserve left): make room there; it still votes",
+             v->node, (double)v->reserve / 1e6);
+    return true;
+}
+
 bool view_version_text(const struct node_view *v, char *out, size_t size) {
     const struct host_counts *n = &v->counts;
     char who[16] = "a client";
