@@ -1,11 +1,14 @@
 """What the front ends cost over C: one run of a million simulated events, and steps of a hundred.
 
-``python bench/bindings.py [--json] [ROUNDS]``. A cluster of five Raft nodes with the same seed does exactly
-the same each time, so the work is the same and only the calls differ: "steps" are set against one call of C
-for all events, "same steps" against C that steps by a hundred too. C, Python and Lua take turns within a
-round, in processor time. Reported are the median of the rounds' ratios, and the ratio of the fastest on each
-side, which a busy machine disturbs less. The C loop stands in bindings.c: for Python it calls the very code
-that Python has loaded; for Lua it is a program built like the Lua module.
+``python bench/bindings.py [--json] [--instructions | ROUNDS]``. A cluster of five Raft nodes with the same
+seed does exactly the same each time, so the work is the same and only the calls differ: "steps" are set
+against one call of C for all events, "same steps" against C that steps by a hundred too. C, Python and Lua
+take turns within a round, in processor time. Reported are the median of the rounds' ratios, and the ratio of
+the fastest on each side, which a busy machine disturbs less. The C loop stands in bindings.c: for Python it
+calls the very code that Python has loaded; for Lua it is a program built like the Lua module.
+
+With ``--instructions`` callgrind counts them instead, which a busy machine does not disturb: each program
+once with the calls and once without, and the difference is what the calls took (a quarter of an hour).
 
 "loaded" has eight clients, whose events are ordinary ones; "idle" has heartbeats alone, the cheapest events
 that there are, so the calls weigh most.
@@ -16,6 +19,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -46,7 +50,7 @@ local function make()
    return c
 end
 local c <close> = make()
-local left = until_s - c.now
+local left = math.max(until_s - c.now, 0)
 local begun = os.clock()
 c:run(left)
 local run = os.clock() - begun
@@ -86,10 +90,10 @@ def spent(function: Any, *args: Any) -> float:
     return time.process_time() - begun
 
 
-def python_steps(c: q.Cluster) -> None:
+def python_steps(c: q.Cluster, events: int = EVENTS, chunk: int = CHUNK) -> None:
     """A million events in steps."""
-    for _ in range(EVENTS // CHUNK):
-        c.step(CHUNK)
+    for _ in range(events // chunk):
+        c.step(chunk)
 
 
 class Python:
@@ -100,22 +104,22 @@ class Python:
         self.turn = False
         self.c.drive_run.restype = self.c.drive_steps.restype = ctypes.c_double
 
-    def _run_in_c(self, c: q.Cluster, until: float) -> float:
+    def run_in_c(self, c: q.Cluster, until: float) -> float:
         run = ctypes.c_void_p(address("qrt_cluster_run"))
         return float(self.c.drive_run(run, pointer(c), ctypes.c_int64(round(until * 1e9))))
 
-    def _steps_in_c(self, c: q.Cluster, chunk: int) -> float:
+    def steps_in_c(self, c: q.Cluster, events: int, chunk: int) -> float:
         step = ctypes.c_void_p(address("qrt_cluster_step"))
-        return float(self.c.drive_steps(step, pointer(c), ctypes.c_int64(EVENTS), ctypes.c_int64(chunk)))
+        return float(self.c.drive_steps(step, pointer(c), ctypes.c_int64(events), ctypes.c_int64(chunk)))
 
     def round(self, workload: str, until: float) -> dict[str, tuple[float, float]]:
         """Seconds in C and in Python, of each kind of call: one cluster at a time, by turns."""
         calls: dict[str, Callable[[q.Cluster], float]] = {
-            "run in C": lambda c: self._run_in_c(c, until),
+            "run in C": lambda c: self.run_in_c(c, until),
             "run": lambda c: spent(c.run, until - c.now),
-            "one step in C": lambda c: self._steps_in_c(c, EVENTS),
+            "one step in C": lambda c: self.steps_in_c(c, EVENTS, EVENTS),
             "steps": lambda c: spent(python_steps, c),
-            "steps in C": lambda c: self._steps_in_c(c, CHUNK),
+            "steps in C": lambda c: self.steps_in_c(c, EVENTS, CHUNK),
         }
         self.turn = not self.turn
         s = {}
@@ -156,12 +160,82 @@ class Lua:
         return {"run": (run, ours[0]), "steps": (one_step, ours[1]), "same steps": (steps, ours[1])}
 
 
+class Instructions:
+    """Each front end and its C, in processes under callgrind."""
+
+    def __init__(self, folder: Path) -> None:
+        lua = Lua(folder)
+        own = [sys.executable, str(Path(__file__).resolve()), "--drive", str(folder)]
+        self.environment = lua.environment | {"PYTHONHASHSEED": "0"}
+        self.pairs = {"python": ([*own, "c"], [*own, "python"]), "lua": (lua.program, lua.lua)}
+
+    def _count(self, program: list[str], workload: str, until: str, events: int, chunk: int) -> int:
+        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *program]
+        command += [workload, until, str(events), str(chunk)]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True)
+        found = re.search(r"Collected : (\d+)", done.stderr)
+        assert found, done.stderr
+        return int(found[1])
+
+    def _taken(self, program: list[str], workload: str, until: float) -> dict[str, int]:
+        """By each kind of call."""
+        end = str(until) if program[0] == "lua5.4" else str(round(until * 1e9))
+        nothing = self._count(program, workload, "0", 0, CHUNK)
+        return {
+            "run": self._count(program, workload, end, 0, CHUNK) - nothing,
+            "steps": self._count(program, workload, "0", EVENTS, EVENTS) - nothing,
+            "same steps": self._count(program, workload, "0", EVENTS, CHUNK) - nothing,
+        }
+
+    def rows(self, load: str, workload: str, until: float) -> list[dict[str, Any]]:
+        """What each front end's calls take, beside C's."""
+        rows = []
+        for side, (program, front_end) in self.pairs.items():
+            c, ours = (self._taken(one, workload, until) for one in (program, front_end))
+            ours["steps"] = ours["same steps"]
+            for kind, wanted in WANTED.items():
+                row = {"front end": side, "load": load, "calls": kind, "instructions in C": c[kind]}
+                rows.append(row | {"over C": ours[kind] / c[kind] - 1, "wanted": wanted})
+        return rows
+
+
+def drive(folder: str, how: str, workload: str, *numbers: str) -> None:
+    """What bindings.c does as a program: in Python, or in C within Python."""
+    until, events, chunk = (int(word) for word in numbers)
+    one = Python(Path(folder))
+    with make(workload) as c:
+        if how == "c":
+            one.run_in_c(c, until / 1e9)
+        else:
+            c.run(max(until / 1e9 - c.now, 0))
+    with make(workload) as c:
+        if how == "c":
+            one.steps_in_c(c, events, chunk)
+        else:
+            python_steps(c, events, chunk)
+
+
 def build(folder: Path) -> None:
     """Compiles bindings.c both ways."""
     source = [str(ROOT / "bench/bindings.c"), "-std=c11", "-D_GNU_SOURCE", "-O2", f"-I{ROOT}/core/include"]
     subprocess.run(["cc", *source, "-shared", "-fPIC", "-o", folder / "bindings.so"], check=True)
     link = [f"-L{BUILD}", "-lquorate", f"-Wl,-rpath,{BUILD}"]
     subprocess.run(["cc", *source, "-DPROGRAM", "-o", folder / "bindings", *link], check=True)
+
+
+def end_of(workload: str) -> float:
+    """When the million events are over."""
+    with make(workload) as c:
+        c.step(EVENTS)
+        return c.now
+
+
+def count() -> list[dict[str, Any]]:
+    """A row for each front end, load and kind of call, in instructions."""
+    with tempfile.TemporaryDirectory() as name:
+        build(Path(name))
+        one = Instructions(Path(name))
+        return [row for load, workload in LOADS.items() for row in one.rows(load, workload, end_of(workload))]
 
 
 def measure(rounds: int) -> list[dict[str, Any]]:
@@ -171,9 +245,7 @@ def measure(rounds: int) -> list[dict[str, Any]]:
         build(Path(name))
         sides = {"python": Python(Path(name)), "lua": Lua(Path(name))}
         for load, workload in LOADS.items():
-            with make(workload) as c:
-                c.step(EVENTS)
-                until = c.now
+            until = end_of(workload)
             found = [{side: one.round(workload, until) for side, one in sides.items()} for _ in range(rounds)]
             for side in sides:
                 for kind, wanted in WANTED.items():
@@ -193,21 +265,24 @@ def measure(rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
+def show(r: dict[str, Any]) -> str:
+    """A row, in a line."""
+    what = f"{r['front end']:7} {r['load']:7} {r['calls']:10} {100 * r['over C']:+6.1f} % over C"
+    wanted = f"wanted: at most {100 * r['wanted']:.0f} %"
+    if "instructions in C" in r:
+        return f"{what} ({r['instructions in C'] / 1e6:.0f} M instructions in C; {wanted})"
+    rate, best = EVENTS / r["seconds in C"] / 1e6, 100 * r["fastest over C"]
+    return f"{what} in the median, {best:+6.1f} % by the fastest ({rate:.1f} M events/s in C; {wanted})"
+
+
 def main() -> None:
     """Measures and prints."""
-    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
-    rows = measure(numbers[0] if numbers else 9)
-    if "--json" in sys.argv:
-        print(json.dumps(rows))
+    if "--drive" in sys.argv:
+        drive(*sys.argv[2:])
         return
-    for r in rows:
-        rate = EVENTS / r["seconds in C"] / 1e6
-        median, best = 100 * r["over C"], 100 * r["fastest over C"]
-        print(
-            f"{r['front end']:7} {r['load']:7} {r['calls']:10} {median:+6.1f} % over C in the median, "
-            f"{best:+6.1f} % by the fastest "
-            f"({rate:.1f} M events/s in C; wanted: at most {100 * r['wanted']:.0f} %)"
-        )
+    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    rows = count() if "--instructions" in sys.argv else measure(numbers[0] if numbers else 9)
+    print(json.dumps(rows) if "--json" in sys.argv else "\n".join(show(r) for r in rows))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,16 @@ from __future__ import annotations
 import operator
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quorate._ffi import NEVER, Handle, c_text, ffi, lib, to_ns
 from quorate.errors import NoLeaderError, RangeError, WrongTypeError
 from quorate.machine import Machines
 from quorate.progress import Progress
 from quorate.scripts import Scripts
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class ClusterBase:
@@ -26,6 +29,7 @@ class ClusterBase:
     _timeout_ns: int
     _live: bool
     _judged: bool = False  # a check is under way that an event loop takes turns with
+    _closing: asyncio.Future[None] | None = None  # it is being closed, on another thread
 
     def _call(self, function: Any, *args: Any) -> int:
         try:

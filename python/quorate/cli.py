@@ -192,8 +192,8 @@ def _add_lists(add: Add) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carries out one command line; its exit code."""
-    given = parser().parse_args(arguments)
     try:
+        given = parser().parse_args(arguments)
         code: int = given.run(given)
         if sys.stdout is not None:  # None: it was closed before we began
             sys.stdout.flush()

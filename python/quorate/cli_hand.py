@@ -22,6 +22,7 @@ Add = Callable[[str, Command, str], argparse.ArgumentParser]
 
 
 NOT_DONE = 1  # a comparison that failed
+SUCH = 'a directive is JSON such as {"do": "pause", "node": 2}'
 
 # --- keys and nodes ---
 
@@ -30,13 +31,18 @@ def make_keys(arguments: argparse.Namespace) -> int:
     """Makes the missing keys, or a new one."""
     made = keygen(arguments.config, arguments.name)
     lines = [f"{key.name}: {key.public}, its secret in {key.file}" for key in made]
-    show(arguments, [asdict(key) for key in made], "\n".join(lines) or "everyone in the file has a key")
+    text = "\n".join(lines) or "everyone in the file has a key"
+    show(arguments, {"keys": [asdict(key) for key in made]}, text)
     return 0
 
 
 def format_node(arguments: argparse.Namespace) -> int:
     """Formats a node's data folder."""
-    return subprocess.run(node_command("format", arguments.config, arguments.id), check=False).returncode
+    command = node_command("format", arguments.config, arguments.id)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if not done.returncode:
+        show(arguments, {"ok": True}, done.stdout.rstrip())
+    return done.returncode
 
 
 def run_node(arguments: argparse.Namespace) -> int:
@@ -69,8 +75,9 @@ def _with(ask: Callable[[Remote, argparse.Namespace], tuple[Any, Any]]) -> Comma
 
 def _status(remote: Remote, _: argparse.Namespace) -> tuple[Any, Any]:
     status = remote.status()
-    data = {"leader": status.leader, "reason": status.reason, "nodes": [asdict(n) for n in status.nodes]}
-    return data, str(status)
+    told = ("protocol", "headline", "leader", "reason")
+    data = {name: getattr(status, name) for name in told}
+    return {**data, "nodes": [asdict(n) for n in status.nodes]}, str(status)
 
 
 def _get(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
@@ -104,12 +111,16 @@ def _cas(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
 def _directive(text: str) -> tuple[Any, dict[str, Any]]:
     try:
         fields: dict[str, Any] = read(text)
-        return fields.pop("do"), fields
-    except (ParseError, KeyError) as error:
-        raise ArgumentError(f'a directive is JSON such as {{"do": "pause", "node": 2}}: {error}') from error
+    except ParseError as error:
+        raise ArgumentError(f"{SUCH}: {error}") from error
+    if "do" not in fields:
+        raise ArgumentError(f"{SUCH}: this has no 'do'; a plan of several is given as a file")
+    return fields.pop("do"), fields
 
 
 def _fault(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
+    if arguments.plan.lstrip()[:1] in ("", "["):
+        raise ArgumentError(f"{SUCH}, or PLAN names a plan's file, which may have several")
     if arguments.plan.lstrip().startswith("{"):
         verb, fields = _directive(arguments.plan)
         remote.fault(verb, **fields)
@@ -120,7 +131,7 @@ def _fault(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
 
 def _trace(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:
     events = remote.last_events(arguments.id, arguments.last)
-    return [asdict(e) for e in events], "\n".join(map(str, events))
+    return {"events": [asdict(e) for e in events]}, "\n".join(map(str, events))
 
 
 def _stop(remote: Remote, arguments: argparse.Namespace) -> tuple[Any, Any]:

@@ -156,7 +156,7 @@ class CheckResult:
 
     def __str__(self) -> str:
         rows = [(p.name, p.verdict, p.says) for p in self.properties]
-        return "\n".join([text_table(rows), *self._notes()])
+        return "\n".join([*([text_table(rows)] if rows else []), *self._notes()])
 
     def _repr_html_(self) -> str:
         rows = [(p.name, p.verdict, p.text or p.says) for p in self.properties]

@@ -123,6 +123,8 @@ class Turns:
     async def _while_judged(self) -> None:
         while self.cluster._judged:
             await asyncio.sleep(SHORT if self.live else 0)
+        if self.cluster._closing is not None and not self.cluster._closing.done():
+            await asyncio.wait([self.cluster._closing])  # and then it is closed, for this call as for others
 
     async def judge(self, more: Callable[[], bool]) -> None:
         """As `reach`, of a check, which works in this thread."""
@@ -147,5 +149,8 @@ async def in_thread(make: Callable[[], T], discard: Callable[[T], object] | None
 
 
 async def close(cluster: Cluster) -> None:
-    """Closes on another thread: processes are waited for."""
-    await in_thread(cluster.close)
+    """Closes on another thread: processes are waited for. Who comes meanwhile waits for it too."""
+    closing = cluster._closing
+    if closing is None or closing.done():
+        closing = cluster._closing = asyncio.ensure_future(asyncio.to_thread(cluster.close))
+    await asyncio.shield(closing)

@@ -2,8 +2,10 @@
 
 A thread looks at the Python frames twice a second; a handler that is still the same call after its class's
 `time_limit` gets :class:`EndlessLoop` raised in it, which crashes its node as any exception does. So a step
-costs nothing to watch. A loop without end is cut at the same event on every run; a handler that merely takes
-about as long as the limit may or may not be. What waits inside a C function is cut when it comes back.
+costs nothing to watch. Between two looks no more than 0.75 s counts: while a process is stopped, or its
+machine sleeps, no handler is at anything. A loop without end is cut at the same event on every run; a handler
+that merely takes about as long as the limit may or may not be. What waits inside a C function is cut when it
+comes back.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 _PERIOD = 0.5  # seconds between two looks
+_COUNTED = 0.75  # of what has passed between two, at most
 
 HANDLERS: frozenset[CodeType] = frozenset()  # of the callbacks under which handlers run
 _watched: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -41,13 +44,16 @@ def watch(scripts: Any) -> None:
 def _look() -> None:
     """Until there is nothing left to watch."""
     since: dict[int, tuple[FrameType, float]] = {}
+    counted, looked = 0.0, time.monotonic()
     while True:
         time.sleep(_PERIOD)
         with _lock:
             if not len(_watched):
                 return
             limit = min((s.kind.time_limit for s in _watched), default=10.0)
-        since = _judge(since, limit, time.monotonic())
+        now = time.monotonic()
+        counted, looked = counted + min(now - looked, _COUNTED), now
+        since = _judge(since, limit, counted)
 
 
 def _judge(since: dict[int, tuple[FrameType, float]], limit: float, now: float) -> dict[int, Any]:

@@ -47,6 +47,18 @@ static void test_cluster_too_many_paused_is_said(void **unused) {
     cluster_free(c);
 }
 
+/* One of them is, in the singular. */
+static void test_cluster_one_too_many_paused_is_said(void **unused) {
+    (void)unused;
+    struct cluster *c = scenario_new("nodes=3 seed=1");
+    scenario_leader(c);
+    scenario_fault(c, "{\"do\": \"crash\", \"node\": %d}", 1);
+    scenario_fault(c, "{\"do\": \"pause\", \"node\": %d}", 2);
+    scenario_run(c, 2 * SECOND);
+    expect_no_leader(c, "2 of 3 nodes are up but 1 of them is paused, 2 are needed");
+    cluster_free(c);
+}
+
 /* Wiped nodes are up, and may not vote. */
 static void test_cluster_too_many_wiped_is_said(void **unused) {
     (void)unused;
@@ -345,6 +357,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cluster_too_few_nodes_up_is_said),
         cmocka_unit_test(test_cluster_too_many_paused_is_said),
+        cmocka_unit_test(test_cluster_one_too_many_paused_is_said),
         cmocka_unit_test(test_cluster_too_many_wiped_is_said),
         cmocka_unit_test(test_cluster_a_partition_is_said),
         cmocka_unit_test(test_cluster_an_election_under_way_is_said),

@@ -7,15 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <semaphore.h>
+
 #include <cmocka.h>
 
+#include "machine/command.h"
 #include "runtime/host.h"
 
 #define CLUSTER UINT64_C(7)
 
 /* ---- a protocol that does as it is told ---- */
 
-enum { DO_END = 0, DO_PERSIST, DO_SEND, DO_EARLY, DO_VOTE, DO_ACK, DO_NOTE, DO_TIMER, DO_REPLY };
+enum { DO_END = 0, DO_PERSIST, DO_SEND, DO_EARLY, DO_VOTE, DO_ACK, DO_NOTE, DO_TIMER, DO_REPLY, DO_CHECKPOINT };
 
 struct puppet {
     uint64_t stored, serial;
@@ -25,6 +28,10 @@ static const uint8_t *script;         /* of the next proposal; a reply answers i
 static const uint8_t *stored_script;  /* of each EVENT_STORED */
 static uint64_t stored_cookies[4096]; /* as they came */
 static size_t stored_count;
+static struct { /* of each EVENT_CHECKPOINT */
+    unsigned count;
+    uint64_t index, hash;
+} saved;
 
 static void *puppet_create(const struct protocol_config *c) {
     (void)c;
@@ -53,6 +60,7 @@ static void do_one(struct puppet *p, uint8_t what, uint64_t token, struct outbox
     case DO_NOTE: outbox_note(out, QRT_KIND_TERM, 0, 0, 1, n, 0, 0); break;
     case DO_TIMER: outbox_timer(out, (uint32_t)n, 5); break;
     case DO_REPLY: outbox_reply(out, token, QRT_ENOTLEADER, 2); break;
+    case DO_CHECKPOINT: outbox_add(out, FX_CHECKPOINT)->index = n; break;
     default: abort();
     }
 }
@@ -65,6 +73,11 @@ static void puppet_step(void *state, const struct event *e, struct outbox *out) 
     if (e->kind == EVENT_STORED) {
         s = stored_script;
         stored_cookies[stored_count++ % 4096] = e->as.stored.index;
+    }
+    if (e->kind == EVENT_CHECKPOINT) {
+        saved.count++;
+        saved.index = e->as.checkpoint.index;
+        saved.hash = e->as.checkpoint.blob->hash;
     }
     while (s && *s) do_one(p, *s++, token, out);
 }
@@ -94,6 +107,7 @@ struct bench {
     uint64_t last_hops;
     struct host_port port;
     struct blob *kept;
+    sem_t ended; /* the disk's thread */
 };
 
 static void note(struct bench *b, char c) {
@@ -135,12 +149,18 @@ static void port_send_large(void *runtime, struct host *h, uint16_t to, struct b
     blob_unref(&b->kept);
     b->kept = blob_ref(frame);
 }
+/* On the disk's thread. */
+static void port_saved(void *runtime, struct host *h) {
+    (void)h;
+    sem_post(&((struct bench *)runtime)->ended);
+}
 static const struct host_port port = {.send = port_send,
                                       .timer = port_timer,
                                       .persist = port_persist,
                                       .answer = port_answer,
                                       .died = port_died,
-                                      .send_large = port_send_large};
+                                      .send_large = port_send_large,
+                                      .saved = port_saved};
 
 static void see(void *context, const qrt_event *e, uint64_t number) {
     (void)number;
@@ -151,7 +171,7 @@ static void see(void *context, const qrt_event *e, uint64_t number) {
 }
 
 /* large: bytes from which on frames have memory of their own; 0: none has. */
-static void begin_with(struct bench *b, uint32_t large) {
+static void begin_on(struct bench *b, uint32_t large, struct disk *on) {
     static const uint16_t members[] = {1, 2};
     struct host_config config = {.node = 1,
                                  .cluster_id = CLUSTER,
@@ -161,7 +181,6 @@ static void begin_with(struct bench *b, uint32_t large) {
                                  .protocol = &puppet,
                                  .machine = machine_find("kv"),
                                  .sessions_limit = 8};
-    struct disk_sim_options disk = {1, 1, 1};
     struct store *store = NULL;
     struct error e = {0};
     bool wiped;
@@ -169,15 +188,20 @@ static void begin_with(struct bench *b, uint32_t large) {
     b->port = port;
     b->port.large = large;
     script = stored_script = NULL;
-    stored_count = 0;
+    stored_count = saved.count = 0;
+    sem_init(&b->ended, 0, 0);
     trace_init(&b->trace, 0);
     b->trace.sink = (struct trace_sink){
         1u << QRT_KIND_VOTE | 1u << QRT_KIND_ACK | 1u << QRT_KIND_TERM | 1u << QRT_KIND_PERSIST, see, b};
-    assert_int_equal(
-        store_open(&store, disk_sim_new(&disk, 1, 1), (struct store_identity){CLUSTER, 1}, true, &wiped, &e), QRT_OK);
+    assert_int_equal(store_open(&store, on, (struct store_identity){CLUSTER, 1}, true, &wiped, &e), QRT_OK);
     host_init(&b->host, &config, store, &b->port, b, &b->trace);
     assert_int_equal(host_start(&b->host, QRT_START_FORMAT, &e), QRT_OK);
     b->log[0] = 0;
+}
+
+static void begin_with(struct bench *b, uint32_t large) {
+    struct disk_sim_options disk = {1, 1, 1};
+    begin_on(b, large, disk_sim_new(&disk, 1, 1));
 }
 
 static void begin(struct bench *b) {
@@ -436,6 +460,112 @@ static void test_driver_a_crash_falls_among_released_effects(void **unused) {
     }
 }
 
+/* ---- checkpoints ---- */
+
+static char folder[64];
+
+static int folder_make(void **unused) {
+    (void)unused;
+    snprintf(folder, sizeof folder, "/var/tmp/quorate-driver-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int folder_remove(void **unused) {
+    (void)unused;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static void put(struct bench *b, const char *value) {
+    struct instance *in = &b->host.instances[0];
+    struct command c = {.operation = COMMAND_PUT, .key = bytes_text("k"), .value = bytes_text(value)};
+    struct buffer command = {0};
+    struct error e = {0};
+    command_encode(&c, &command);
+    assert_int_equal(in->machine->apply(in->machine_state, 1, bytes_of(command.data, command.size), &in->reply, &e),
+                     QRT_OK);
+    buffer_free(&command);
+}
+
+/* Where the disk has no thread, the checkpoint is durable with the step's flush. Returns its hash, with k = "old". */
+static uint64_t checkpoint_at_once(void) {
+    struct bench b;
+    begin(&b);
+    put(&b, "old");
+    propose(&b, SCRIPT(DO_CHECKPOINT));
+    assert_true(b.flush_wanted);
+    assert_int_equal(saved.count, 0);
+    flush(&b);
+    assert_int_equal(saved.count, 1);
+    assert_int_equal(b.host.saving, 0);
+    end(&b);
+    return saved.hash;
+}
+
+/* Where it has one, flushes go on meanwhile and say nothing of it; its snapshot is that of the step, whatever was applied since; and
+ * the protocol hears of it once, when the thread has ended. */
+static void test_driver_a_checkpoint_does_not_hold_up_its_node(void **unused) {
+    (void)unused;
+    uint64_t hash = checkpoint_at_once();
+    struct bench b;
+    struct error e = {0};
+    begin_on(&b, 0, disk_posix_new(folder, &e));
+    put(&b, "old");
+    propose(&b, SCRIPT(DO_CHECKPOINT));
+    assert_false(b.flush_wanted);
+    put(&b, "new");
+    propose(&b, SCRIPT(DO_PERSIST, DO_SEND));
+    flush(&b);
+    assert_string_equal(b.log, "ws");
+    assert_false(b.flush_wanted);
+    assert_int_equal(saved.count, 0);
+    sem_wait(&b.ended);
+    assert_true(host_saving_ended(&b.host));
+    assert_int_equal(host_saved(&b.host, &e), QRT_OK);
+    assert_int_equal(saved.count, 1);
+    assert_int_equal(saved.index, 1);
+    assert_true(saved.hash == hash);
+    assert_false(host_saving_ended(&b.host));
+    propose(&b, SCRIPT(DO_PERSIST));
+    flush(&b);
+    assert_int_equal(saved.count, 1);
+    end(&b);
+}
+
+/* Two in one step: the second waits for the first on the node's thread, and is told. */
+static void test_driver_a_second_checkpoint_is_told(void **unused) {
+    (void)unused;
+    struct bench b;
+    struct error e = {0};
+    begin_on(&b, 0, disk_posix_new(folder, &e));
+    propose(&b, SCRIPT(DO_CHECKPOINT, DO_CHECKPOINT));
+    sem_wait(&b.ended);
+    sem_wait(&b.ended);
+    assert_int_equal(host_saved(&b.host, &e), QRT_OK);
+    assert_int_equal(saved.count, 1);
+    assert_int_equal(saved.index, 2);
+    end(&b);
+}
+
+/* A node that dies while the thread is at work: its next life hears of no saving, and finds the checkpoint or not. */
+static void test_driver_a_crash_ends_the_saving(void **unused) {
+    (void)unused;
+    struct bench b;
+    struct error e = {0};
+    bool wiped;
+    begin_on(&b, 0, disk_posix_new(folder, &e));
+    propose(&b, SCRIPT(DO_PERSIST, DO_CHECKPOINT));
+    host_stop(&b.host);
+    assert_int_equal(b.host.saving, 0);
+    struct disk *disk = store_release(&b.host.store);
+    assert_int_equal(store_open(&b.host.store, disk, (struct store_identity){CLUSTER, 1}, false, &wiped, &e), QRT_OK);
+    assert_int_equal(host_start(&b.host, QRT_START_RECOVERED, &e), QRT_OK);
+    assert_true(saved.count <= 1);
+    assert_false(host_saving_ended(&b.host));
+    end(&b);
+}
+
 /* ---- clone ---- */
 
 /* DESIGN 2: pending effects belong to the state: a clone taken while they wait sends them itself, once, as its parent does. */
@@ -512,6 +642,9 @@ int main(void) {
         cmocka_unit_test(test_driver_an_armed_crash_waits_for_a_step_that_is_long_enough),
         cmocka_unit_test(test_driver_a_crash_between_write_and_send_promises_nothing),
         cmocka_unit_test(test_driver_a_crash_falls_among_released_effects),
+        cmocka_unit_test_setup_teardown(test_driver_a_checkpoint_does_not_hold_up_its_node, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_driver_a_second_checkpoint_is_told, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_driver_a_crash_ends_the_saving, folder_make, folder_remove),
         cmocka_unit_test(test_driver_clones_carry_what_waits),
         cmocka_unit_test(test_driver_rejects_what_is_corrupt_or_foreign),
     };

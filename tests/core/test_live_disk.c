@@ -25,23 +25,44 @@
 static atomic_int failing[NODES + 1];     /* errno of the node's next sync */
 static atomic_int slow_ms[NODES + 1];     /* how long each of its syncs takes */
 static atomic_uint syncs_made[NODES + 1]; /* that it has asked for */
+static atomic_int saving_ms;              /* how long each sync of a checkpoint takes, anywhere */
+static atomic_uint saves;                 /* such syncs that have ended */
+static atomic_bool saving_fails;          /* one of them fails */
+
+static void path_of(int fd, char path[512]) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, 511);
+    path[size < 0 ? 0 : size] = 0;
+}
 
 /* Whose file it is: that of a folder .../n<node>/. */
-static unsigned node_of(int fd) {
-    char link[64], path[512];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, path, sizeof path - 1);
-    path[size < 0 ? 0 : size] = 0;
+static unsigned node_of(const char *path) {
     char *slash = strrchr(path, '/');
     unsigned node = slash && slash - path >= 3 && !strncmp(slash - 3, "/n", 2) ? (unsigned)(slash[-1] - '0') : 0;
     return node <= NODES ? node : 0;
 }
 
+static void wait_ms(int ms) {
+    if (ms) nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
+}
+
+static int sync_checkpoint(int fd) {
+    wait_ms(atomic_load(&saving_ms));
+    errno = atomic_exchange(&saving_fails, false) ? EIO : 0;
+    int result = errno ? -1 : (int)syscall(SYS_fdatasync, fd);
+    atomic_fetch_add(&saves, 1);
+    return result;
+}
+
 int fdatasync(int fd) {
-    unsigned node = node_of(fd);
+    char path[512];
+    path_of(fd, path);
+    if (strstr(path, "/checkpoint")) return sync_checkpoint(fd);
+    unsigned node = node_of(path);
     int wait = atomic_load(&slow_ms[node]), number = atomic_exchange(&failing[node], 0);
     atomic_fetch_add(&syncs_made[node], 1);
-    if (wait) nanosleep(&(struct timespec){wait / 1000, wait % 1000 * 1000000L}, NULL);
+    wait_ms(wait);
     errno = number;
     return number ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
@@ -64,13 +85,22 @@ static int folder_remove(void **state) {
     return nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static struct cluster *cluster_on_disk(void) {
-    struct setting settings[] = {{"runtime", "live"},           {"nodes", "3"},  {"disk", "folder"}, {"data", folder},
-                                 {"election_timeout", "200ms"}, {"log", "error"}};
+static struct cluster *cluster_with(const char *snapshot_threshold) {
+    struct setting settings[] = {{"runtime", "live"},
+                                 {"nodes", "3"},
+                                 {"disk", "folder"},
+                                 {"data", folder},
+                                 {"election_timeout", "200ms"},
+                                 {"log", "error"},
+                                 {"snapshot_threshold", snapshot_threshold}};
     struct error e = {0};
     struct cluster *c = cluster_new("raft", settings, sizeof settings / sizeof *settings, NULL, &e);
     if (!c) fail_msg("%s", e.text);
     return c;
+}
+
+static struct cluster *cluster_on_disk(void) {
+    return cluster_with("8192");
 }
 
 static void wait_for(struct cluster *c, const char *condition) {
@@ -169,10 +199,55 @@ static void test_live_a_slow_disk_does_not_lead(void **state) {
     free_checked(c);
 }
 
+/* All nodes save a checkpoint whose sync takes five election timeouts: the leader keeps its office and its term, and writes are
+ * acknowledged meanwhile. Each finds the next checkpoint as well. */
+static void test_live_a_checkpoint_holds_up_nobody(void **state) {
+    (void)state;
+    struct cluster *c = cluster_with("20");
+    uint16_t leader = wait_leader(c);
+    uint64_t term = view_of(c, leader).status.term;
+    atomic_store(&saves, 0);
+    atomic_store(&saving_ms, 1000);
+    unsigned meanwhile = 0;
+    while (atomic_load(&saves) < 2 * NODES) {
+        assert_int_equal(outcome(c, propose(c, leader)), QRT_OK);
+        meanwhile++;
+    }
+    atomic_store(&saving_ms, 0);
+    assert_true(meanwhile > 100); /* one save of two takes a second, and each of 20 writes wants one */
+    assert_int_equal(c->class->leader(c->runtime), leader);
+    assert_int_equal(view_of(c, leader).status.term, term);
+    free_checked(c);
+}
+
+/* Its end is as another failed sync's is. */
+static void test_live_a_failed_checkpoint_stops_its_node(void **state) {
+    (void)state;
+    struct cluster *c = cluster_with("20");
+    uint16_t down = 0;
+    wait_leader(c);
+    atomic_store(&saving_fails, true);
+    int64_t until = c->class->now(c->runtime) + PATIENCE;
+    while (!down && c->class->now(c->runtime) < until) {
+        propose(c, 0);
+        assert_int_equal(cluster_run(c, c->class->now(c->runtime) + SECOND / 100, NULL, 0, NULL), QRT_OK);
+        for (uint16_t i = 1; i <= NODES; i++)
+            if (!view_of(c, i).up) down = i;
+    }
+    assert_int_not_equal(down, 0);
+    assert_non_null(strstr(view_of(c, down).why_down, "checkpoint"));
+    assert_non_null(strstr(view_of(c, down).why_down, strerror(EIO)));
+    wait_leader(c);
+    assert_int_equal(outcome(c, propose(c, 0)), QRT_OK);
+    free_checked(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_live_a_failed_sync_stops_its_node, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_live_a_slow_disk_does_not_lead, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_live_a_checkpoint_holds_up_nobody, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_live_a_failed_checkpoint_stops_its_node, folder_make, folder_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,64 +196,12 @@ static void life_run(struct life *m, struct store *s, struct random *r) {
     }
 }
 
-/* A disk that outlives the store that was opened on it, so that an opening can fail in its middle. */
-struct lasting {
-    struct disk base;
-    struct disk *inner;
-};
-
-static struct disk *inner_of(struct disk *d) {
-    return ((struct lasting *)d)->inner;
-}
-static qrt_status lasting_list(struct disk *d, disk_list_fn *each, void *context, struct error *e) {
-    return inner_of(d)->class->list(inner_of(d), each, context, e);
-}
-static qrt_status lasting_create(struct disk *d, const char *name, uint64_t size, struct error *e) {
-    return inner_of(d)->class->create(inner_of(d), name, size, e);
-}
-static qrt_status lasting_read(struct disk *d, const char *name, struct buffer *out, struct error *e) {
-    return inner_of(d)->class->read(inner_of(d), name, out, e);
-}
-static qrt_status lasting_write(struct disk *d, const char *name, uint64_t at, struct bytes data, struct error *e) {
-    return inner_of(d)->class->write(inner_of(d), name, at, data, e);
-}
-static qrt_status lasting_sync(struct disk *d, const char *name, struct error *e) {
-    return inner_of(d)->class->sync(inner_of(d), name, e);
-}
-static qrt_status lasting_rename(struct disk *d, const char *from, const char *to, struct error *e) {
-    return inner_of(d)->class->rename(inner_of(d), from, to, e);
-}
-static qrt_status lasting_remove(struct disk *d, const char *name, struct error *e) {
-    return inner_of(d)->class->remove(inner_of(d), name, e);
-}
-static qrt_status lasting_sync_folder(struct disk *d, struct error *e) {
-    return inner_of(d)->class->sync_folder(inner_of(d), e);
-}
-static void lasting_free(struct disk *d) {
-    free(d);
-}
-
-static const struct disk_class lasting_class = {
-    .list = lasting_list,
-    .create = lasting_create,
-    .read = lasting_read,
-    .write = lasting_write,
-    .sync = lasting_sync,
-    .rename = lasting_rename,
-    .remove = lasting_remove,
-    .sync_folder = lasting_sync_folder,
-    .free = lasting_free,
-};
-
 /* Opens a store whose power fails after that many operations, lets it go again and loses what is unsynced. */
 static qrt_status open_interrupted(struct disk *d, bool format, uint64_t operations, struct error *e) {
-    struct lasting *l = mem_zero(1, sizeof *l);
     struct store *s;
     bool wiped;
-    l->base = (struct disk){&lasting_class, d->block, d->segment};
-    l->inner = d;
     disk_sim_fail_after(d, operations);
-    qrt_status status = store_open(&s, &l->base, model_me, format, &wiped, e);
+    qrt_status status = store_open(&s, model_lasting(d), model_me, format, &wiped, e);
     store_free(&s);
     disk_sim_crash(d, QRT_DISK_UNSYNCED_LOST);
     return status;

@@ -204,6 +204,28 @@ def test_a_cancelled_campaign_ends_its_threads():
     awaited(work())
 
 
+@pytest.mark.parametrize("transport", ["inproc", "tcp"])
+def test_a_close_that_is_waited_for_twice(transport):
+    """Two tasks close it, one is cancelled, the block ends: it is closed once, and who waits is told."""
+
+    async def work():
+        async with q.aio.cluster("raft", nodes=3, transport=transport, **LIVE) as c:
+            running = asyncio.create_task(c.aio.run(1e6))
+            await c.aio.wait_leader()
+            cancelled = asyncio.create_task(c.aio.close())
+            other = asyncio.create_task(c.aio.close())
+            await asyncio.sleep(0)
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+            await other
+        with pytest.raises(q.ClosedError):
+            await running
+        await c.aio.close()
+
+    awaited(work())
+
+
 def test_several_tasks_wait_for_one_cluster():
     """A check among them comes to its end although another task runs the cluster."""
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -33,11 +34,15 @@ def eventually(holds: Callable[[], object]) -> bool:
 
 
 def ports(count: int) -> list[int]:
-    """That nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    found = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+    """That nobody listens on, below those that the system gives away: else one that a killed node is to come
+    back to might meanwhile be another test's.
+    """
+    given_away = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(10_000, given_away)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found += [port] if port not in found else []
     return found
 
 
@@ -679,9 +684,19 @@ def test_command_line(hand: ByHand) -> None:
     refused = run("put", *carol, "x", "2")
     assert refused.returncode == 2
     assert "carol has the role read" in refused.stderr
-    assert json.loads(run("status", *carol, "--json").stdout)["leader"] in (1, 2, 3)
+    status = json.loads(run("status", *carol, "--json").stdout)
+    assert status["headline"] == f"n{status['leader']} leads" and status["protocol"] == "raft"
+    for wrong, why in (("{}", "has no 'do'"), ('[{"do": "heal"}]', "plan's file"), ("", "plan's file")):
+        failed = run("fault", *alice, wrong)
+        assert failed.returncode == 2 and why in failed.stderr
+        assert 'a directive is JSON such as {"do": "pause", "node": 2}' in failed.stderr
     assert run("fault", *alice, '{"do": "pause", "node": 2}').returncode == 0
     assert "pause" in run("trace", *alice, "--id", "2", "--last", "5").stdout
+    events = json.loads(run("trace", *alice, "--id", "2", "--last", "5", "--json").stdout)["events"]
+    assert len(events) == 5 and {e["node"] for e in events} <= {1, 2, 3}
+    none = run("trace", *alice, "--id", "2", "--last", "0")
+    assert none.returncode == 2 and "counted from 1: ask for between 1 and 2000" in none.stderr
     assert run("keygen").stdout == "everyone in the file has a key\n"
+    assert json.loads(run("keygen", "--json").stdout) == {"keys": []}
     assert run("stop", *alice, "--id", "3").returncode == 0
     assert hand.running.pop(3).wait(PATIENCE) == 0

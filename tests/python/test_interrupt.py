@@ -14,8 +14,15 @@ from pathlib import Path
 import pytest
 import quorate as q
 
-BUSY = 4.0  # seconds; an idle machine takes a tenth of one
+BUSY = 20.0  # seconds; an idle machine takes a tenth of one. What does not hear of it goes on for longer
 
+# The command line, which tells by closing a pipe that its interpreter has come so far.
+COMMAND = """
+import os, sys
+from quorate.cli import main
+os.close(int(sys.argv.pop(1)))
+sys.exit(main())
+"""
 LUA_SCRIPT = """
 local q = require "quorate"
 print "begun"
@@ -81,13 +88,17 @@ def interrupt(words: list[str], folder: Path, after: float) -> tuple[int, float,
     """Runs it in a session of its own, with Ctrl-C after a while: exit code, seconds, what it said."""
     environment = {**os.environ, "TMPDIR": str(folder / "tmp"), "QUORATE_LOG": "error"}
     (folder / "tmp").mkdir()
+    begun, begins = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-m", "quorate", *words],
-        cwd=folder, env=environment, start_new_session=True, text=True,
+        [sys.executable, "-c", COMMAND, str(begins), *words],
+        cwd=folder, env=environment, start_new_session=True, text=True, pass_fds=(begins,),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
-        time.sleep(1.0 + after)  # the interpreter has started by then
+        os.close(begins)
+        os.read(begun, 1)
+        os.close(begun)
+        time.sleep(after)
         assert process.poll() is None, process.stdout.read() if process.stdout else ""
         began = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)

@@ -58,10 +58,9 @@ def children() -> set[int]:
     return found
 
 
-def own_things() -> tuple[int, int, set[int], set[str]]:
-    """Descriptors, threads, children and private folders of this process."""
-    folders = {path.name for path in Path("/tmp").glob("quorate-??????")}
-    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), children(), folders
+def own_things() -> tuple[int, int, set[int]]:
+    """Descriptors, threads and children of this process."""
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), children()
 
 
 @pytest.mark.parametrize("transport", APART)
@@ -115,6 +114,8 @@ def test_faults_are_what_the_system_knows_them_by():
         assert eventually(lambda: state(first) == "T")
         assert c.inspect(1)  # it is woken for that, and stops again
         assert eventually(lambda: state(first) == "T")
+        os.kill(first, signal.SIGCONT)  # whoever does that: the plan says that it is paused
+        assert eventually(lambda: state(first) == "T")
         c.skew(1, offset=0.5)
         c.resume(1)
         assert eventually(lambda: state(first) in ("S", "R"))
@@ -130,6 +131,12 @@ def test_faults_are_what_the_system_knows_them_by():
         assert c.check().verdict == "ok"
 
 
+BOUNDS = {
+    "floodset": {"bound": 0.5},
+    "3pc": {"phase_timeout": 1},
+    "bully": {"reply_timeout": 1},
+    "ring": {"reply_timeout": 1},
+}
 ANSWERING = [str(p["name"]) for p in q.protocols() if p["name"] != "null"]  # null only passes messages on
 
 
@@ -137,7 +144,7 @@ ANSWERING = [str(p["name"]) for p in q.protocols() if p["name"] != "null"]  # nu
 def test_every_protocol_runs_in_processes(protocol: str):
     """With its options, detector and quorum rule handed over, and a node killed and started again."""
     cluster("tcp").close()
-    options = {"quorum": "flexible:3,2"} if protocol in ("raft", "paxos") else {}
+    options = {"quorum": "flexible:3,2"} if protocol in ("raft", "paxos") else BOUNDS.get(protocol, {})
     with q.Cluster(
         protocol, nodes=4, runtime="live", transport="tcp", detector="phi", timeout=10, **options
     ) as c:
@@ -149,7 +156,8 @@ def test_every_protocol_runs_in_processes(protocol: str):
         c.run_until(lambda c: any(4 in n.suspects for n in c.status().nodes))
         c.restart(4)
         c.run_until(lambda c: all(n.up and 4 not in n.suspects for n in c.status().nodes))
-        assert c.check().verdict == "ok"
+        result = c.check()
+        assert result.verdict == "ok" or result.assumption, str(result)  # a machine so busy breaks the bound
 
 
 def test_nodes_say_what_they_take():
@@ -169,14 +177,15 @@ def test_nodes_say_what_they_take():
 
 
 @pytest.mark.parametrize("transport", APART)
-def test_closing_leaves_nothing(transport: str):
+def test_closing_leaves_nothing(transport: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """No process, folder, descriptor or thread stays: closed, left by an exception, or never begun."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     cluster(transport).close()
     before = own_things()
     for ending in ("close", "exception", "stopped"):
         with pytest.raises(ZeroDivisionError), cluster(transport, nodes=3) as c:
             mine = pids(c)
-            assert len(children()) > len(before[2])
+            assert len(children()) > len(before[2]) and list(tmp_path.iterdir())
             if ending == "stopped":
                 c.pause("all")
             if ending == "close":
@@ -185,7 +194,7 @@ def test_closing_leaves_nothing(transport: str):
         assert not any(state(pid) for pid in mine)
     with pytest.raises(q.QuorateError):
         cluster(transport, disk="folder", data="/proc/none/of/this")
-    assert own_things() == before
+    assert own_things() == before and not list(tmp_path.iterdir())
 
 
 ORPHAN = """

@@ -102,17 +102,17 @@ struct own_machine *own_machine_new(const qrt_machine *user) {
     m->references = 1;
     m->user = *user;
     snprintf(m->name, sizeof m->name, "%s", user->name ? user->name : "custom");
-    m->class = (struct machine_class){m->name,
-                                      "a state machine of the user's own",
-                                      own_create,
-                                      own_destroy,
-                                      own_clone,
-                                      own_fingerprint,
-                                      own_apply,
-                                      own_query,
-                                      own_snapshot,
-                                      own_restore,
-                                      m};
+    m->class = (struct machine_class){.name = m->name,
+                                      .summary = "a state machine of the user's own",
+                                      .create = own_create,
+                                      .destroy = own_destroy,
+                                      .clone = own_clone,
+                                      .fingerprint = own_fingerprint,
+                                      .apply = own_apply,
+                                      .query = own_query,
+                                      .snapshot = own_snapshot,
+                                      .restore = own_restore,
+                                      .context = m};
     return m;
 }
 

@@ -20,6 +20,15 @@ struct blob *blob_new(struct bytes content) {
     return b;
 }
 
+struct blob *blob_take(struct buffer *b) {
+    struct blob *taken = (struct blob *)(void *)b->data;
+    __atomic_store_n(&taken->references, 1, __ATOMIC_RELAXED);
+    taken->size = (uint32_t)(b->size - sizeof *taken);
+    taken->hash = hash_bytes(taken->data, taken->size, 0);
+    *b = (struct buffer){0};
+    return taken;
+}
+
 /* Released, so that what was written before stands before what another thread's blob_unref does, whatever carries the reference
  * there: of a library that is not built with ThreadSanitizer it sees nothing. */
 struct blob *blob_ref(struct blob *b) {

@@ -4,6 +4,7 @@
 #define BASE_BLOB_H
 
 #include "base/bytes.h"
+#include "base/memory.h"
 
 struct blob {
     uint32_t references;
@@ -15,6 +16,8 @@ struct blob {
 struct blob *blob_new(struct bytes content); /* copies; one reference, the caller's */
 /* Of so many bytes, still to be written, and with no hash: for who alone has the reference to it. */
 struct blob *blob_room(uint32_t size);
+/* Without a copy: of what was appended behind a first buffer_extend(b, sizeof(struct blob)). Takes the buffer, which is then empty. */
+struct blob *blob_take(struct buffer *b);
 struct blob *blob_ref(struct blob *b); /* NULL is allowed */
 void blob_unref(struct blob **b);      /* NULL inside is allowed; nulls the pointer */
 

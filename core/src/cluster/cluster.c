@@ -339,11 +339,11 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
     if (s.up < needed)
         snprintf(out, size, "%u of %u nodes %s, %u are needed%s", s.up, n, there, needed, s.why);
     else if (s.up - s.paused < needed)
-        snprintf(out, size, "%u of %u nodes %s but %u of them are paused, %u are needed", s.up, n, there, s.paused,
-                 needed);
+        snprintf(out, size, "%u of %u nodes %s but %u of them %s paused, %u are needed", s.up, n, there, s.paused,
+                 s.paused == 1 ? "is" : "are", needed);
     else if (s.up - s.paused - s.recovering < needed)
-        snprintf(out, size, "%u of %u nodes %s but %u of them lost their data and may not vote yet, %u are needed",
-                 s.up, n, there, s.recovering, needed);
+        snprintf(out, size, "%u of %u nodes %s but %u of them lost %s data and may not vote yet, %u are needed", s.up,
+                 n, there, s.recovering, s.recovering == 1 ? "its" : "their", needed);
     else if (group < needed)
         snprintf(out, size,
                  "%u of %u nodes %s, but no node reaches more than %u of them through the partition, %u are needed",

@@ -84,4 +84,5 @@ const struct machine_class machine_counter = {
     .query = counter_query,
     .snapshot = counter_snapshot,
     .restore = counter_restore,
+    .clones_apart = true,
 };

@@ -140,4 +140,5 @@ const struct machine_class machine_kv = {
     .query = kv_query,
     .snapshot = kv_snapshot,
     .restore = kv_restore,
+    .clones_apart = true,
 };

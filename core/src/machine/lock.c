@@ -139,4 +139,5 @@ const struct machine_class machine_lock = {
     .query = locks_query,
     .snapshot = locks_snapshot,
     .restore = locks_restore,
+    .clones_apart = true,
 };

@@ -28,6 +28,8 @@ struct machine_class {
     qrt_status (*snapshot)(const void *state, struct buffer *out, struct error *e);
     /* Replaces the state; bytes come from a peer or a disk: QRT_ECORRUPT leaves the state as it was. */
     qrt_status (*restore)(void *state, struct bytes snapshot, struct error *e);
+    /* A clone may be written (snapshot), which never fails, and destroyed on another thread while the state goes on. */
+    bool clones_apart;
     void *context;
 };
 

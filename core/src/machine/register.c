@@ -102,4 +102,5 @@ const struct machine_class machine_register = {
     .query = cell_query,
     .snapshot = cell_snapshot,
     .restore = cell_restore,
+    .clones_apart = true,
 };

@@ -119,7 +119,8 @@ enum effect_kind {
                           read ends without being applied here */
     FX_READ_READY = 6, /* token (a): the machine as it is now (applied up to index) may answer that read */
     FX_CHECKPOINT = 7, /* take a snapshot of the machine, applied up to index, term; bytes: meta (configuration);
-                          EVENT_CHECKPOINT follows once it is durable */
+                          EVENT_CHECKPOINT follows once it is durable, perhaps many steps later; before it,
+                          neither this nor FX_RESTORE is asked for again */
     FX_RESTORE = 8,    /* replace the machine by a peer's snapshot (blob), up to index, term; made durable first;
                           bytes: meta; EVENT_CHECKPOINT follows. The effect owns one reference to the blob */
     FX_NOTE = 9,       /* a trace event: the kind in a, the detail in b, peer, term, index, link (c), value (d) */

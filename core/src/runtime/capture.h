@@ -41,15 +41,16 @@ enum capture_kind {
     CAPTURE_TIMER = 6,       /* group, id */
     CAPTURE_PROPOSE = 7,     /* group, ticket, data */
     CAPTURE_FLUSH_BEGIN = 8, /* may stand within a step of the simulator */
-    CAPTURE_FLUSH_END = 9,
-    CAPTURE_STOP = 10,    /* the incarnation ends */
-    CAPTURE_ARM = 11,     /* the inputs that follow die behind that many effects */
-    CAPTURE_EVENT = 12,   /* the runtime put it into the trace: crash, pause, drop */
-    CAPTURE_OUTCOME = 13, /* of the last input: state, hash of its events; flags: how */
-    CAPTURE_ENDED = 14,   /* the capture stopped here; why */
-    CAPTURE_INVOKE = 15,  /* of clients: capture_history.h */
+    CAPTURE_FLUSH_END = 9,   /* number: 1 + the group whose checkpoint is still being saved; 0: none is */
+    CAPTURE_STOP = 10,       /* the incarnation ends */
+    CAPTURE_ARM = 11,        /* the inputs that follow die behind that many effects */
+    CAPTURE_EVENT = 12,      /* the runtime put it into the trace: crash, pause, drop */
+    CAPTURE_OUTCOME = 13,    /* of the last input: state, hash of its events; flags: how */
+    CAPTURE_ENDED = 14,      /* the capture stopped here; why */
+    CAPTURE_INVOKE = 15,     /* of clients: capture_history.h */
     CAPTURE_RETURN = 16,
-    CAPTURE_ROOM = 18, /* flags: the disk is full, or has room again */
+    CAPTURE_SAVED = 17, /* group: its checkpoint, saved on a thread, is durable */
+    CAPTURE_ROOM = 18,  /* flags: the disk is full, or has room again */
 };
 
 #define CAPTURE_LAST CAPTURE_ROOM

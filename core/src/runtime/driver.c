@@ -211,7 +211,7 @@ void driver_step(struct host *h, struct instance *in, const struct event *event)
             driver_durable(h, in);
         }
         if (in->checkpoint_pending && !h->dying) service_checkpointed(h, in);
-    } else if (!h->dying && (in->issued > in->flushing || in->checkpoint_pending)) {
+    } else if (!h->dying && host_wants_flush(h, in)) {
         h->port->persist(h->runtime, h);
     }
 }

@@ -201,6 +201,7 @@ void host_stop(struct host *h) {
     if (h->capture) capture_stop(h);
     h->up = false;
     h->dying = false;
+    h->saving = 0;
     h->crash_after = HOST_NO_CRASH;
     watch_stop(h);
     for (uint16_t i = 0; i < h->instance_count; i++) {
@@ -343,7 +344,7 @@ bool host_flush_begin(struct host *h, struct error *e) {
     capture(h, CAPTURE_FLUSH_BEGIN, 0, 0, 0, (struct bytes){0});
     for (uint16_t i = 0; i < h->instance_count; i++) {
         struct instance *in = &h->instances[i];
-        work = work || in->issued > in->flushing || in->checkpoint_pending;
+        work = work || host_wants_flush(h, in);
         in->flushing = in->issued;
     }
     if (work) h->counts.flushes++;
@@ -356,7 +357,7 @@ bool host_flush_begin(struct host *h, struct error *e) {
 }
 
 qrt_status host_flush_end(struct host *h, struct error *e) {
-    capture(h, CAPTURE_FLUSH_END, 0, 0, 0, (struct bytes){0});
+    capture(h, CAPTURE_FLUSH_END, 0, 0, h->saving, (struct bytes){0});
     if (store_sync(h->store, e)) {
         if (h->capture) capture_outcome(h);
         return e->status;
@@ -365,9 +366,28 @@ qrt_status host_flush_end(struct host *h, struct error *e) {
     for (uint16_t i = 0; i < h->instance_count && !h->dying; i++) {
         struct instance *in = &h->instances[i];
         if (in->durable < in->flushing) driver_durable(h, in);
-        if (in->checkpoint_pending && !h->dying) service_checkpointed(h, in);
-        if (!h->dying && (in->issued > in->flushing || in->checkpoint_pending)) h->port->persist(h->runtime, h);
+        bool saved = in->checkpoint_pending && h->saving != in->group + 1u;
+        if (saved && !h->dying) service_checkpointed(h, in);
+        if (!h->dying && host_wants_flush(h, in)) h->port->persist(h->runtime, h);
     }
+    input_end(h);
+    return QRT_OK;
+}
+
+qrt_status host_saved(struct host *h, struct error *e) {
+    struct instance *in = instance_of(h, (uint16_t)(h->saving - 1));
+    struct blob *snapshot = NULL;
+    CHECK(in);
+    capture(h, CAPTURE_SAVED, 0, in->group, 0, (struct bytes){0});
+    h->saving = 0;
+    qrt_status status = store_save_end(h->store, &snapshot, e);
+    if (snapshot) service_taken(in, snapshot);
+    if (status) {
+        if (h->capture) capture_outcome(h);
+        return status;
+    }
+    input_begin(h);
+    if (in->checkpoint_pending) service_checkpointed(h, in);
     input_end(h);
     return QRT_OK;
 }

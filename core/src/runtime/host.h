@@ -47,6 +47,9 @@ struct host_port {
      * frame does not change any more. Only frames of at least `large` bytes go this way; 0: none does. */
     void (*send_large)(void *runtime, struct host *h, uint16_t to, struct blob *frame);
     uint32_t large;
+    /* What the disk's thread was saving is durable, or this failed: host_saved is due. Called on that thread. NULL: the runtime looks
+     * by itself. */
+    void (*saved)(void *runtime, struct host *h);
 };
 
 struct held { /* an effect that waits for the disk */
@@ -89,7 +92,7 @@ struct instance {
     uint64_t applied;
     struct buffer reply; /* scratch */
 
-    bool checkpoint_pending, checkpoint_restores;
+    bool checkpoint_pending;
     struct store_checkpoint checkpoint; /* saved; its event not yet delivered; meta in checkpoint_meta */
     struct buffer checkpoint_meta;
 
@@ -132,7 +135,8 @@ struct host {
     struct capture *capture;  /* every input is written into it; NULL: none */
     int64_t time, mono, wall; /* set by the runtime before every input: trace time and the node's own clocks */
     bool up;
-    bool full; /* its disk has no room: what would only add to the log is refused (host_room) */
+    bool full;       /* its disk has no room: what would only add to the log is refused (host_room) */
+    uint32_t saving; /* 1 + the group whose checkpoint the disk's thread saves; 0: none */
     uint32_t incarnation;
     uint64_t sends;        /* message ids are node << 40 | sends */
     uint64_t effects_done; /* in the current input */
@@ -178,10 +182,20 @@ void host_propose(struct host *h, uint16_t group, struct bytes data, uint64_t ti
 /* The flush that the runtime began (host_flush_begin) is durable. */
 bool host_flush_begin(struct host *h, struct error *e);     /* writes, unsynced; false: nothing to do */
 qrt_status host_flush_end(struct host *h, struct error *e); /* syncs, releases, tells */
+/* What the disk's thread was saving is durable, or this failed, so that host_saved will not wait. */
+static inline bool host_saving_ended(const struct host *h) {
+    return h->saving && store_saved(h->store);
+}
+/* Ends the saving and tells the instance whose checkpoint it is. An error is the node's end, as one of a flush is. */
+qrt_status host_saved(struct host *h, struct error *e);
 /* Within an input, by the watch: every instance hears of it. */
 void host_opinion(struct host *h, uint16_t peer, bool suspected, double suspicion);
 
 /* driver.c and service.c, among themselves */
+/* A flush has to say that something is durable. */
+static inline bool host_wants_flush(const struct host *h, const struct instance *in) {
+    return in->issued > in->flushing || (in->checkpoint_pending && h->saving != in->group + 1u);
+}
 void driver_step(struct host *h, struct instance *in, const struct event *event);
 void driver_durable(struct host *h, struct instance *in);
 void driver_carry_out(struct host *h, struct instance *in, struct outbox *out);
@@ -213,6 +227,8 @@ void service_reply(struct host *h, struct instance *in, const struct effect *e, 
 void service_read_ready(struct host *h, struct instance *in, uint64_t token);
 void service_checkpoint(struct host *h, struct instance *in, const struct effect *e, struct bytes meta);
 void service_restore(struct host *h, struct instance *in, const struct effect *e, struct bytes meta);
+void service_taken(struct instance *in,
+                   struct blob *snapshot); /* of the checkpoint that is pending; takes the reference */
 void service_checkpointed(struct host *h, struct instance *in);
 void service_clear(struct instance *in);
 bool service_load(struct instance *in, struct bytes snapshot, struct error *e);

@@ -148,6 +148,7 @@ static void describe_input(const struct capture_record *record, char *out, size_
     case CAPTURE_TIMER: snprintf(out, size, "timer %llu", (unsigned long long)in.number); break;
     case CAPTURE_PROPOSE: snprintf(out, size, "a proposal of %u bytes", in.data.size); break;
     case CAPTURE_FLUSH_END: snprintf(out, size, "the end of a flush"); break;
+    case CAPTURE_SAVED: snprintf(out, size, "a checkpoint that is saved"); break;
     default:
         if (!codec_decode(in.data, &m)) {
             snprintf(out, size, "a frame that cannot be read");
@@ -341,7 +342,12 @@ static void on_start(struct replay *r, struct replay_node *n) {
 
 /* ---- inputs ---- */
 
+static bool is_of_disk(uint16_t kind) {
+    return kind == CAPTURE_FLUSH_END || kind == CAPTURE_SAVED;
+}
+
 static bool input_sound(const struct replay_node *n, uint16_t kind, const struct capture_input *in) {
+    if (is_of_disk(kind) && !n->host.store) return false; /* of a node that keeps nothing */
     if (kind == CAPTURE_TIMER) return in->group < n->host.instance_count || in->group == WATCH_GROUP;
     return in->group < n->host.instance_count;
 }
@@ -361,6 +367,7 @@ static void carry_out(struct replay_node *n, const struct capture_record *record
     case CAPTURE_ROOM: host_room(h, record->flags & 1); break;
     case CAPTURE_FLUSH_BEGIN: host_flush_begin(h, &e); break;
     case CAPTURE_FLUSH_END: (void)!host_flush_end(h, &e); break;
+    case CAPTURE_SAVED: (void)!host_saved(h, &e); break;
     default: break;
     }
 }
@@ -403,7 +410,9 @@ static void on_input(struct replay *r, struct replay_node *n) {
     }
     step_begin(r, n, 0);
     const struct capture_record *outcome = outcome_of(n, 1);
-    bool failed = outcome && outcome->flags & CAPTURE_DISK_FAILED && record.kind == CAPTURE_FLUSH_END;
+    bool of_disk = is_of_disk(record.kind);
+    bool failed = outcome && outcome->flags & CAPTURE_DISK_FAILED && of_disk;
+    if (of_disk) n->host.saving = record.kind == CAPTURE_SAVED ? in.group + 1u : (uint32_t)in.number;
     if (record.kind == CAPTURE_FRAME) r->unsent += sender_ahead(r, n, &record, in.data) != NULL;
     r->frame = in.data;
     if (!failed) carry_out(n, &record, &in);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/hash.h"
 
 #define PENDING_MAX 65536u /* requests that wait in one instance; beyond: QRT_EFULL */
@@ -248,19 +249,53 @@ void service_apply(struct host *h, struct instance *in, uint64_t from, uint64_t 
     }
 }
 
-static struct blob *take_snapshot(struct host *h, struct instance *in) {
+/* NULL: the user's own machine has failed, which the error says. */
+static struct blob *write_snapshot(const struct machine_class *machine, const void *state,
+                                   const struct sessions *sessions, struct error *e) {
     struct buffer b = {0};
-    struct error e = {0};
-    buffer_extend(&b, 4);
-    sessions_snapshot(in->sessions, &b);
-    uint32_t sessions_size = (uint32_t)b.size - 4;
-    memcpy(b.data, &sessions_size, 4);
-    struct blob *blob = NULL;
-    if (in->machine->snapshot(in->machine_state, &b, &e))
-        driver_raise(h, e.text);
-    else
-        blob = blob_new(bytes_of(b.data, b.size));
+    size_t sessions_at = sizeof(struct blob) + 4;
+    buffer_extend(&b, sessions_at);
+    sessions_snapshot(sessions, &b);
+    uint32_t sessions_size = (uint32_t)(b.size - sessions_at);
+    memcpy(b.data + sizeof(struct blob), &sessions_size, 4);
+    if (machine->snapshot(state, &b, e) == QRT_OK) return blob_take(&b);
     buffer_free(&b);
+    return NULL;
+}
+
+static struct blob *take_snapshot(struct host *h, struct instance *in) {
+    struct error e = {0};
+    struct blob *blob = write_snapshot(in->machine, in->machine_state, in->sessions, &e);
+    if (!blob) driver_raise(h, e.text);
+    return blob;
+}
+
+/* What an instance was when its checkpoint was asked for, as clones, which cost little: the snapshot is written from them on the
+ * disk's thread, while the instance goes on. */
+struct image {
+    const struct machine_class *machine;
+    void *state;
+    struct sessions *sessions;
+};
+
+static bool takes_image(const struct host *h, const struct instance *in) {
+    return !h->config.inline_store && in->machine->clones_apart && store_saves_apart(h->store);
+}
+
+static struct image *image_new(const struct instance *in) {
+    struct image image = {in->machine, in->machine->clone(in->machine_state), sessions_clone(in->sessions)};
+    return mem_copy(&image, sizeof image);
+}
+
+/* On the disk's thread; the image is gone then. */
+static struct blob *image_take(void *taking) {
+    struct image *image = taking;
+    struct error e = {0};
+    struct blob *blob = write_snapshot(image->machine, image->state, image->sessions, &e);
+    CHECK(blob); /* clones_apart */
+    image->machine->destroy(image->state);
+    sessions_free(image->sessions);
+    free(image);
     return blob;
 }
 
@@ -276,9 +311,23 @@ bool service_load(struct instance *in, struct bytes snapshot, struct error *e) {
     return in->machine->restore(in->machine_state, machine, e) == QRT_OK;
 }
 
-/* Saves it; the event follows when the runtime (or, inline, the driver) says that it is durable. */
-static void save(struct host *h, struct instance *in, const struct effect *e, struct bytes meta, struct blob *blob) {
+void service_taken(struct instance *in, struct blob *snapshot) {
+    blob_unref(&in->checkpoint.blob);
+    in->checkpoint.blob = snapshot;
+}
+
+static void saving_ended(void *host) {
+    const struct host *h = host;
+    if (h->port->saved) h->port->saved(h->runtime, host);
+}
+
+/* Saves it; the event follows when the runtime (or, inline, the driver) says that it is durable. A disk with a thread of its own goes
+ * on with it behind the step; then host_saved says so, else the next flush. Takes blob or image. */
+static void save(struct host *h, struct instance *in, const struct effect *e, struct bytes meta, struct blob *blob,
+                 struct image *image) {
     struct error error = {0};
+    struct blob *taken = NULL;
+    struct store_saver saver = {image ? image_take : NULL, image, saving_ended, h};
     buffer_clear(&in->checkpoint_meta);
     buffer_append(&in->checkpoint_meta, meta.data, meta.size);
     blob_unref(&in->checkpoint.blob);
@@ -292,18 +341,20 @@ static void save(struct host *h, struct instance *in, const struct effect *e, st
     };
     in->checkpoint_pending = true;
     if (h->config.inline_store) return;
-    if (store_save(h->store, &in->checkpoint, &error)) {
+    if (store_save_begin(h->store, &in->checkpoint, &saver, &taken, &error)) {
         driver_die(h);
         h->port->died(h->runtime, h, error.status, error.text);
     }
+    if (taken) service_taken(in, taken);
+    h->saving = store_saving(h->store) ? in->group + 1u : 0;
 }
 
 void service_checkpoint(struct host *h, struct instance *in, const struct effect *e, struct bytes meta) {
-    struct blob *blob = take_snapshot(h, in);
-    if (!blob) return;
-    in->checkpoint_restores = false;
+    struct image *image = takes_image(h, in) ? image_new(in) : NULL;
+    struct blob *blob = image ? NULL : take_snapshot(h, in);
+    if (!image && !blob) return;
     host_emit(h, in->group, QRT_KIND_CHECKPOINT, 0, 0, e->term, e->index, 0, e->d);
-    save(h, in, e, meta, blob);
+    save(h, in, e, meta, blob, image);
 }
 
 void service_restore(struct host *h, struct instance *in, const struct effect *e, struct bytes meta) {
@@ -314,9 +365,8 @@ void service_restore(struct host *h, struct instance *in, const struct effect *e
         return;
     }
     in->applied = e->index;
-    in->checkpoint_restores = true;
     host_emit(h, in->group, QRT_KIND_RESTORE, 0, 0, e->term, e->index, 0, e->d);
-    save(h, in, e, meta, blob_ref(e->blob));
+    save(h, in, e, meta, blob_ref(e->blob), NULL);
 }
 
 void service_checkpointed(struct host *h, struct instance *in) {

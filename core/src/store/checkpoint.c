@@ -62,6 +62,12 @@ qrt_status checkpoint_write(struct disk *disk, struct store_identity id, const s
     return status ? status : disk->class->sync_folder(disk, e);
 }
 
+void checkpoint_front(struct buffer *front, struct store_identity id, const struct store_checkpoint *c,
+                      uint64_t commit) {
+    head_fill(buffer_extend(front, SECTOR_SIZE), id, c, commit);
+    buffer_append(front, c->meta.data, c->meta.size);
+}
+
 /* ---- reading ----------------------------------------------------------------------------- */
 
 static qrt_status content_read(struct reader fields, struct bytes file, const char *name,

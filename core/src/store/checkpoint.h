@@ -30,6 +30,9 @@ bool checkpoint_parse(const char *name, struct checkpoint_file *f);
 void checkpoint_name(char name[CHECKPOINT_NAME_SIZE], const struct checkpoint_file *f);
 qrt_status checkpoint_write(struct disk *disk, struct store_identity id, const struct store_checkpoint *c,
                             uint64_t commit, struct error *e);
+/* The file's first bytes, head and meta, appended to `front`; the blob follows them. */
+void checkpoint_front(struct buffer *front, struct store_identity id, const struct store_checkpoint *c,
+                      uint64_t commit);
 /* loaded is untouched unless the file is sound. */
 qrt_status checkpoint_read(struct disk *disk, struct store_identity id, const struct checkpoint_file *f,
                            struct checkpoint_loaded *loaded, struct error *e);

@@ -23,6 +23,17 @@ struct disk {
 
 /* Whether the file that was asked for by `prepare` finds room. */
 enum disk_room { DISK_ROOM_UNKNOWN, DISK_ROOM_THERE, DISK_ROOM_NONE };
+enum { DISK_PARTS = 2 };
+
+struct disk_file {           /* a whole new file */
+    const char *made, *name; /* made: what it is called until it is whole and synced */
+    const char *gone;        /* a file that is removed behind it; NULL: none */
+    /* On the thread, once, whatever happens: the content, which stays as it is until save_end. */
+    void (*fill)(void *context, struct bytes parts[DISK_PARTS]);
+    /* On the thread: it is written, or this has failed. */
+    void (*ended)(void *context);
+    void *context;
+};
 
 typedef void disk_list_fn(void *context, const char *name, uint64_t size);
 
@@ -44,6 +55,14 @@ struct disk_class {
     /* A fault: from now on the disk has no room for what `prepare`, `create` with a length and `reserve` ask for, although
      * it may have; false: again what it has. What was taken stays taken. NULL: it cannot be told so. */
     void (*fill)(struct disk *d, bool full);
+    /* Begins to write a whole new file on a thread of the disk's own, durable with its name, and returns. Names live for the
+     * call. One at a time. An error: nothing is begun or called. NULL: this disk has no such thread. */
+    qrt_status (*save)(struct disk *d, const struct disk_file *file, struct error *e);
+    /* It is written, or this has failed: save_end will not wait. */
+    bool (*saved)(struct disk *d);
+    /* Waits for the end, and says how it went; the file that had the name is as it was unless this is QRT_OK or a sync failed.
+     * Not wanted: it ends soon, with the file as it was or with the new one. */
+    qrt_status (*save_end)(struct disk *d, bool wanted, struct error *e);
     /* The whole file. */
     qrt_status (*read)(struct disk *d, const char *name, struct buffer *out, struct error *e);
     qrt_status (*write)(struct disk *d, const char *name, uint64_t offset, struct bytes data, struct error *e);

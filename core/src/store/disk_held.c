@@ -80,6 +80,22 @@ static void held_fill(struct disk *d, bool full) {
     if (h->below->class->fill) h->below->class->fill(h->below, full);
 }
 
+/* Nor does any of this: what its thread has not synced, a kill leaves under a name that is removed at opening. */
+static qrt_status held_save(struct disk *d, const struct disk_file *file, struct error *e) {
+    struct held *h = held_of(d);
+    return h->below->class->save(h->below, file, e);
+}
+
+static bool held_saved(struct disk *d) {
+    struct held *h = held_of(d);
+    return h->below->class->saved(h->below);
+}
+
+static qrt_status held_save_end(struct disk *d, bool wanted, struct error *e) {
+    struct held *h = held_of(d);
+    return h->below->class->save_end(h->below, wanted, e);
+}
+
 static qrt_status held_read(struct disk *d, const char *name, struct buffer *out, struct error *e) {
     struct held *h = held_of(d);
     qrt_status status = give(h, e);
@@ -134,6 +150,9 @@ static const struct disk_class held_class = {
     .room = held_room,
     .reserve = held_reserve,
     .fill = held_fill,
+    .save = held_save,
+    .saved = held_saved,
+    .save_end = held_save_end,
     .read = held_read,
     .write = held_write,
     .sync = held_sync,
@@ -146,7 +165,7 @@ static const struct disk_class held_class = {
 
 struct disk *disk_held_new(struct disk *below) {
     struct held *h = mem_zero(1, sizeof *h);
-    CHECK(below);
+    CHECK(below && below->class->save);
     h->base = (struct disk){.class = &held_class, .block = below->block, .segment = below->segment};
     h->below = below;
     return &h->base;

@@ -1,6 +1,7 @@
 /* The POSIX disk: the files of one folder, reached through its descriptor, under an exclusive lock.
  *
- * Preallocation writes zeros (zeros.h), at once or ahead of time on a thread that touches nothing else of the disk.
+ * Preallocation writes zeros (zeros.h), at once or ahead of time on a thread that touches nothing else of the disk. So does the
+ * thread that writes a new file (new_file.h).
  *
  * A failed sync is never retried. After it the kernel may have dropped the dirty pages and marked them clean,
  * so that a second fdatasync would succeed without having written them ("fsyncgate", 2018); from then on
@@ -23,6 +24,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "store/disk.h"
+#include "store/new_file.h"
 #include "store/zeros.h"
 
 enum {
@@ -50,6 +52,7 @@ struct posix {
     struct handle handles[HANDLES];
     unsigned oldest; /* the handle that is given up next */
     struct zeros ahead;
+    struct new_file new;
 };
 
 static struct posix *posix_of(struct disk *d) {
@@ -232,6 +235,36 @@ static void posix_fill(struct disk *d, bool full) {
     if (full) zeros_abandon(&p->ahead);
 }
 
+/* ---- a whole new file, on a thread ---- */
+
+static qrt_status posix_save(struct disk *d, const struct disk_file *file, struct error *e) {
+    struct posix *p = posix_of(d);
+    qrt_status status = posix_usable(p, e);
+    if (status) return status;
+    if (p->full) return posix_fail(p, "taking room for", file->made, ENOSPC, e);
+    handle_forget(p, file->made);
+    handle_forget(p, file->name);
+    new_file_begin(&p->new, p->folder, file);
+    return QRT_OK;
+}
+
+static bool posix_saved(struct disk *d) {
+    return new_file_ended(&posix_of(d)->new);
+}
+
+static qrt_status posix_save_end(struct disk *d, bool wanted, struct error *e) {
+    struct posix *p = posix_of(d);
+    struct new_file *n = &p->new;
+    if (wanted)
+        new_file_take(n);
+    else
+        new_file_abandon(n);
+    p->broken = p->broken || n->sync_failed;
+    return n->failed ? posix_fail(p, n->failed, n->made, n->number, e) : QRT_OK;
+}
+
+/* ---- operations, on ---- */
+
 static qrt_status posix_read(struct disk *d, const char *name, struct buffer *out, struct error *e) {
     struct posix *p = posix_of(d);
     struct stat about;
@@ -310,6 +343,7 @@ static qrt_status posix_sync_folder(struct disk *d, struct error *e) {
 static void posix_free(struct disk *d) {
     struct posix *p = posix_of(d);
     zeros_abandon(&p->ahead);
+    new_file_abandon(&p->new);
     for (int i = 0; i < HANDLES; i++) handle_close(&p->handles[i]);
     if (p->lock >= 0) { /* closing alone would leave the lock to whatever this process has forked */
         flock(p->lock, LOCK_UN);
@@ -327,6 +361,9 @@ static const struct disk_class posix_class = {
     .room = posix_room,
     .reserve = posix_reserve,
     .fill = posix_fill,
+    .save = posix_save,
+    .saved = posix_saved,
+    .save_end = posix_save_end,
     .read = posix_read,
     .write = posix_write,
     .sync = posix_sync,

@@ -6,6 +6,7 @@
  *   spare-, idle-...    superseded ones of either kind, that will be written over
  *   checkpoint-...      at most two a group are kept (checkpoint.h)
  *   *.new               unfinished; removed at opening
+ *   damaged-...         set aside by the last repair (repair.c), for people
  *
  * Invariants
  *  1. The root is made last: a folder without one was never a store, unless somebody removed it.
@@ -21,23 +22,32 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "store/checkpoint.h"
+#include "store/repair.h"
+#include "store/root.h"
 #include "store/wal.h"
 
-#define ROOT "root"
-#define ROOT_TEMPORARY "root.new"
+enum { REPAIRS_MAX = 8 }; /* each sets something aside: a log file and what follows, checkpoints, what is left */
 
-static const char root_magic[8] = "QRTROOT";
-
-enum root_begin { ROOT_FORMATTED = 1, ROOT_WIPED = 2 }; /* how the store began; on disk */
+struct saving { /* a checkpoint that the disk's thread writes */
+    bool under_way, goes;
+    struct checkpoint_file gone; /* where it goes: one that the thread removes behind it */
+    struct store_identity id;
+    struct store_checkpoint checkpoint; /* the store's own reference to its blob; its meta is below */
+    uint64_t commit;
+    struct buffer meta, front;
+    struct store_saver saver;
+};
 
 struct store {
     struct disk *disk; /* NULL: a memory store, which keeps nothing */
     struct store_identity id;
+    struct root root;
     struct wal wal;
     struct checkpoint_file *checkpoints; /* by group, then index, ascending */
     size_t checkpoint_count, checkpoint_capacity;
     struct checkpoint_loaded *loaded; /* until recovery: the newest sound one of each group, ascending */
     size_t loaded_count, loaded_capacity;
+    struct saving saving;
     bool memory_dirty;
     uint64_t skipped;                                                 /* checkpoints that found no room */
     void (*give)(void *context, const struct store_visitor *visitor); /* a memory store's recovery; NULL: nothing */
@@ -66,6 +76,7 @@ struct folder {
     size_t ids_count, ids_capacity;
     bool root;
     bool leftovers[3];
+    bool loading, scanned; /* how far the opening came: the root was read; the log was */
 };
 
 static const char *const leftover_names[3] = {ROOT_TEMPORARY, "wal.new", CHECKPOINT_TEMPORARY};
@@ -113,31 +124,6 @@ static qrt_status leftovers_remove(struct store *s, const struct folder *f, stru
     return status;
 }
 
-/* ---- the root ---------------------------------------------------------------------------- */
-
-static qrt_status root_write(struct store *s, enum root_begin begin, struct error *e) {
-    const struct disk_class *disk = s->disk->class;
-    uint8_t head[SECTOR_SIZE];
-    struct writer w = head_begin(head, root_magic, s->id);
-    write_u8(&w, (uint8_t)begin);
-    head_seal(head);
-    qrt_status status = disk->create(s->disk, ROOT_TEMPORARY, 0, e);
-    if (!status) status = disk->write(s->disk, ROOT_TEMPORARY, 0, bytes_of(head, sizeof head), e);
-    if (!status) status = disk->sync(s->disk, ROOT_TEMPORARY, e);
-    if (!status) status = disk->rename(s->disk, ROOT_TEMPORARY, ROOT, e);
-    return status ? status : disk->sync_folder(s->disk, e);
-}
-
-static qrt_status root_read(struct store *s, enum root_begin *begin, struct error *e) {
-    struct buffer file = {0};
-    struct reader fields = {0};
-    qrt_status status = s->disk->class->read(s->disk, ROOT, &file, e);
-    if (!status) status = head_open(&fields, bytes_of(file.data, file.size), root_magic, s->id, ROOT, e);
-    if (!status) *begin = (enum root_begin)read_u8(&fields);
-    buffer_free(&file);
-    return status;
-}
-
 /* ---- checkpoints at opening -------------------------------------------------------------- */
 
 static struct checkpoint_loaded *loaded_add(struct store *s) {
@@ -181,9 +167,13 @@ static void older_note(struct store *s, struct checkpoint_file *f) {
 /* Log files go only when a checkpoint covers them, so what is left begins no later than behind one. */
 static qrt_status log_reaches_back(const struct store *s, struct error *e) {
     const struct wal_file *oldest = &s->wal.files[0];
+    uint64_t covered = 0;
     if (oldest->number == 1) return QRT_OK;
     for (size_t i = 0; i < s->loaded_count; i++)
-        if (oldest->first <= s->loaded[i].commit + 1) return QRT_OK;
+        if (s->loaded[i].commit > covered) covered = s->loaded[i].commit;
+    if (s->loaded_count && oldest->first <= covered + 1) return QRT_OK;
+    /* A repair began it behind what was lost, on what was then the newest checkpoint. */
+    if (s->root.begin == ROOT_DAMAGED && oldest->first == s->root.commit && covered >= s->root.covered) return QRT_OK;
     return error_set(e, QRT_ECORRUPT,
                      "the log files before wal-%016llx are missing, and no checkpoint covers them; " STORE_ADVICE,
                      (unsigned long long)oldest->number);
@@ -221,23 +211,25 @@ static qrt_status store_begin(struct store *s, const struct folder *f, enum root
     wal_free(&s->wal);
     wal_init(&s->wal, disk, s->id);
     qrt_status status = leftovers_remove(s, f, e);
-    if (!status) status = wal_create(&s->wal, e);
-    return status ? status : root_write(s, begin, e);
+    if (!status) status = wal_create(&s->wal, 1, e);
+    s->root = (struct root){.begin = begin};
+    return status ? status : root_write(disk, s->id, &s->root, e);
 }
 
-static qrt_status store_load(struct store *s, const struct folder *f, bool *wiped, struct error *e) {
-    enum root_begin begin = ROOT_FORMATTED;
-    qrt_status status = root_read(s, &begin, e);
+static qrt_status store_load(struct store *s, struct folder *f, bool *wiped, struct error *e) {
+    qrt_status status = root_read(s->disk, s->id, &s->root, e);
+    f->loading = !status;
     if (!status && f->count == 0) status = error_set(e, QRT_ECORRUPT, "the log files are missing; " STORE_ADVICE);
     if (!status) status = wal_scan(&s->wal, f->numbers, f->count, e);
+    f->scanned = !status;
     if (!status) status = checkpoints_load(s, e);
     if (!status) status = leftovers_remove(s, f, e);
     if (!status) status = wal_settle(&s->wal, e);
-    *wiped = begin == ROOT_WIPED && s->wal.found_count == 0 && s->checkpoint_count == 0;
+    *wiped = s->root.begin == ROOT_WIPED && s->wal.found_count == 0 && s->checkpoint_count == 0;
     return status;
 }
 
-static qrt_status store_enter(struct store *s, const struct folder *f, bool format, bool *wiped, struct error *e) {
+static qrt_status store_enter(struct store *s, struct folder *f, bool format, bool *wiped, struct error *e) {
     if (f->root && format)
         return error_set(e, QRT_EINVAL,
                          "the data folder already holds a store: start the node without format, or "
@@ -250,21 +242,78 @@ static qrt_status store_enter(struct store *s, const struct folder *f, bool form
     return store_begin(s, f, format ? ROOT_FORMATTED : ROOT_WIPED, e);
 }
 
-qrt_status store_open(struct store **out, struct disk *disk, struct store_identity identity, bool format, bool *wiped,
-                      struct error *e) {
+static struct store *store_new(struct disk *disk, struct store_identity identity) {
     struct store *s = mem_zero(1, sizeof *s);
-    struct folder f = {.s = s};
     s->disk = disk;
     s->id = identity;
-    *wiped = false;
     wal_init(&s->wal, disk, identity);
+    return s;
+}
+
+static void folder_free(struct folder *f) {
+    free(f->numbers);
+    free(f->ids);
+}
+
+/* Nothing behind the damage is durable yet, so the protocol's own mark is not. */
+static bool store_marked(const struct store *s) {
+    return s->root.begin == ROOT_DAMAGED && s->wal.commit <= s->root.commit;
+}
+
+qrt_status store_open(struct store **out, struct disk *disk, struct store_identity identity, bool format, bool *wiped,
+                      struct error *e) {
+    struct store *s = store_new(disk, identity);
+    struct folder f = {.s = s};
+    *wiped = false;
     qrt_status status = disk->class->list(disk, folder_see, &f, e);
     if (!status) status = store_enter(s, &f, format, wiped, e);
-    free(f.numbers);
-    free(f.ids);
+    if (!status) *wiped = *wiped || store_marked(s); /* who does not ask is told the more careful thing */
+    folder_free(&f);
     if (status) store_free(&s);
     *out = s;
     return status;
+}
+
+/* One try; what is damaged is repaired for the next one. *again: it was. */
+static qrt_status store_try(struct store *s, bool *wiped, bool *again, struct error *e) {
+    struct folder f = {.s = s};
+    struct error why = {0};
+    *again = *wiped = false;
+    qrt_status status = s->disk->class->list(s->disk, folder_see, &f, &why);
+    if (!status) status = store_enter(s, &f, false, wiped, &why);
+    if (status == QRT_ECORRUPT && f.loading) {
+        struct repair r = {s->disk,   s->id,   s->root, f.numbers, f.count, s->checkpoints, s->checkpoint_count,
+                           f.scanned, why.text};
+        status = store_repair(&r, e);
+        *again = !status;
+    } else if (status) {
+        error_set(e, status, "%s", why.text);
+    }
+    folder_free(&f);
+    return status;
+}
+
+qrt_status store_open_repaired(struct store **out, struct disk *disk, struct store_identity identity, bool *wiped,
+                               bool *damaged, struct error *e) {
+    qrt_status status = QRT_ECORRUPT;
+    bool again = true;
+    *out = NULL;
+    *damaged = false;
+    for (int tries = 0; again && tries < REPAIRS_MAX; tries++) {
+        if (*out) store_release(out);
+        *out = store_new(disk, identity);
+        status = store_try(*out, wiped, &again, e);
+    }
+    if (!status && again) status = error_set(e, QRT_ECORRUPT, "the folder is damaged anew as often as it is repaired");
+    if (status)
+        store_free(out);
+    else
+        *damaged = store_marked(*out);
+    return status;
+}
+
+const char *store_damage(const struct store *s) {
+    return s->root.begin == ROOT_DAMAGED ? s->root.text : "";
 }
 
 /* ---- recovery ---------------------------------------------------------------------------- */
@@ -447,22 +496,161 @@ static qrt_status checkpoint_skip(struct store *s, struct error *e) {
     return status == QRT_ENOTFOUND ? QRT_OK : status;
 }
 
-static qrt_status checkpoint_save(struct store *s, const struct store_checkpoint *c, struct error *e) {
-    uint64_t commit = s->wal.commit - 1;
-    qrt_status status = checkpoint_write(s->disk, s->id, c, commit, e);
-    if (status == QRT_EFULL && c->from_log) return checkpoint_skip(s, e);
-    if (!status) status = checkpoint_enter(s, c, commit, e);
+/* What has become of a checkpoint: behind a durable one goes what it supersedes. */
+static qrt_status checkpoint_done(struct store *s, const struct store_checkpoint *c, uint64_t commit,
+                                  qrt_status written, struct error *e) {
+    if (written == QRT_EFULL && c->from_log) return checkpoint_skip(s, e);
+    if (written) return written;
+    qrt_status status = checkpoint_enter(s, c, commit, e);
     if (!status) status = checkpoints_trim(s, c->group, e);
     return status ? status : log_trim(s, e);
 }
 
+static qrt_status checkpoint_save(struct store *s, const struct store_checkpoint *c, struct error *e) {
+    uint64_t commit = s->wal.commit - 1;
+    return checkpoint_done(s, c, commit, checkpoint_write(s->disk, s->id, c, commit, e), e);
+}
+
+/* What a checkpoint follows from is durable before it is begun. */
+static qrt_status save_prepare(struct store *s, struct error *e) {
+    qrt_status status = store_save_end(s, NULL, e);
+    return status ? status : store_flush(s, e);
+}
+
 qrt_status store_save(struct store *s, const struct store_checkpoint *c, struct error *e) {
     struct error own;
-    qrt_status status = store_flush(s, e);
+    qrt_status status = save_prepare(s, e);
     if (status || !s->disk) return status;
     if (!e) e = &own;
     status = checkpoint_save(s, c, e);
     return status ? store_fail(s, status, e) : QRT_OK;
+}
+
+/* ---- checkpoints, on a thread ------------------------------------------------------------ */
+
+static void saving_clear(struct saving *w) {
+    blob_unref(&w->checkpoint.blob);
+    buffer_free(&w->meta);
+    buffer_free(&w->front);
+    w->under_way = w->goes = false;
+}
+
+static void saving_take(struct saving *w) {
+    if (w->saver.take) w->checkpoint.blob = w->saver.take(w->saver.taking);
+}
+
+/* On the disk's thread. */
+static void saving_fill(void *saving, struct bytes parts[DISK_PARTS]) {
+    struct saving *w = saving;
+    saving_take(w);
+    checkpoint_front(&w->front, w->id, &w->checkpoint, w->commit);
+    parts[0] = bytes_of(w->front.data, w->front.size);
+    parts[1] = blob_bytes(w->checkpoint.blob);
+}
+
+static void saving_ended(void *saving) {
+    const struct store_saver *saver = &((const struct saving *)saving)->saver;
+    if (saver->ended) saver->ended(saver->context);
+}
+
+/* The one that is left over once c, the newest of its group, is there: a large file that takes long to remove. */
+static void saving_supersede(struct saving *w, const struct store *s, const struct store_checkpoint *c) {
+    size_t kept = 1;
+    for (size_t i = s->checkpoint_count; i-- > 0 && !w->goes;) {
+        const struct checkpoint_file *f = &s->checkpoints[i];
+        if (f->group != c->group) continue;
+        if (f->index >= c->index) return;
+        w->gone = *f;
+        w->goes = f->damaged || ++kept > 2;
+    }
+}
+
+static void saving_init(struct saving *w, const struct store *s, const struct store_checkpoint *c,
+                        const struct store_saver *saver) {
+    w->id = s->id;
+    w->commit = s->wal.commit - 1;
+    w->saver = *saver;
+    buffer_append(&w->meta, c->meta.data, c->meta.size);
+    w->checkpoint = *c;
+    w->checkpoint.meta = bytes_of(w->meta.data, w->meta.size);
+    w->checkpoint.blob = saver->take ? NULL : blob_ref(c->blob);
+    saving_supersede(w, s, c);
+}
+
+static qrt_status saving_begin(struct saving *w, struct disk *disk, struct error *e) {
+    const struct store_checkpoint *c = &w->checkpoint;
+    struct checkpoint_file f = {.index = c->index, .group = c->group, .from_log = c->from_log};
+    char name[CHECKPOINT_NAME_SIZE], gone[CHECKPOINT_NAME_SIZE];
+    checkpoint_name(name, &f);
+    checkpoint_name(gone, &w->gone);
+    struct disk_file file = {.made = CHECKPOINT_TEMPORARY,
+                             .name = name,
+                             .gone = w->goes ? gone : NULL,
+                             .fill = saving_fill,
+                             .ended = saving_ended,
+                             .context = w};
+    return disk->class->save(disk, &file, e);
+}
+
+bool store_saves_apart(const struct store *s) {
+    return s->disk && s->disk->class->save;
+}
+
+qrt_status store_save_begin(struct store *s, const struct store_checkpoint *c, const struct store_saver *saver,
+                            struct blob **blob, struct error *e) {
+    struct saving *w = &s->saving;
+    struct error own;
+    CHECK(store_saves_apart(s) || !saver->take);
+    if (!store_saves_apart(s)) return store_save(s, c, e);
+    if (!e) e = &own;
+    qrt_status status = save_prepare(s, e);
+    saving_init(w, s, c, saver);
+    if (!status) {
+        status = saving_begin(w, s->disk, e);
+        w->under_way = status == QRT_OK;
+        if (w->under_way) return QRT_OK;
+        status = checkpoint_done(s, c, w->commit, status, e);
+    }
+    saving_take(w); /* as it was promised */
+    if (blob && !status) *blob = blob_ref(w->checkpoint.blob);
+    saving_clear(w);
+    return status && !store_stopped(s) ? store_fail(s, status, e) : status;
+}
+
+bool store_saving(const struct store *s) {
+    return s->saving.under_way;
+}
+
+bool store_saved(const struct store *s) {
+    return s->saving.under_way && s->disk->class->saved(s->disk);
+}
+
+/* The disk's thread has removed it. */
+static void checkpoint_forget(struct store *s, const struct checkpoint_file *gone) {
+    bool present;
+    size_t i = checkpoint_place(s, gone->group, gone->index, &present);
+    if (!present) return;
+    memmove(s->checkpoints + i, s->checkpoints + i + 1, (--s->checkpoint_count - i) * sizeof *s->checkpoints);
+}
+
+qrt_status store_save_end(struct store *s, struct blob **blob, struct error *e) {
+    struct saving *w = &s->saving;
+    struct error own;
+    if (!w->under_way) return store_usable(s, e);
+    if (!e) e = &own;
+    qrt_status written = s->disk->class->save_end(s->disk, true, e), status = store_usable(s, e);
+    if (!written && w->goes) checkpoint_forget(s, &w->gone);
+    if (!status) status = checkpoint_done(s, &w->checkpoint, w->commit, written, e);
+    if (blob) *blob = blob_ref(w->checkpoint.blob);
+    saving_clear(w);
+    return status && !store_stopped(s) ? store_fail(s, status, e) : status;
+}
+
+/* It is left to the next opening to find what it has come to. */
+static void saving_abandon(struct store *s) {
+    struct error ignored;
+    if (s->saving.under_way) s->disk->class->save_end(s->disk, false, &ignored);
+    saving_clear(&s->saving);
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -506,7 +694,7 @@ struct store *store_clone(const struct store *from) {
     struct store *s = mem_copy(from, sizeof *from);
     if (!from->disk) return s;
     s->disk = from->disk->class->clone(from->disk);
-    CHECK(s->disk); /* only simulated clusters are forked */
+    CHECK(s->disk && !from->saving.under_way); /* only simulated clusters are forked */
     wal_clone(&s->wal, &from->wal, s->disk);
     s->checkpoints = mem_copy(from->checkpoints, from->checkpoint_count * sizeof *from->checkpoints);
     s->checkpoint_capacity = from->checkpoint_count;
@@ -533,6 +721,7 @@ struct disk *store_release(struct store **s) {
     struct store *store = *s;
     struct disk *disk = store->disk;
     *s = NULL;
+    saving_abandon(store);
     loaded_free(store);
     free(store->checkpoints);
     if (disk) wal_free(&store->wal);

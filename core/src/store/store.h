@@ -48,6 +48,13 @@ struct store_visitor {
  * as it was. */
 qrt_status store_open(struct store **out, struct disk *disk, struct store_identity identity, bool format, bool *wiped,
                       struct error *e);
+/* The same for a node that may take from its peers what its disk has lost: QRT_ECORRUPT from log or checkpoints is repaired
+ * (repair.c), and *damaged says that the store holds a part of what it held. So do later openings until a record behind
+ * that part is durable, as with *wiped. What was lost stays in the folder, as damaged-..., until the next repair. */
+qrt_status store_open_repaired(struct store **out, struct disk *disk, struct store_identity identity, bool *wiped,
+                               bool *damaged, struct error *e);
+/* What the last repair found, for people; "": there was none. The store's. */
+const char *store_damage(const struct store *s);
 /* A store without a disk, that keeps nothing: what is flushed is at once "durable" (benchmarks). */
 struct store *store_memory_new(void);
 /* The same for a replay: recovery calls `give`, which hands out what some other store had recovered. */
@@ -74,10 +81,31 @@ void store_look(struct store *s); /* whether there is room again; to be called f
 void store_fill(struct store *s, bool full);   /* a fault: see disk_class.fill */
 uint64_t store_reserve(const struct store *s); /* bytes of log that can be written all the same */
 uint64_t store_skipped(const struct store *s); /* checkpoints that were left out */
+/* How a checkpoint is saved on a thread of the disk's. */
+struct store_saver {
+    /* On that thread, once, whatever happens: the snapshot, with a reference that is the store's. NULL: it is there already, in the
+     * checkpoint. */
+    struct blob *(*take)(void *taking);
+    void *taking;
+    /* On that thread (or, where the system gives none, within store_save_begin): store_save_end will not wait. */
+    void (*ended)(void *context);
+    void *context;
+};
+bool store_saves_apart(const struct store *s); /* its disk has such a thread */
+/* Begins to save a checkpoint on that thread, behind which the log goes on; where there is none it saves it (and nothing may be left
+ * to take). Meanwhile nothing of the log is removed. One at a time: where another is under way, this waits for its end. *blob as of
+ * store_save_end, if there is nothing to end although a snapshot was taken. */
+qrt_status store_save_begin(struct store *s, const struct store_checkpoint *c, const struct store_saver *saver,
+                            struct blob **blob, struct error *e);
+bool store_saving(const struct store *s); /* one is begun and not ended */
+bool store_saved(const struct store *s);  /* and store_save_end will not wait */
+/* Waits until the one under way is durable, then removes what it supersedes. *blob: its snapshot, and a reference to it; NULL: not
+ * wanted. Nothing under way: QRT_OK, and *blob is as it was. */
+qrt_status store_save_end(struct store *s, struct blob **blob, struct error *e);
 struct disk *store_disk(struct store *s);
 struct store *store_clone(const struct store *s); /* with its simulated disk */
 uint64_t store_fingerprint(const struct store *s);
-/* Frees the store (unflushed records are dropped) and hands its disk back, open, to crash and reopen. */
+/* Frees the store (unflushed records are dropped; a checkpoint under way ends now, whatever becomes of it) and hands its disk back, open, to crash and reopen. */
 struct disk *store_release(struct store **s);
 void store_free(struct store **s); /* unflushed records are dropped, as a crash would */
 

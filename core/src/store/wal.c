@@ -116,8 +116,8 @@ static qrt_status file_new(struct wal *w, uint64_t number, size_t commit_bytes, 
     return QRT_OK;
 }
 
-qrt_status wal_create(struct wal *w, struct error *e) {
-    return file_new(w, 1, 0, e);
+qrt_status wal_create(struct wal *w, uint64_t number, struct error *e) {
+    return file_new(w, number, 0, e);
 }
 
 struct entry_id *wal_ids_add(struct wal_ids *ids) {

@@ -99,6 +99,9 @@ struct wal {
     struct buffer found_bytes;
     uint32_t torn_from, torn_to; /* to be blanked by wal_settle; bytes of the last file */
     bool unlisted, no_ids;       /* the last file's directory lacks entries, or is not there at all */
+    /* Of a scan that found damage: the file, and where in it the sound commits end; 0: nothing of it can be kept. */
+    uint64_t damaged;
+    uint32_t damaged_at;
 };
 
 void wal_init(struct wal *w, struct disk *disk, struct store_identity id);
@@ -109,8 +112,10 @@ uint64_t wal_fingerprint(const struct wal *w);
 void wal_forget(struct wal *w);                                          /* what the scan found was handed out */
 bool wal_number(const char *name, const char *prefix, uint64_t *number); /* "wal-" and 16 hexadecimal digits */
 void wal_spare(struct wal *w, uint64_t number, uint64_t size);           /* a spare file was seen */
-qrt_status wal_create(struct wal *w, struct error *e);                   /* the first file of a new store */
-/* Reads and verifies the files of these ascending numbers; changes nothing on disk. */
+/* The first file of a log that begins with the commit w->commit: number 1 in a new store. */
+qrt_status wal_create(struct wal *w, uint64_t number, struct error *e);
+/* Reads and verifies the files of these ascending numbers; changes nothing on disk. QRT_ECORRUPT: w->damaged says
+ * where, and, if something of that file can be kept, w->commit which commit is the first that is not sound. */
 qrt_status wal_scan(struct wal *w, const uint64_t *numbers, size_t count, struct error *e);
 qrt_status wal_settle(struct wal *w,
                       struct error *e); /* after a scan: makes invariant 4 true, syncs, ready to append */

@@ -46,6 +46,8 @@ static bool scan_identify(const struct scan *s, uint32_t offset, struct entry_id
 static qrt_status scan_fault(const struct scan *s, uint32_t offset, const char *what, struct error *e) {
     unsigned long long commit = s->w->commit;
     struct entry_id entry;
+    s->w->damaged = s->number;
+    s->w->damaged_at = s->at;
     if (scan_identify(s, offset, &entry))
         return error_set(e, QRT_ECORRUPT,
                          "%s is damaged at offset %u, in the record of index %llu, term %llu, "
@@ -236,6 +238,7 @@ static qrt_status scan_file(struct wal *w, uint64_t number, uint64_t next_first,
     struct bytes file = bytes_of(b->before.data, b->before.size);
     qrt_status status = head_read(w, file, number, &head, e);
     if (!status) status = head_follows(w, &head, e);
+    if (status) w->damaged = number;
     if (status) return status;
     struct wal_file *f = wal_file_add(w, number, head.first, head.size);
     status = ids_read(w, &b->ids, e);
@@ -269,6 +272,7 @@ static qrt_status scan_all(struct wal *w, const uint64_t *numbers, size_t count,
             if (!status) status = head_read(w, bytes_of(b->now.data, b->now.size), numbers[i], &head, e);
             if (!status && i && numbers[i] != numbers[i - 1] + 1)
                 status = error_set(e, QRT_ECORRUPT, "the log file before %s is missing; " STORE_ADVICE, name);
+            if (status) w->damaged = numbers[i];
         }
         if (!status && i) status = scan_file(w, numbers[i - 1], head.first, b, e);
         struct buffer other = b->before;

@@ -137,3 +137,60 @@ struct model_file model_last_file(const struct disk *d, const char *prefix) {
     copy->class->free(copy);
     return l;
 }
+
+/* ---- a disk that outlives its store ---- */
+
+struct lasting {
+    struct disk base;
+    struct disk *inner;
+};
+
+static struct disk *inner_of(struct disk *d) {
+    return ((struct lasting *)d)->inner;
+}
+static qrt_status lasting_list(struct disk *d, disk_list_fn *each, void *context, struct error *e) {
+    return inner_of(d)->class->list(inner_of(d), each, context, e);
+}
+static qrt_status lasting_create(struct disk *d, const char *name, uint64_t size, struct error *e) {
+    return inner_of(d)->class->create(inner_of(d), name, size, e);
+}
+static qrt_status lasting_read(struct disk *d, const char *name, struct buffer *out, struct error *e) {
+    return inner_of(d)->class->read(inner_of(d), name, out, e);
+}
+static qrt_status lasting_write(struct disk *d, const char *name, uint64_t at, struct bytes data, struct error *e) {
+    return inner_of(d)->class->write(inner_of(d), name, at, data, e);
+}
+static qrt_status lasting_sync(struct disk *d, const char *name, struct error *e) {
+    return inner_of(d)->class->sync(inner_of(d), name, e);
+}
+static qrt_status lasting_rename(struct disk *d, const char *from, const char *to, struct error *e) {
+    return inner_of(d)->class->rename(inner_of(d), from, to, e);
+}
+static qrt_status lasting_remove(struct disk *d, const char *name, struct error *e) {
+    return inner_of(d)->class->remove(inner_of(d), name, e);
+}
+static qrt_status lasting_sync_folder(struct disk *d, struct error *e) {
+    return inner_of(d)->class->sync_folder(inner_of(d), e);
+}
+static void lasting_free(struct disk *d) {
+    free(d);
+}
+
+static const struct disk_class lasting_class = {
+    .list = lasting_list,
+    .create = lasting_create,
+    .read = lasting_read,
+    .write = lasting_write,
+    .sync = lasting_sync,
+    .rename = lasting_rename,
+    .remove = lasting_remove,
+    .sync_folder = lasting_sync_folder,
+    .free = lasting_free,
+};
+
+struct disk *model_lasting(struct disk *d) {
+    struct lasting *l = mem_zero(1, sizeof *l);
+    l->base = (struct disk){&lasting_class, d->block, d->segment};
+    l->inner = d;
+    return &l->base;
+}

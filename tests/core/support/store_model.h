@@ -38,5 +38,7 @@ qrt_status model_try(const struct disk *d, struct seen *seen, struct error *e);
 struct disk *model_damage(const struct disk *d, const char *name, uint64_t offset, struct bytes with);
 /* The last file whose name begins so, and how many there are. */
 struct model_file model_last_file(const struct disk *d, const char *prefix);
+/* The same disk for a store that frees it: it outlives the store, so that an opening can fail in its middle. */
+struct disk *model_lasting(struct disk *d);
 
 #endif

@@ -405,6 +405,7 @@ void actor_free(struct actor *a);
 void actor_tap(struct actor *a, uint64_t kinds, void (*event)(void *, const qrt_event *, uint64_t), void *context);
 /* Thread-safe, among the threads of a process. order_give takes an order from the heap; order_wait returns when it was carried out. */
 void order_give(struct actor *a, struct order *o);
+void actor_nudge(struct actor *a); /* no order, but the same waking */
 void order_wait(struct actor *a, struct order *o);
 struct order *order_take(struct actor *a);
 void order_end(struct actor *a, struct order *o);

@@ -89,6 +89,14 @@ void order_give(struct actor *a, struct order *o) {
     pthread_mutex_unlock(&q->mutex);
 }
 
+/* Orders are said to be pending although there may be none: whoever goes to sleep looks at that last. */
+void actor_nudge(struct actor *a) {
+    pthread_mutex_lock(&a->orders.mutex);
+    atomic_store(&a->orders.pending, true);
+    actor_wake(a);
+    pthread_mutex_unlock(&a->orders.mutex);
+}
+
 void order_wait(struct actor *a, struct order *o) {
     o->waited = true;
     order_give(a, o);

@@ -122,10 +122,11 @@ _Noreturn void agent_die(struct live_node *n) {
     for (;;) kill(getpid(), SIGKILL);
 }
 
-/* The owner wakes it until an order that it has sent is done, so an order that comes just before the stop is no loss. */
+/* The owner wakes it until an order that it has sent is done, so an order that comes just before the stop is no loss. Who is
+ * woken without one stops again: by the last of those wakings, or from outside. */
 void agent_stop(struct live_node *n) {
     struct pollfd wait = {n->actor.live->agent->mail.fd, POLLIN, 0};
-    if (poll(&wait, 1, 0) == 0) raise(SIGSTOP);
+    while (poll(&wait, 1, 0) == 0) raise(SIGSTOP);
 }
 
 bool agent_sees_down(const struct live *l, uint16_t peer) {

@@ -4,7 +4,7 @@
  *   ask        role    answer
  *   status     read    cluster: its name; node: the node as it sees itself (live_hand_view.c)
  *   inspect    read    fields: the protocol's own
- *   trace      read    events: the last ones; last: how many (50)
+ *   trace      read    events: the last ones; last: how many (50), at most 2,000
  *   fault      admin   carried out what of the plan concerns this node, now or at its time; plan: see fault/plan.h
  *   stop       admin   the process ends once everything under way is on the disk */
 #include <jansson.h>
@@ -18,6 +18,7 @@
 #define TRACE_LINE 256
 #define LAST_WORD_NS INT64_C(300000000) /* so that who said stop has read the answer: a reset would take it from him */
 #define TRACE_MAX 2000                  /* events in one answer */
+#define TRACE_DEFAULT 50                /* where none are asked for */
 
 struct question {
     struct live *live;
@@ -70,11 +71,15 @@ static json_t *event_value(const qrt_event *e, uint64_t number) {
 
 static void ask_trace(struct question *q) {
     const struct trace *t = &q->live->trace;
-    json_int_t wanted = json_integer_value(json_object_get(q->asked, "last"));
+    json_t *asked = json_object_get(q->asked, "last");
+    json_int_t wanted = asked ? json_integer_value(asked) : TRACE_DEFAULT;
+    if (wanted < 1) {
+        error_set(&q->error, QRT_ERANGE, "the last events are counted from 1: ask for between 1 and %d", TRACE_MAX);
+        return;
+    }
     json_t *events = json_array();
     live_merge(q->live, true);
-    uint64_t last = wanted > 0 ? (uint64_t)wanted : 50, first = trace_first(t);
-    if (last > TRACE_MAX) last = TRACE_MAX;
+    uint64_t last = wanted < TRACE_MAX ? (uint64_t)wanted : TRACE_MAX, first = trace_first(t);
     if (t->count - first > last) first = t->count - last;
     for (uint64_t i = first; i < t->count; i++) json_array_append_new(events, event_value(trace_at(t, i), i));
     json_object_set_new(q->answer, "events", events);

@@ -74,8 +74,9 @@ qrt_status log_file(const struct log_place *place, uint16_t node, char *path, si
     }
     if (mkdir(place->path, 0700) && errno != EEXIST)
         return error_set(e, QRT_EIO, "the folder for logs, %s, cannot be made: %s", place->path, strerror(errno));
-    int length = node ? snprintf(path, size, "%s/n%u.log", place->path, node)
-                      : snprintf(path, size, "%s/cluster.log", place->path);
+    const char *slash = place->path[strlen(place->path) - 1] == '/' ? "" : "/";
+    int length = node ? snprintf(path, size, "%s%sn%u.log", place->path, slash, node)
+                      : snprintf(path, size, "%s%scluster.log", place->path, slash);
     if (length > 0 && (size_t)length < size) return QRT_OK;
     return error_set(e, QRT_ERANGE, "the folder for logs has too long a name: %s", place->path);
 }

@@ -77,13 +77,20 @@ static void port_died(void *runtime, struct host *h, qrt_status why, const char 
     driver_die(h);
 }
 
+/* On the disk's thread. */
+static void port_saved(void *runtime, struct host *h) {
+    (void)runtime;
+    actor_nudge(&node_of(h)->actor);
+}
+
 const struct host_port live_port = {.send = port_send,
                                     .timer = port_timer,
                                     .persist = port_persist,
                                     .answer = port_answer,
                                     .died = port_died,
                                     .send_large = port_send_large,
-                                    .large = LIVE_LARGE};
+                                    .large = LIVE_LARGE,
+                                    .saved = port_saved};
 
 /* ---- inputs ---- */
 
@@ -146,6 +153,16 @@ static bool ring_timers(struct live_node *n) {
         node_input(n, 0);
     }
     return ring_due(n, n->actor.time);
+}
+
+/* A checkpoint that the disk's thread has saved meanwhile. */
+static bool take_saved(struct live_node *n) {
+    struct error e = {0};
+    if (!n->host.up || !host_saving_ended(&n->host)) return false;
+    node_input(n, 0);
+    if (host_saved(&n->host, &e)) port_died(n->actor.live, &n->host, e.status, e.text);
+    node_input_end(n);
+    return true;
 }
 
 /* One group commit of all that the burst has written. What follows from it may want the next. */
@@ -289,6 +306,7 @@ static bool burst(struct live_node *n) {
         busy = load_propose(n) || arrived;
         busy |= ring_timers(n);
         node_look(n);
+        busy |= take_saved(n);
         flush(n);
     }
     burst_end(n);

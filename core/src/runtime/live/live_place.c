@@ -126,7 +126,8 @@ qrt_status place_folder(struct live *l, struct error *e) {
 
 qrt_status place_make(struct live *l, struct error *e) {
     if (!*l->folder || !mkdir(l->folder, 0700)) return QRT_OK;
-    error_set(e, QRT_EIO, "no private folder %s can be made: %s", l->folder, strerror(errno));
+    error_set(e, QRT_EIO, "the private folder %s cannot be made: %s; set TMPDIR to a folder that you may write to",
+              l->folder, strerror(errno));
     l->folder[0] = 0; /* whose it is, if it is there, is not ours to remove */
     return e->status;
 }
