@@ -617,7 +617,7 @@ QRT_API const char *qrt_compare(const char *spec_json);
 /* --- Benchmarks -------------------------------------------------------------------------------------- */
 
 typedef struct qrt_bench qrt_bench;
-/* name: a group (sim, paxos, store, live, large, place, detect), or one result's. */
+/* name: a group (sim, paxos, store, checkpoint, live, large, place, detect), or one result's. */
 QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name);
 QRT_API void qrt_bench_free(qrt_bench **b);
 /* One measurement a call; QRT_MORE until all are made. A SIGINT that the program handles cuts it short within a second, with

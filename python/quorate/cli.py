@@ -162,7 +162,7 @@ def _add_judges(add: Add) -> None:
     compare.add_argument("--operations", metavar="K", type=int, default=400, help="altogether (default: 400)")
     compare.add_argument("--plan", metavar="F", help="a plan of faults (JSON; default: none)")
     bench = add("bench", cli_commands.bench, "measure the library against bare loops that it carries along")
-    known = "sim, paxos, store, live, large, failover, place, detect, or one result's name"
+    known = "sim, paxos, store, checkpoint, live, large, failover, place, detect, or one result's name"
     bench.add_argument("name", metavar="NAME", nargs="?", default="sim", help=known)
 
 
