@@ -85,6 +85,7 @@ end
 ---@return table[]
 function quorate.bugs(protocol)
    local bugs = {}
+   core.options(protocol or "raft") -- which there is, or raises what says so
    for _, p in ipairs(core.protocols()) do
       for _, bug in ipairs((protocol or p.name) == p.name and p.bugs or {}) do
          bug.protocol = p.name

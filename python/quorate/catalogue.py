@@ -95,6 +95,8 @@ def machines() -> Table:
 
 def bugs(protocol: str | None = None) -> Table:
     """Every switchable mistake, of one protocol or of all: name, protocol, mistake, property, source."""
+    if protocol is not None:
+        options(protocol)  # which there is, or raises what says so
     rows = [
         {**bug, "protocol": p["name"]}
         for p in protocols()

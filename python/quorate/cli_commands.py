@@ -16,7 +16,7 @@ from quorate.benchmarks import bench as run_bench
 from quorate.captures import is_capture, replay_capture
 from quorate.catalogue import Table
 from quorate.compare import compare as run_compare
-from quorate.errors import QuorateError
+from quorate.errors import NotFoundError, QuorateError, RangeError
 from quorate.history import History, HistoryVerdict
 from quorate.plan import Plan
 from quorate.results import CheckResult
@@ -50,7 +50,7 @@ def campaign(arguments: argparse.Namespace) -> int:
     """Runs the seeds, writes failing runs to files, and says how to replay each."""
     plan = Plan.load(arguments.plan) if arguments.plan else None
     fields = {name: getattr(arguments, name) for name in ("first", "nodes", "bug", "jobs", "events")}
-    fields.update(plan=plan, outside=True if arguments.outside else None)
+    fields.update(plan=plan, outside=arguments.outside or None, damage=arguments.damage or None)
     spec = campaigns.campaign_spec(arguments.protocol, arguments.seeds, fields)
     result = campaigns.Campaign(spec).run()
     saved = [_save(arguments, violation) for violation in result.violations[:SAVED]]
@@ -99,9 +99,13 @@ def _campaign_data(result: campaigns.CampaignResult, saved: list[Path]) -> dict[
 def replay(arguments: argparse.Namespace) -> int:
     """Runs the file's run again; the verdict, and whether the hash is the file's. A folder is a capture."""
     if is_capture(arguments.file):
+        if arguments.last is not None and arguments.last < 1:
+            raise RangeError(f"--last takes a number of events from 1 on, not {arguments.last}")
         replayed = replay_capture(arguments.file, arguments.bug, LOOKED_AT if arguments.last else None)
         if arguments.picture:
             Path(arguments.picture).write_text(replayed.trace.svg(), encoding="utf-8")
+        if arguments.id is not None and arguments.id not in (n["node"] for n in replayed.nodes):
+            raise NotFoundError(f"there is no node {arguments.id}; nodes are 1 to {len(replayed.nodes)}")
         lines = _last_events(replayed.trace, arguments.id, arguments.last or 0)
         data = {**replayed.report, "last": lines} if arguments.last else dict(replayed.report)
         show(arguments, data, "\n".join([*lines, str(replayed)]))

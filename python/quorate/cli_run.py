@@ -27,6 +27,7 @@ from quorate.trouble import choose_faults
 
 FAILED = 4  # the script raised
 LUA = "5.4"
+NAMED = ("protocol", "transport", "nodes", "clients", "seed", "capture")  # options of their own of a soak
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -138,22 +139,23 @@ def demo(arguments: argparse.Namespace) -> int:
 def option_pair(text: str) -> tuple[str, str]:
     """Of NAME=VALUE; the core judges both."""
     name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier() or name in ("rounds", "faults"):
+    if not equals or not name.isidentifier():
         raise ArgumentError(f"--option takes NAME=VALUE of an option of the cluster, not {text!r}")
+    if name in (*NAMED, "rounds", "faults"):
+        raise ArgumentError(f"--option takes other options of the cluster: say --{name} instead of {text!r}")
     return name, value
 
 
 def soak(arguments: argparse.Namespace) -> int:
     """Kills processes under load; 1 when a write is lost, a property violated, or something grows."""
+    os.environ.setdefault("QUORATE_LOG", "error")  # that nodes are killed is no news here
     if arguments.growth:
         grown = growth(arguments.rounds, nodes=arguments.nodes)
         show(arguments, {"rounds": grown.rounds, "grown": grown.grown, "parts": grown.to_data()}, grown)
         return 0 if grown.ok else EXIT["violated"]
     faults = choose_faults(arguments.faults, arguments.protocol)
     options: dict[str, Any] = dict(option_pair(text) for text in arguments.option)
-    os.environ.setdefault("QUORATE_LOG", "error")  # that nodes are killed is no news here
-    names = ("protocol", "transport", "nodes", "clients", "seed", "capture")
-    options.update({name: getattr(arguments, name) for name in names})
+    options.update({name: getattr(arguments, name) for name in NAMED})
     done = run_soak(arguments.rounds, faults=faults, **options)
     data = {**check_data(done.result), "rounds": done.rounds, "kills": done.kills, "lost": done.lost}
     data.update(seconds=done.seconds, outages=done.outages, operations=done.load.operations)

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import inspect
 import sys
+import traceback
 from pathlib import Path
 
 from quorate._ffi import checked_path
@@ -50,7 +51,12 @@ def load_class(where: str) -> type[Node]:
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(Path(path).resolve().parent))
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        where = f" (line {own[-1].lineno}: {own[-1].line})" if own else ""
+        raise ArgumentError(f"{path} cannot be loaded: {type(error).__name__}: {error}{where}") from error
     found = {
         n: c
         for n, c in vars(module).items()
@@ -58,6 +64,8 @@ def load_class(where: str) -> type[Node]:
     }
     if name and name not in found:
         raise NotFoundError(f"{path} has no class {name} derived from quorate.Node; it has {list(found)}")
+    if not found:
+        raise NotFoundError(f"{path} has no class derived from quorate.Node")
     if not name and len(found) != 1:
         raise ArgumentError(
             f"{path} has the classes {list(found)} derived from quorate.Node; say which: FILE:CLASS"

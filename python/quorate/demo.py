@@ -18,7 +18,7 @@ from pathlib import Path
 from quorate._ffi import checked_path
 from quorate.client import Client
 from quorate.cluster import Cluster
-from quorate.errors import StorageError, UnknownOutcome
+from quorate.errors import RangeError, StorageError, UnknownOutcome
 from quorate.plan import Plan
 from quorate.results import CheckResult
 from quorate.trace import Trace
@@ -129,6 +129,8 @@ def play(
     transport: str | None = None,
 ) -> Story:
     """Plays it on a simulated cluster, or live over `transport`; a few seconds of the cluster's time."""
+    if clients < 1:
+        raise RangeError(f"the demo takes at least 1 client, not {clients}: nobody would load the text")
     words = re.findall(r"\s*\S+|\s+$", text)
     chunks = [words[i : i + CHUNK] for i in range(0, len(words), CHUNK)]
     expected = hashlib.sha256(text.encode()).hexdigest()

@@ -17,6 +17,7 @@ from typing import Any
 from quorate.cluster import Cluster
 from quorate.progress import Progress
 from quorate.soak import kill_processes
+from quorate.trouble import at_least
 
 SPARE = 4 << 20  # bytes by which memory may differ: what an allocator keeps
 SETTLE = 5.0  # seconds for connections that are being made again
@@ -149,6 +150,7 @@ def growth(rounds: int = 50, *, nodes: int = 5) -> Growth:
 
     Raises UnsupportedError where this build has no live runtime.
     """
+    rounds, nodes = at_least(1, "growth", "rounds", rounds), at_least(3, "growth", "nodes", nodes)
     with Progress("growth", 2 * rounds, "rounds") as progress:
         parts = _one_cluster(rounds, nodes, progress)
         parts.append(_many_clusters(rounds, progress))

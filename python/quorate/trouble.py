@@ -6,12 +6,14 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from quorate.base import whole
 from quorate.catalogue import fault_model
 from quorate.errors import RangeError
 from quorate.plan import Plan
 
 FAULTS = (
-    "kill", "pause", "cut", "loss", "corrupt", "delay", "reorder", "duplicate", "bandwidth", "skew"
+    "kill", "pause", "cut", "loss", "corrupt", "delay", "reorder", "duplicate", "bandwidth", "skew",
+    "damage",
 )  # fmt: skip
 TROUBLE = 0.25  # seconds that a round's other faults last
 SHARE = 0.1  # of the messages that are lost, corrupted, overtaken or doubled
@@ -27,6 +29,7 @@ ROOM = {  # what a fault model says of each
     "reorder": "reorder",
     "duplicate": "duplicates",
     "skew": "skew",
+    "damage": "crash_wipes",
 }
 TIMELY = ("delay", "bandwidth")  # what breaks a bound on delays, where the model needs one
 
@@ -35,15 +38,24 @@ def _has_room(model: Mapping[str, Any], fault: str) -> bool:
     return not model["synchrony"] if fault in TIMELY else bool(model[ROOM[fault]])
 
 
+def at_least(least: int, what: str, name: str, number: int) -> int:
+    """A number of rounds or nodes, or RangeError for one with which there is nothing to disturb."""
+    if whole(f"{what} takes a number of {name}", number) < least:
+        raise RangeError(f"{what} takes at least {least} {name}, not {number}")
+    return number
+
+
 def choose_faults(text: str | None, protocol: str = "raft") -> tuple[str, ...]:
     """The faults that a list with commas names; None: all that the protocol's model has room for. RangeError
-    for one that there is not, or that is outside of the model.
+    for none, one that there is not, or one that is outside of the model.
     """
     model = fault_model(protocol)
     room = tuple(name for name in FAULTS if _has_room(model, name))
     if text is None:
         return room
     chosen = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not chosen:
+        raise RangeError(f"a soak takes at least one fault; it has {', '.join(room)}")
     for name in chosen:
         if name not in FAULTS:
             raise RangeError(f"the soak has no fault {name!r}; it has {', '.join(FAULTS)}")
@@ -67,6 +79,8 @@ def _directive(choose: random.Random, nodes: list[int], fault: str) -> tuple[str
     if fault == "skew":
         offset, drift = choose.uniform(-OFFSET, OFFSET), choose.randint(-DRIFT, DRIFT)
         return fault, {"node": node, "offset": round(offset, 3), "drift": drift}
+    if fault == "damage":
+        return "crash", {"node": node, "disk": "damaged", "guarded": True}
     if fault == "pause":
         return fault, {"node": node}
     late: dict[str, dict[str, Any]] = {

@@ -124,6 +124,33 @@ static void test_capture_replays_faults(void **state) {
     assert_whole(replay(NULL));
 }
 
+static bool has_restored(struct cluster *c, uint16_t node) {
+    const struct trace *t = c->class->trace(c->runtime);
+    for (uint64_t i = 0; i < t->count; i++) {
+        const qrt_event *e = trace_at(t, i);
+        if (e && e->kind == QRT_KIND_RESTORE && e->node == node) return true;
+    }
+    return false;
+}
+
+/* A snapshot that has become durable although its node died before it knew: what the next life recovers is newer than all that the
+ * one before had in its log, and nothing is missing all the same. */
+static void test_capture_replays_a_snapshot_that_nobody_was_told_of(void **state) {
+    (void)state;
+    const struct setting slow[] = {{"snapshot_threshold", "10"}, {"snapshot_keep", "2"}, {"sync", "50ms"}};
+    struct cluster *c = cluster_of("raft", slow, 3);
+    plan(c, "[{\"at\": 1, \"do\": \"partition\", \"groups\": [[5], [1, 2, 3, 4]]}, {\"at\": 4, \"do\": \"heal\"}]");
+    load(c, 200);
+    int64_t now = 0;
+    while (!has_restored(c, 5) && now < 60 * SECOND) run(c, now += SECOND / 1000);
+    plan(c, "[{\"at\": 0.001, \"do\": \"crash\", \"node\": 5, \"disk\": \"kept\"},"
+            " {\"at\": 1, \"do\": \"restart\", \"node\": 5}]");
+    run(c, now + 5 * SECOND);
+    assert_true(has_restored(c, 5));
+    cluster_free(c);
+    assert_whole(replay(NULL));
+}
+
 /* ---- clients ---- */
 
 static struct buffer history_of(struct cluster *c) {
@@ -625,6 +652,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_capture_replays, captures_setup, captures_teardown),
         cmocka_unit_test_setup_teardown(test_capture_replays_faults, captures_setup, captures_teardown),
+        cmocka_unit_test_setup_teardown(test_capture_replays_a_snapshot_that_nobody_was_told_of, captures_setup,
+                                        captures_teardown),
         cmocka_unit_test_setup_teardown(test_capture_holds_the_history, captures_setup, captures_teardown),
         cmocka_unit_test_setup_teardown(test_capture_judges_the_history, captures_setup, captures_teardown),
         cmocka_unit_test_setup_teardown(test_capture_nodes_tell_the_history, captures_setup, captures_teardown),

@@ -38,6 +38,7 @@ function TestErrors:test_options()
    end
    raises("there is no option 'nodez'; did you mean 'nodes'?", made { nodez = 3 })
    raises("did you mean 'election_timeout'?", made { election_timeot = 1 })
+   raises("there is no protocol 'ralf'; did you mean 'raft'?", q.bugs, "ralf")
    raises("must lie between 1 and 128, not 0", made { nodes = 0 })
    raises("must lie between 1 and 128, not 1000", made { nodes = 1000 })
    raises("option 'nodes' takes a", made { nodes = "many" })

@@ -94,6 +94,27 @@ def test_a_majority_killed_from_outside(tmp_path: Path) -> None:
     whole(folder, 9, 150)
 
 
+@pytest.mark.parametrize("transport", ["inproc", "tcp"])
+def test_checkpoints_and_kills_replay(tmp_path: Path, transport: str) -> None:
+    """Checkpoints that a thread saves, every few entries, and snapshots for who was away: when each became
+    durable is replayed, and a kill may come before that or behind it."""
+    folder = tmp_path / "capture"
+    options = {"snapshot_threshold": 12, "snapshot_keep": 4, "disk": "folder", "data": str(tmp_path / "data")}
+    with live(folder, transport, **options) as c:
+        c.wait_leader()
+        for turn in range(6):
+            victim = turn % 3 + 1
+            c.crash(victim)
+            c.load(clients=4, operations=100)
+            c.restart(victim)
+            c.load(clients=4, operations=60)
+        assert c.check().verdict == "ok"
+    replayed = whole(folder, 9, 960)
+    kinds = {name: number for number, name in replayed.trace.kinds.items()}
+    seen = replayed.trace.column("kind").tolist()
+    assert seen.count(kinds["checkpoint"]) > 20 and seen.count(kinds["restore"]) > 0
+
+
 def test_the_command_line(tmp_path: Path) -> None:
     """0: all the same; 4: a step differs; 3: a part is missing. What is printed says which."""
     folder = tmp_path / "capture"
@@ -116,12 +137,20 @@ def test_the_command_line(tmp_path: Path) -> None:
     first.write_bytes(first.read_bytes()[:2000])
     cut = quorate("replay", folder)
     assert cut.returncode == 3 and f"n2: {first.name}, byte " in cut.stdout
+    assert "; 1 gap in the capture" in cut.stdout
+    for wrong, why in ((("--last", 0), "from 1 on, not 0"), (("--last", 1, "--id", 9), "nodes are 1 to 3")):
+        refused = quorate("replay", folder, *wrong)
+        assert refused.returncode == 2 and why in refused.stderr
     clients = folder / "clients-000001.capture"
     clients.write_bytes(clients.read_bytes()[:9000])
     ended = q.replay(folder)
     assert ended.verdicts["linearizability"] == "unknown" and not ended.history["whole"]
     assert 0 < ended.history["operations"] < 100
     assert f"the history ends: {clients.name}, byte " in str(ended)
+    first.unlink()
+    none = q.replay(folder)
+    assert none.verdict == "unknown" and none.report["judged_until"] == 0
+    assert "could be followed: one of them not even at its beginning" in str(none)
 
 
 def test_what_cannot_be_captured(tmp_path: Path) -> None:

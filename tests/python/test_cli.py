@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from quorate.cli import main
 
 LUA = Path(sys.prefix) / "lib" / "lua" / "5.4" / "quorate" / "core.so"
 
@@ -178,6 +179,31 @@ def test_lists(arguments, name):
     rows = spoken(quorate(*arguments, "--json"), 0)[name]
     assert rows and all("name" in row for row in rows)
     assert rows[0]["name"] in quorate(*arguments).stdout
+
+
+UNLOADED = {
+    "class A(q.Node)\n    pass\n": r"file.py cannot be loaded: SyntaxError: .*line 1",
+    "import sys\nx = 1 / 0\n": r"file.py cannot be loaded: ZeroDivisionError: .*\(line 2: x = 1 / 0\)",
+    "raise SystemExit(3)\n": r"file.py cannot be loaded: SystemExit: 3",
+    "x = 1\n": r"file.py has no class derived from quorate.Node",
+}
+
+
+@pytest.mark.parametrize("text", UNLOADED)
+def test_a_file_that_cannot_be_graded(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """One line, and exit code 2: it is the file that is wrong, and no property is violated."""
+    (tmp_path / "file.py").write_text(text, encoding="utf-8")
+    for command in ("grade", "twice"):
+        assert main([command, str(tmp_path / "file.py")]) == 2
+        said = capsys.readouterr().err
+        assert re.search(UNLOADED[text], said) and said.count("\n") == 1, said
+
+
+def test_what_there_is_not_is_said(capsys: pytest.CaptureFixture[str]):
+    """A protocol without a list of mistakes because there is none; a demo without clients."""
+    assert main(["bugs", "ralf"]) == 2 and "did you mean 'raft'" in capsys.readouterr().err
+    assert main(["bugs", "museum"]) == main(["bugs", "raft"]) == 0
+    assert main(["demo", "--clients", "0"]) == 2 and "at least 1 client, not 0" in capsys.readouterr().err
 
 
 def test_options_show_what_may_be_chosen():

@@ -15,6 +15,7 @@ import quorate as q
 
 LOSS, PARTITION = 1, 2  # qrt_drop
 MS = 1_000_000
+PATIENCE = 30.0  # seconds
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Message:
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[q.Cluster, int, int]]:
     """A cluster, its leader and a follower. The leader writes every 10 ms; who hears nothing of it finds no
     votes, because the third node does."""
-    options = {"election_timeout": "400ms", "heartbeat_interval": "10ms"}
+    options = {"election_timeout": "1s", "heartbeat_interval": "10ms"}
     try:
         c = q.Cluster("raft", nodes=3, runtime="live", transport=request.param, **options)
     except q.UnsupportedError as error:
@@ -67,16 +68,25 @@ def assert_none_came(found: list[Message]) -> None:
     assert found and all(m.dropped == [PARTITION] and not m.received for m in found)
 
 
-def trouble(c: q.Cluster, source: int, target: int, verb: Callable[[], None]) -> list[Message]:
-    """What went over that link from then on for 0.2 s, of which all had another 0.3 s to arrive."""
+def eventually(c: q.Cluster, holds: Callable[[], object]) -> None:
+    """Runs until it does; a busy machine sends and receives little."""
+    c.run_until(lambda _: holds(), timeout=PATIENCE, every=0.1)
+
+
+def trouble(
+    c: q.Cluster, source: int, target: int, verb: Callable[[], None], arrivals: int = 0
+) -> list[Message]:
+    """What went over that link from then on for 0.2 s, or longer where that was little. All had another 0.3 s
+    to arrive, and as long as it takes where they are to arrive so many times.
+    """
     verb()
     begin = c.now
     c.run(0.2)
+    eventually(c, lambda: len(messages(c, source, target, begin, c.now)) >= 8)
     end = c.now
     c.run(0.3)
-    found = messages(c, source, target, begin, end)
-    assert len(found) >= 3, "too few messages to see anything by"
-    return found
+    eventually(c, lambda: all(len(m.received) >= arrivals for m in messages(c, source, target, begin, end)))
+    return messages(c, source, target, begin, end)
 
 
 def test_loss(pair: tuple[q.Cluster, int, int]) -> None:
@@ -88,23 +98,23 @@ def test_loss(pair: tuple[q.Cluster, int, int]) -> None:
     c.loss(1.0, (follower, leader))
     begin = c.now
     c.run(0.3)
-    assert any(m.received for m in messages(c, leader, follower, begin, c.now))
+    eventually(c, lambda: any(m.received for m in messages(c, leader, follower, begin, c.now)))
     assert all(m.dropped == [LOSS] for m in messages(c, follower, leader, begin, c.now))
 
 
 def test_delay(pair: tuple[q.Cluster, int, int]) -> None:
     """Each message arrives that much later, and none overtakes another."""
     c, leader, follower = pair
-    found = trouble(c, leader, follower, lambda: c.delay("100ms", (leader, follower)))
-    assert all(m.received and m.received[0] - m.sent >= 100 * MS for m in found)
+    found = trouble(c, leader, follower, lambda: c.delay("100ms", (leader, follower)), 1)
+    assert all(m.received[0] - m.sent >= 100 * MS for m in found)
     assert [m.received[0] for m in found] == sorted(m.received[0] for m in found)
 
 
 def test_slow(pair: tuple[q.Cluster, int, int]) -> None:
     """A slow node sees everything late."""
     c, leader, follower = pair
-    found = trouble(c, leader, follower, lambda: c.slow(follower, "80ms"))
-    assert all(m.received and m.received[0] - m.sent >= 80 * MS for m in found)
+    found = trouble(c, leader, follower, lambda: c.slow(follower, "80ms"), 1)
+    assert all(m.received[0] - m.sent >= 80 * MS for m in found)
 
 
 def test_bandwidth(pair: tuple[q.Cluster, int, int]) -> None:
@@ -113,17 +123,19 @@ def test_bandwidth(pair: tuple[q.Cluster, int, int]) -> None:
     c.bandwidth(100_000, (leader, follower))
     begin = c.now
     c.propose("x" * 20_000)  # the other follower's answer is enough
-    c.run(1)
-    found = [m for m in messages(c, leader, follower, begin, c.now) if m.received]
-    large = next(m for m in found if m.received[0] - m.sent >= 200 * MS)
-    behind = [m for m in found if m.sent > large.sent]
-    assert behind and all(m.received[0] >= large.received[0] for m in behind)
+    def arrived() -> list[Message]:
+        return [m for m in messages(c, leader, follower, begin, c.now) if m.received]
+
+    eventually(c, lambda: any(m.received[0] - m.sent >= 200 * MS for m in arrived()))
+    large = next(m for m in arrived() if m.received[0] - m.sent >= 200 * MS)
+    eventually(c, lambda: arrived()[-1].sent > large.sent)
+    assert all(m.received[0] >= large.received[0] for m in arrived() if m.sent > large.sent)
 
 
 def test_duplicate(pair: tuple[q.Cluster, int, int]) -> None:
     """Each message arrives twice."""
     c, leader, follower = pair
-    for m in trouble(c, leader, follower, lambda: c.duplicate(1.0, "1ms", (leader, follower))):
+    for m in trouble(c, leader, follower, lambda: c.duplicate(1.0, "1ms", (leader, follower)), 2):
         assert len(m.received) == 2
 
 
@@ -132,13 +144,13 @@ def test_corrupt(pair: tuple[q.Cluster, int, int]) -> None:
     c, leader, follower = pair
     found = trouble(c, leader, follower, lambda: c.corrupt(1.0, (leader, follower)))
     assert not any(m.received for m in found)
-    assert c.status().nodes[follower - 1].rejected >= len(found)
+    eventually(c, lambda: c.status().nodes[follower - 1].rejected >= len(found))
 
 
 def test_reorder(pair: tuple[q.Cluster, int, int]) -> None:
     """Some messages are overtaken by later ones."""
     c, leader, follower = pair
-    found = trouble(c, leader, follower, lambda: c.reorder(0.5, "100ms", (leader, follower)))
+    found = trouble(c, leader, follower, lambda: c.reorder(0.5, "100ms", (leader, follower)), 1)
     arrivals = [m.received[0] for m in found]
     assert arrivals != sorted(arrivals)
 
@@ -148,20 +160,21 @@ def test_a_partition_drops_at_both_ends(pair: tuple[q.Cluster, int, int]) -> Non
     it would arrive when it has gone. One way is one way."""
     c, leader, follower = pair
     others = [n for n in c.nodes if n != leader]
-    c.delay("200ms", (leader, follower))
+    c.delay("1s", (leader, follower))
     begin = c.now
-    c.run(0.15)
-    cut = c.now
+    c.run(0.3)
+    eventually(c, lambda: messages(c, leader, follower, c.now - 0.3, c.now))
     c.partition([[leader], others], one_way=True)
-    c.run(0.25)
+    cut = c.now  # what was sent in the second before would arrive after it
+    c.run(1.2)
     healed = c.now
     heal(c)
-    assert_none_came(messages(c, leader, follower, begin, cut))
+    assert_none_came(messages(c, leader, follower, max(begin, cut - 0.9), cut))
     assert all(not m.dropped for m in messages(c, follower, leader, begin, healed))
     c.delay("200ms", (leader, follower))
     c.partition([[leader], others], one_way=True)
     begin = c.now
-    c.run(0.1)
+    eventually(c, lambda: messages(c, leader, follower, begin, c.now))
     end = c.now
     heal(c)
     assert_none_came(messages(c, leader, follower, begin, end))
@@ -215,4 +228,4 @@ def test_skew() -> None:
         mono_after, wall_after, time_after = clocks(c)
         assert (mono_after - mono) / (time_after - time) == pytest.approx(1.5, abs=0.2)
         assert (wall_after - wall) / (time_after - time) == pytest.approx(1.5, abs=0.2)
-        assert least_time_between_rings(c, time) < 0.09
+        eventually(c, lambda: least_time_between_rings(c, time) < 0.09)

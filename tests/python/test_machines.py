@@ -112,6 +112,13 @@ def test_calling_the_cluster_from_a_machine_is_refused():
         assert c.propose("x").answer == b"1"
 
 
+def test_an_operation_of_another_machine_is_refused():
+    """Which machine it is, and what it does not have."""
+    why = "machine=lock refuses this: it has no such operation, or none with such a value"
+    with q.Cluster("raft", machine="lock") as c, pytest.raises(q.ArgumentError, match=why):
+        c.client().put("a", "b")
+
+
 def test_what_is_no_machine_is_refused():
     """A class without the methods, one whose constructor raises, a state that is no plain data."""
     with pytest.raises(TypeError, match="apply"):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import quorate as q
 from quorate.cli import main
 from quorate.growth import SPARE, Amounts, Growth, growth
-from quorate.soak import soak
+from quorate.soak import PATIENCE, _write, soak
 from quorate.trouble import FAULTS, choose_faults, trouble
 
 
@@ -65,6 +66,15 @@ def test_a_soak_stays_inside_the_model():
             soak(1, protocol="3pc", faults=["kill", fault])
     with pytest.raises(q.NotFoundError, match="did you mean 'raft'"):
         soak(1, protocol="ralf")
+    for wrong, why in (
+        ({"rounds": 0}, "a soak takes at least 1 rounds, not 0"),
+        ({"nodes": 1}, "a soak takes at least 2 nodes, not 1"),
+        ({"faults": []}, "a soak takes at least one fault; it has kill, pause"),
+    ):
+        with pytest.raises(q.RangeError, match=why):
+            soak(**{"rounds": 1, **wrong})
+    with pytest.raises(q.RangeError, match="growth takes at least 1 rounds, not 0"):
+        growth(0)
 
 
 def test_the_soak_of_the_command_line(capfd: pytest.CaptureFixture[str]):
@@ -74,7 +84,12 @@ def test_the_soak_of_the_command_line(capfd: pytest.CaptureFixture[str]):
     assert main([*command, "--option", "arrangement=descending"]) == 0
     data = json.loads(capfd.readouterr().out)
     assert data["protocol"] == "ring" and data["faults"] == ["kill"] and data["kills"] == 1
-    for wrong, why in (("arrangement", "takes NAME=VALUE"), ("arangement=x", "did you mean 'arrangement'")):
+    wrongs = {
+        "arrangement": "takes NAME=VALUE",
+        "arangement=x": "did you mean 'arrangement'",
+        "nodes=3": "say --nodes instead of 'nodes=3'",
+    }
+    for wrong, why in wrongs.items():
         assert main([*command, "--option", wrong]) == 2
         assert why in capfd.readouterr().err
 
@@ -98,6 +113,23 @@ def test_what_a_round_does_follows_from_the_seed():
     assert all(f'"do": "{verb}"' in text for verb in verbs)
     for plan in plans[0]:
         assert plan.to_json().count('"do"') == plan.to_json().count('"for"')
+
+
+def test_a_write_of_which_nobody_knows_is_sent_again():
+    """A client's session may be lost with a switch-over where answers come early; not for longer than its
+    patience lasts, in which a cluster that keeps its word would have answered.
+    """
+    clock = SimpleNamespace(now=0.0)
+    steps = _write(clock, None, "k")
+    next(steps)
+    assert callable(steps.throw(q.UnknownOutcome("the operation was sent but not answered")))
+    with pytest.raises(StopIteration):
+        steps.send(None)
+    steps = _write(clock, None, "k")
+    next(steps)
+    clock.now = PATIENCE
+    with pytest.raises(q.UnknownOutcome):
+        steps.throw(q.UnknownOutcome("the operation was sent but not answered"))
 
 
 def test_growth_in_short():

@@ -314,7 +314,9 @@ static void say_properties(struct buffer *out, const struct capture_replay *r) {
                       r->of_nodes ? ", as the nodes received and answered them" : "", of[HISTORY_OK],
                       of[HISTORY_FAILED], of[HISTORY_UNKNOWN]);
     }
-    if (r->replay->blind_from != INT64_MAX)
+    if (r->replay->blind_from == INT64_MIN)
+        buffer_printf(out, "judged as far as the nodes could be followed: one of them not even at its beginning\n");
+    else if (r->replay->blind_from != INT64_MAX)
         buffer_printf(out, "judged as far as the nodes could be followed: up to %.6f s\n",
                       (double)r->replay->blind_from / 1e9);
 }
@@ -330,7 +332,7 @@ static json_t *words_value(const struct capture_replay *r, uint64_t steps, uint6
     if (*assumption) buffer_printf(&out, "%s\n", assumption);
     buffer_printf(&out, "%" PRIu64 " steps of %d nodes, %" PRIu64 " matched", steps, (int)p->config.options.nodes,
                   matched);
-    if (p->gaps) buffer_printf(&out, "; %zu gaps in the capture", p->gaps);
+    if (p->gaps) buffer_printf(&out, "; %zu gap%s in the capture", p->gaps, p->gaps == 1 ? "" : "s");
     json_t *value = text_value(bytes_text(buffer_text(&out)));
     buffer_free(&out);
     return value;
@@ -351,7 +353,7 @@ const char *capture_replay_report(struct capture_replay *r) {
     uint64_t steps = 0, matched = 0, uncompared = 0;
     json_t *properties = json_array(), *nodes = nodes_value(p, &steps, &matched, &uncompared);
     enum verdict verdict = add_properties(r, properties);
-    json_t *until = p->blind_from == INT64_MAX ? json_null() : seconds_value(p->blind_from);
+    json_t *until = p->blind_from == INT64_MAX ? json_null() : seconds_value(p->blind_from > 0 ? p->blind_from : 0);
     json_t *root =
         json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "verdict",
                   whole_verdict(p, verdict), "protocol", r->cluster->config.protocol->name, "steps", (json_int_t)steps,

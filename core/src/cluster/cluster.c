@@ -320,6 +320,7 @@ static void census_take(struct cluster *c, struct census *s) {
         if (v.paused) s->paused++;
         bool votes = v.status.role != QRT_ROLE_RECOVERING;
         if (!votes) s->recovering++;
+        if (*v.damage && !*s->why) snprintf(s->why, sizeof s->why, "; n%u is damaged: %.180s", i, v.damage);
         s->usable[i] = votes && !v.paused;
         if (v.status.term >= s->term) s->followed = v.status.leader;
         if (v.status.term > s->term) s->term = v.status.term;
@@ -342,8 +343,8 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
         snprintf(out, size, "%u of %u nodes %s but %u of them %s paused, %u are needed", s.up, n, there, s.paused,
                  s.paused == 1 ? "is" : "are", needed);
     else if (s.up - s.paused - s.recovering < needed)
-        snprintf(out, size, "%u of %u nodes %s but %u of them lost %s data and may not vote yet, %u are needed", s.up,
-                 n, there, s.recovering, s.recovering == 1 ? "its" : "their", needed);
+        snprintf(out, size, "%u of %u nodes %s but %u of them lost %s data and may not vote yet, %u are needed%s", s.up,
+                 n, there, s.recovering, s.recovering == 1 ? "its" : "their", needed, s.why);
     else if (group < needed)
         snprintf(out, size,
                  "%u of %u nodes %s, but no node reaches more than %u of them through the partition, %u are needed",
@@ -576,6 +577,9 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     if (t.status == QRT_EFULL && !t.leader) say_full(c, &t, e);
     if (t.status == QRT_EUNKNOWN && t.node > QRT_CLIENT && e) say_full_too(c, e);
     if (t.status == QRT_EFAILED && t.node > QRT_CLIENT) say_not_executed(c, &t, e);
+    if (t.status == QRT_EINVAL && t.node > QRT_CLIENT)
+        error_set(e, t.status, "machine=%s refuses this: it has no such operation, or none with such a value",
+                  c->config.machine->name);
     if (t.status == QRT_EDENIED && data.size) /* the node has said why */
         error_set(e, t.status, "%.*s", (int)data.size, (const char *)data.data);
     if (t.unsent && c->afar) say_unsent(c, &t, e);

@@ -179,7 +179,7 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
                                       (json_int_t)v.uncaptured, "why", text_value(bytes_text(v.why_uncaptured))));
     if (v.metrics_port) json_object_set_new(o, "metrics_port", json_integer(v.metrics_port));
     char warning[ERROR_TEXT_MAX] = "";
-    if (!view_full_text(&v, warning, sizeof warning)) view_version_text(&v, warning, sizeof warning);
+    view_warning_text(&v, warning, sizeof warning);
     json_t *disk = json_pack("{s:b, s:I, s:I, s:I}", "full", v.full, "reserve", (json_int_t)v.reserve, "refused",
                              (json_int_t)v.counts.disk_refused, "skipped", (json_int_t)v.skipped);
     json_object_set_new(o, "disk", disk);

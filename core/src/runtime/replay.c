@@ -117,11 +117,13 @@ static void gap(struct replay *r, struct replay_node *n, const char *text, struc
     node_lose(r, n);
 }
 
+/* A snapshot that is being made durable counts: whether it came to that may be known to the next life only. */
 static void see_log(struct replay_node *n) {
     struct protocol_status s = {0};
     const struct instance *in = &n->host.instances[0];
     if (n->host.up) in->protocol->status(in->state, &s);
     if (s.last > n->last) n->last = s.last;
+    if (in->checkpoint_pending && in->checkpoint.index > n->last) n->last = in->checkpoint.index;
 }
 
 /* Behind what a start recovered: none of it is newer than what the node's captured lives had. */
@@ -298,7 +300,7 @@ static void on_start(struct replay *r, struct replay_node *n) {
     uint64_t sent = sent_by(n);
     uint8_t how = record->flags & (CAPTURE_NEW_HOST - 1);
     bool new_host = record->flags & CAPTURE_NEW_HOST;
-    if (!capture_read_start(record, &start) || how < QRT_START_FORMAT || how > QRT_START_WIPED) {
+    if (!capture_read_start(record, &start) || how < QRT_START_FORMAT || how > QRT_START_DAMAGED) {
         gap(r, n, "a start is malformed", (struct bytes){0});
         return;
     }

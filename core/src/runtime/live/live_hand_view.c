@@ -59,6 +59,7 @@ static const struct field fields[] = {
     FIELD("reserve", reserve, NUMBER),
     FIELD("skipped", skipped, NUMBER),
     FIELD("why_down", why_down, WORDS),
+    FIELD("damage", damage, WORDS),
 };
 #undef FIELD
 #define FIELDS (sizeof fields / sizeof *fields)
