@@ -96,8 +96,8 @@ def test_a_majority_killed_from_outside(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transport", ["inproc", "tcp"])
 def test_checkpoints_and_kills_replay(tmp_path: Path, transport: str) -> None:
-    """Checkpoints that a thread saves, every few entries, and snapshots for who was away: when each became durable is replayed,
-    and a kill may come before that or behind it."""
+    """Checkpoints that a thread saves, every few entries, and snapshots for who was away: when each became
+    durable is replayed, and a kill may come before that or behind it."""
     folder = tmp_path / "capture"
     options = {"snapshot_threshold": 12, "snapshot_keep": 4, "disk": "folder", "data": str(tmp_path / "data")}
     with live(folder, transport, **options) as c:

@@ -13,8 +13,8 @@ KEYS = 256  # 64 MiB
 
 @pytest.mark.parametrize("transport", ["inproc", "tcp"])
 def test_a_large_checkpoint_costs_no_office(tmp_path: Path, transport: str) -> None:
-    """Checkpoints of 64 MiB on all nodes at once, under load: the same leader in the same term, and all is read back after a
-    restart of everything."""
+    """Checkpoints of 64 MiB on all nodes at once, under load: the same leader in the same term, and all is
+    read back after a restart of everything."""
     options = {"disk": "folder", "data": str(tmp_path), "snapshot_threshold": 100, "snapshot_keep": 10}
     with q.Cluster(nodes=3, runtime="live", transport=transport, record="last", timeout=60, **options) as c:
         leader = c.wait_leader()
