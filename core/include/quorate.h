@@ -102,7 +102,7 @@ typedef enum qrt_kind {
     QRT_KIND_APPLY = 20, /* index applied; term of the entry; value: prefix hash; link: hash of the machine's reply */
     QRT_KIND_CHECKPOINT = 21, /* a snapshot up to index, term is durable; value: prefix hash there */
     QRT_KIND_RESTORE = 22,    /* the machine was replaced by a peer's snapshot up to index; value: prefix hash */
-    QRT_KIND_CAUGHT_UP = 23,  /* a wiped member has caught up to index and votes again */
+    QRT_KIND_CAUGHT_UP = 23,  /* a wiped or damaged member has caught up to index and votes again */
     QRT_KIND_INVOKE = 24,     /* node: client; link: operation number */
     QRT_KIND_RETURN = 25,     /* node: client; link: operation number; detail: 0 ok, 1 failed, 2 unknown */
     QRT_KIND_REJECT = 26,     /* bytes from peer were rejected; detail: why (qrt_drop) */
@@ -136,13 +136,14 @@ typedef enum qrt_role {
     QRT_ROLE_PRE_CANDIDATE = 2,
     QRT_ROLE_CANDIDATE = 3,
     QRT_ROLE_LEADER = 4,
-    QRT_ROLE_RECOVERING = 5, /* wiped: neither votes nor counts until caught up */
+    QRT_ROLE_RECOVERING = 5, /* wiped or damaged: neither votes nor counts until caught up */
 } qrt_role;
 
 typedef enum qrt_start {
     QRT_START_FORMAT = 1,    /* the explicit first start of an empty store */
     QRT_START_RECOVERED = 2, /* the store holds what was durable */
     QRT_START_WIPED = 3,     /* the store is empty although the member existed before */
+    QRT_START_DAMAGED = 4, /* the store holds a part of what was durable; the rest was damaged, and is with the peers */
 } qrt_start;
 
 typedef enum qrt_drop {
@@ -158,6 +159,7 @@ typedef enum qrt_disk_fate {
     QRT_DISK_KEPT = 0,          /* everything written survives, synced or not */
     QRT_DISK_UNSYNCED_LOST = 1, /* what was not synced is lost; the last write may be torn */
     QRT_DISK_WIPED = 2,         /* nothing survives */
+    QRT_DISK_DAMAGED = 3,       /* as UNSYNCED_LOST, and bits flip in one sector of the log that was synced */
 } qrt_disk_fate;
 
 typedef enum qrt_vote { /* a participant's, on a transaction */
@@ -537,7 +539,7 @@ QRT_API const char *qrt_history_report(qrt_history *h);
 typedef struct qrt_campaign qrt_campaign;
 
 /* spec: {"protocol": "raft", "seeds": 1000, "first": 1, "nodes": 0, "bug": "", "plan": {..}, "jobs": 0, "outside": false,
- * "events": 10000}; nodes 0: drawn from 3 to 7; jobs 0: all cores. */
+ * "damage": false, "events": 10000}; nodes 0: drawn from 3 to 7; jobs 0: all cores. */
 QRT_API qrt_status qrt_campaign_new(qrt_campaign **out, const char *spec_json);
 QRT_API void qrt_campaign_free(qrt_campaign **c);
 /* QRT_MORE until every seed has run. done and total may be NULL. */

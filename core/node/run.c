@@ -51,9 +51,36 @@ static int take_signals(void) {
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static const char *value_of(const struct hand_file *f, const char *name) {
+    for (size_t i = 0; i < f->setting_count; i++)
+        if (!strcmp(f->settings[i].name, name)) return f->settings[i].value;
+    return NULL;
+}
+
+static void add_name(struct buffer *names, bool changed, const char *name) {
+    if (changed) buffer_printf(names, "%s%s", names->size ? ", " : "", name);
+}
+
+static void add_changed(struct buffer *names, const struct hand_file *one, const struct hand_file *other, bool gone) {
+    for (size_t i = 0; i < one->setting_count; i++) {
+        const struct hand_setting *s = &one->settings[i];
+        const char *value = value_of(other, s->name);
+        add_name(names, gone ? !value : !value || strcmp(s->value, value) != 0, s->name);
+    }
+}
+
+/* What the file says otherwise than the node was started with, beside keys and roles. */
+static void names_changed(const struct hand_file *old, const struct hand_file *new, struct buffer *names) {
+    add_name(names, strcmp(old->protocol, new->protocol) != 0, "protocol");
+    add_name(names, strcmp(old->config.data, new->config.data) != 0, "data");
+    add_changed(names, new, old, false);
+    add_changed(names, old, new, true);
+}
+
 /* With the secret that it has: a reload changes whom it admits, not who it is. */
 static void reload(struct process *p) {
     struct hand_file *new = mem_zero(1, sizeof *new);
+    struct buffer names = {0};
     struct error e = {0};
     char text[ERROR_TEXT_MAX + 64];
     qrt_status status = hand_file_read(new, p->path, true, &e);
@@ -62,9 +89,14 @@ static void reload(struct process *p) {
     memcpy(new->config.public_key, p->file->config.public_key, HAND_KEY_TEXT);
     memcpy(new->config.secret_key, p->file->config.secret_key, HAND_KEY_TEXT);
     if (!status) status = hand_reload(p->cluster->runtime, &new->config, &e);
-    snprintf(text, sizeof text, status ? "the cluster file is not taken over: %s" : "the cluster file was read again%s",
-             status ? e.text : "");
+    if (!status) names_changed(p->file, new, &names);
+    if (status)
+        snprintf(text, sizeof text, "the cluster file is not taken over: %s", e.text);
+    else
+        snprintf(text, sizeof text, "the cluster file was read again%s%.400s",
+                 names.size ? "; restart the node to take over: " : "", buffer_text(&names));
     say(p, text);
+    buffer_free(&names);
     free(new);
 }
 

@@ -63,6 +63,7 @@ end
 ---@field plan quorate.Plan|string|table|nil
 ---@field jobs integer?
 ---@field outside boolean?
+---@field damage boolean?
 ---@field events integer?
 
 local campaign = {}
@@ -93,7 +94,8 @@ end
 
 --- Runs `seeds` seeds from `first` on, each at least `events` events long, with faults drawn inside the
 --- protocol's fault model (with `outside`, beyond it), and judges every run. `nodes`: default, 3 to 7 are
---- drawn. `bug` switches on a published mistake. `plan` replaces the drawn one. `jobs`: threads, by default
+--- drawn. `bug` switches on a published mistake. `damage` draws damaged disks too,
+--- where the model stands a lost one. `plan` replaces the drawn one. `jobs`: threads, by default
 --- all cores; the result is the same with any number. `progress(done, total)` is called now and then.
 ---@param given quorate.CampaignSpec?
 ---@param progress fun(done: integer, total: integer)?

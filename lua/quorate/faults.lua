@@ -31,10 +31,10 @@ local function link_fault(cluster, verb, fields, named)
 end
 
 --- Kills a node. `disk`: "unsynced" (the default) loses what was not synced and may tear the last write,
---- "kept" keeps all, "wiped" nothing. `effect`: dies after that many effects of its next step, instead of
---- now.
+--- "kept" keeps all, "wiped" nothing; "damaged" is as "unsynced", and flips bits of its log. `effect`: dies
+--- after that many effects of its next step, instead of now.
 ---@param node quorate.Node
----@param named { disk: "unsynced"|"kept"|"wiped"|nil, effect: integer? }?
+---@param named { disk: "unsynced"|"kept"|"wiped"|"damaged"|nil, effect: integer? }?
 function Faults:crash(node, named)
    named = arguments.named(named, "crash", CRASH)
    return fault(self, "crash", { node = node, disk = named.disk or "unsynced", effect = named.effect })

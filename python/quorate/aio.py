@@ -34,7 +34,7 @@ from quorate.campaigns import CampaignResult, Run
 from quorate.catalogue import Table
 from quorate.cluster import Cluster
 from quorate.compare import Comparison
-from quorate.errors import ArgumentError
+from quorate.errors import ArgumentError, QuorateError
 from quorate.grading import Grade
 from quorate.node import Node
 from quorate.plan import Plan
@@ -81,10 +81,12 @@ async def campaign(
     plan: Plan | str | Mapping[str, Any] | None = None,
     jobs: int | None = None,
     outside: bool | None = None,
+    damage: bool | None = None,
     events: int | None = None,
 ) -> CampaignResult:
     """As :func:`quorate.campaign`. Cancelling it stops its threads."""
-    fields = {"nodes": nodes, "bug": bug, "plan": plan, "jobs": jobs, "outside": outside, "events": events}
+    fields = {"nodes": nodes, "bug": bug, "plan": plan, "jobs": jobs, "outside": outside}
+    fields |= {"damage": damage, "events": events}
     whole = campaigns.Campaign(campaigns.campaign_spec(protocol, seeds, fields))
     try:
         return await whole.aio.run()
@@ -162,7 +164,11 @@ async def soak(
         with closing(plan.steps(c)) as steps:
             try:
                 while True:
-                    waited = await steps.send(waited)(lambda o: o.aio)
+                    wait = steps.throw(waited) if isinstance(waited, QuorateError) else steps.send(waited)
+                    try:
+                        waited = await wait(lambda o: o.aio)
+                    except QuorateError as error:
+                        waited = error
             except StopIteration as ended:
                 done: Soak = ended.value
     return replace(done, replay=await replay(capture)) if capture else done

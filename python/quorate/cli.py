@@ -129,6 +129,9 @@ def _add_judges(add: Add) -> None:
     campaign.add_argument(
         "--outside", action="store_true", help="draw faults beyond the protocol's fault model"
     )
+    campaign.add_argument(
+        "--damage", action="store_true", help="draw damaged disks too, where the model stands a lost one"
+    )
     campaign.add_argument("--save", metavar="DIR", default=".", help="where failing runs go (default: here)")
     replay = add("replay", cli_commands.replay, "run a failing run's file, or a captured run, again")
     replay.add_argument("file", metavar="FILE", help="written by a campaign; or a capture's folder")

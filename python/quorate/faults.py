@@ -33,7 +33,8 @@ class Faults(ClusterBase):
         """Kills a node; crashing one that is down changes its disk's fate at most.
 
         `disk`: "unsynced" loses what was not synced (and may tear the last write), "kept" keeps all, "wiped"
-        nothing. `effect`: dies between two effects of its next step, after that many of them, instead of now.
+        nothing; "damaged" is as "unsynced", and flips bits of its log. `effect`: dies between two effects
+        of its next step, after that many of them, instead of now.
         """
         self._fault("crash", node=node, disk=disk, effect=effect)
 

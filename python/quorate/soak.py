@@ -26,7 +26,7 @@ from quorate.captures import CaptureReplay, replay_capture
 from quorate.catalogue import fault_model
 from quorate.client import Client
 from quorate.cluster import Cluster
-from quorate.errors import NodeDownError, UnsupportedError
+from quorate.errors import NodeDownError, QuorateError, UnknownOutcome, UnsupportedError
 from quorate.plan import Plan
 from quorate.progress import Progress
 from quorate.results import CheckResult, LoadReport
@@ -122,6 +122,20 @@ def _answered(c: Cluster) -> Callable[[Cluster], bool]:
     return lambda c: c.load_report().ok > load.ok + load.clients
 
 
+def _write(c: Cluster, kv: Client, key: str) -> Generator[Wait, Any, None]:
+    """Writes until it is acknowledged. Where answers come before they are safe, a switch-over may lose a
+    client's session, and with it what became of the write: it is sent again.
+    """
+    end = c.now + PATIENCE
+    while True:
+        try:
+            yield lambda form: form(kv).put(key, key)
+            return
+        except UnknownOutcome:
+            if c.now >= end:
+                raise
+
+
 def _round(
     c: Cluster, kv: Client | None, key: str, victims: list[int], plan: Plan
 ) -> Generator[Wait, Any, float]:
@@ -133,7 +147,7 @@ def _round(
     for node in victims:
         c.restart(node)
     if kv:
-        yield lambda form: form(kv).put(key, key)
+        yield from _write(c, kv, key)
     else:
         answered = _answered(c)
         yield lambda form: form(c).run_until(answered, timeout=PATIENCE, every=LOOK)
@@ -240,19 +254,22 @@ def soak(
     """Kills and disturbs the processes of a live cluster for that many rounds, under the load of `clients`.
 
     `faults`: of "kill", "pause", "cut" (one way), "loss", "corrupt", "delay", "reorder", "duplicate",
-    "bandwidth", "skew" (a wrong clock); None: all that the protocol's fault model has room for. They follow
-    from the seed; what comes between them is real time. `options`: others of the cluster, such as
-    ``form="presumed-commit"`` of 2pc. With `capture`, a folder, what the nodes do is captured there and
-    replayed when all is over. Raises UnsupportedError where this build has no live runtime, RangeError for a
-    fault outside of the model.
+    "bandwidth", "skew" (a wrong clock), "damage" (bits of a log flip while its node is down); None: all that
+    the protocol's fault model has room for. They follow from the seed; what comes between them is real time.
+    `options`: others of the cluster, such as ``form="presumed-commit"`` of 2pc. With `capture`, a folder,
+    what the nodes do is captured there and replayed when all is over. Raises UnsupportedError where this
+    build has no live runtime, RangeError for a fault outside of the model.
     """
     plan = plan_soak(rounds, protocol, faults, transport, nodes, clients, seed, capture, options)
-    with Cluster(**plan.options) as c:
+    with Cluster(**plan.options) as c, closing(plan.steps(c)) as steps:
         waited: Any = None
-        with closing(plan.steps(c)) as steps:
-            try:
-                while True:
-                    waited = steps.send(waited)(lambda o: o)
-            except StopIteration as ended:
-                done: Soak = ended.value
+        try:
+            while True:
+                wait = steps.throw(waited) if isinstance(waited, QuorateError) else steps.send(waited)
+                try:
+                    waited = wait(lambda o: o)
+                except QuorateError as error:
+                    waited = error
+        except StopIteration as ended:
+            done: Soak = ended.value
     return replace(done, replay=replay_capture(capture)) if capture else done

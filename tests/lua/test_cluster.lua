@@ -240,6 +240,21 @@ function TestCluster:test_faults_and_plans()
    lu.assertTrue(assert(c:check()).ok)
 end
 
+-- A damaged member says what it takes from its peers, catches up, and the run is sound.
+function TestCluster:test_damage()
+   local c <close> = q.cluster { nodes = 3, seed = 1 }
+   assert(c:load { clients = 4, operations = 400 })
+   assert(c:crash(1, { disk = "damaged" }))
+   assert(c:restart(1))
+   local node = c:status().nodes[1]
+   lu.assertEquals(node.role, "recovering")
+   lu.assertStrContains(node.warning, "damaged: wal-")
+   lu.assertStrContains(node.warning, "are taken from the peers")
+   assert(c:run(1))
+   lu.assertEquals(c:status().nodes[1].warning, "")
+   lu.assertTrue(assert(c:check()).ok)
+end
+
 -- A plan is data: what it prints reads back to itself.
 function TestCluster:test_plans_as_data()
    local plan = q.plan():at(1, "crash", { node = 2, disk = "kept" }):during(2, 3, "loss", { probability = 0.5 })

@@ -329,7 +329,11 @@ def test_a_removed_key_is_cut_off(hand: ByHand) -> None:
             bob.get("x", timeout=0.2)
         assert "0 of 3 nodes answer, 2 are needed; n1: it refuses this key" in bob.status().reason
         assert alice.get("x", timeout=PATIENCE) == "1"
-        assert "read again" in hand.said(1)
+        assert "read again\n" in hand.said(1)
+        other = before.replace('client_retry = "50ms"', 'data = "elsewhere"\nlog = "error"')
+        hand.file.write_text(other, encoding="utf-8")
+        what = "read again; restart the node to take over: data, log, client_retry\n"
+        assert eventually(lambda: what in hand.said(1))
         hand.file.write_text(before.replace('name = "orders"', 'name = "others"'))
         assert eventually(lambda: "not taken over" in hand.said(1))
         assert alice.get("x", timeout=PATIENCE) == "1"

@@ -71,7 +71,7 @@ def test_a_violation_beyond_the_bound_stays_one_and_is_explained(tmp_path: Path)
         result = c.check()
     assert result.verdict == "violated"
     assert result.assumption and result.assumption["broken_by"] == "a fault of the plan: delay"
-    assert "\nassumption broken: a fault of the plan: delay at 0." in str(result)
+    assert "\nassumption broken: a fault of the plan: delay at " in str(result)
     replayed = q.replay(folder)
     assert replayed.verdict == "violated"
 
@@ -89,8 +89,8 @@ def test_who_needs_no_bound_has_none_to_break():
 def test_a_replay_names_what_was_broken_too(tmp_path: Path):
     """From the captured times: a message that a fault held up for longer than the bound."""
     folder = str(tmp_path / "run")
-    with q.Cluster("bully", nodes=3, runtime="live", reply_timeout="100ms", timeout=20, capture=folder) as c:
-        c.delay("80ms", (1, "any"))
+    with q.Cluster("bully", nodes=3, runtime="live", reply_timeout="1s", timeout=20, capture=folder) as c:
+        c.delay("800ms", (1, "any"))
         c.propose_later("elect", node=1)
-        c.run(0.5)
-    assert "assumption broken: delay bound 50 ms, n1 to n" in str(q.replay(folder))
+        c.run(2)
+    assert "assumption broken: delay bound 500 ms, n1 to n" in str(q.replay(folder))

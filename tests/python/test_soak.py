@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import quorate as q
 from quorate.cli import main
 from quorate.growth import SPARE, Amounts, Growth, growth
-from quorate.soak import soak
+from quorate.soak import PATIENCE, _write, soak
 from quorate.trouble import FAULTS, choose_faults, trouble
 
 
@@ -112,6 +113,23 @@ def test_what_a_round_does_follows_from_the_seed():
     assert all(f'"do": "{verb}"' in text for verb in verbs)
     for plan in plans[0]:
         assert plan.to_json().count('"do"') == plan.to_json().count('"for"')
+
+
+def test_a_write_of_which_nobody_knows_is_sent_again():
+    """A client's session may be lost with a switch-over where answers come early; not for longer than its
+    patience lasts, in which a cluster that keeps its word would have answered.
+    """
+    clock = SimpleNamespace(now=0.0)
+    steps = _write(clock, None, "k")
+    next(steps)
+    assert callable(steps.throw(q.UnknownOutcome("the operation was sent but not answered")))
+    with pytest.raises(StopIteration):
+        steps.send(None)
+    steps = _write(clock, None, "k")
+    next(steps)
+    clock.now = PATIENCE
+    with pytest.raises(q.UnknownOutcome):
+        steps.throw(q.UnknownOutcome("the operation was sent but not answered"))
 
 
 def test_growth_in_short():

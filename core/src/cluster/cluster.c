@@ -318,6 +318,7 @@ static void census_take(struct cluster *c, struct census *s) {
         if (v.paused) s->paused++;
         bool votes = v.status.role != QRT_ROLE_RECOVERING;
         if (!votes) s->recovering++;
+        if (*v.damage && !*s->why) snprintf(s->why, sizeof s->why, "; n%u is damaged: %.180s", i, v.damage);
         s->usable[i] = votes && !v.paused;
         if (v.status.term >= s->term) s->followed = v.status.leader;
         if (v.status.term > s->term) s->term = v.status.term;
@@ -340,8 +341,8 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
         snprintf(out, size, "%u of %u nodes %s but %u of them %s paused, %u are needed", s.up, n, there, s.paused,
                  s.paused == 1 ? "is" : "are", needed);
     else if (s.up - s.paused - s.recovering < needed)
-        snprintf(out, size, "%u of %u nodes %s but %u of them lost %s data and may not vote yet, %u are needed", s.up,
-                 n, there, s.recovering, s.recovering == 1 ? "its" : "their", needed);
+        snprintf(out, size, "%u of %u nodes %s but %u of them lost %s data and may not vote yet, %u are needed%s", s.up,
+                 n, there, s.recovering, s.recovering == 1 ? "its" : "their", needed, s.why);
     else if (group < needed)
         snprintf(out, size,
                  "%u of %u nodes %s, but no node reaches more than %u of them through the partition, %u are needed",

@@ -179,7 +179,7 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
                                       (json_int_t)v.uncaptured, "why", text_value(bytes_text(v.why_uncaptured))));
     if (v.metrics_port) json_object_set_new(o, "metrics_port", json_integer(v.metrics_port));
     char warning[ERROR_TEXT_MAX] = "";
-    view_version_text(&v, warning, sizeof warning);
+    view_warning_text(&v, warning, sizeof warning);
     json_object_set_new(o, "other_version", json_integer((json_int_t)v.counts.other_version));
     json_object_set_new(o, "warning", text_value(bytes_text(warning)));
     json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));

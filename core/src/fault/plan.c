@@ -17,7 +17,7 @@ const char *const fault_target_words[FAULT_TARGET_MAX] = {"node", "leader",   "f
                                                           "all",  "majority", "minority"};
 const char *const fault_shape_words[FAULT_SHAPE_MAX + 1] = {"groups", "halves", "one",      "leader",
                                                             "ring",   "bridge", "candidate"};
-const char *const fault_disk_words[FAULT_DISK_MAX + 1] = {"kept", "unsynced", "wiped"};
+const char *const fault_disk_words[FAULT_DISK_MAX + 1] = {"kept", "unsynced", "wiped", "damaged"};
 
 void plan_free(struct plan *p) {
     free(p->directives);

@@ -106,7 +106,8 @@ static struct directive crash_of(struct drawing *w, uint8_t target, int64_t at, 
     int32_t effect = (int32_t)random_below(w->random, EFFECTS_DRAWN);
     if (p->loses_unsynced && lose) d.disk = QRT_DISK_UNSYNCED_LOST;
     if (p->wipes && wipe && single) {
-        d.disk = QRT_DISK_WIPED;
+        bool damage = p->damages && random_chance(w->random, 0.5);
+        d.disk = damage ? QRT_DISK_DAMAGED : QRT_DISK_WIPED;
         d.guarded = !p->unguarded;
     }
     if (p->effects && between) d.effect = effect;

@@ -100,7 +100,7 @@ static void on_record(struct paxos *p, struct bytes data) {
 /* Whoever forgot what it promised can never be sure again which ballots it bound: it learns, and that is all. The mark is
  * in a record, because the next start finds a store that is not empty. */
 static void on_start(struct paxos *p, uint8_t how) {
-    bool forgot = how == QRT_START_WIPED || p->damaged;
+    bool forgot = start_forgot(how) || p->damaged;
     if (forgot && !p->recovering) {
         *outbox_persist(p->out, 1, 0, 0) = RECORD_RECOVERING;
         p->written++;

@@ -183,7 +183,7 @@ void primary_reject(struct primary *p, const struct message *m, uint8_t why) {
 /* ---- events ---- */
 
 static void on_start(struct primary *p, uint8_t how) {
-    p->silent = how == QRT_START_WIPED || p->gap;
+    p->silent = start_forgot(how) || p->gap;
     p->durable = p->log.last;
     outbox_note(p->out, QRT_KIND_START, how, p->vote, p->epoch, p->log.last, 0, p->log.last_hash);
     if (p->silent) {

@@ -132,8 +132,10 @@ void raft_recall(struct raft *r, uint64_t term, uint16_t vote, bool recovering) 
     else if (term == r->term && vote)
         r->vote = vote;
     if (term > r->term) r->term = term;
-    if (r->recalled && r->recovering && !recovering) r->recall_ends = true;
-    r->recovering = r->recalled ? r->recovering && recovering : recovering;
+    /* Whoever begins or ends a recovery writes a record, and no record goes before one that is older: the last one says it,
+     * and a checkpoint only where no record is left. */
+    r->recall_ends = !recovering && (r->recall_ends || (r->recalled && r->recovering));
+    r->recovering = recovering;
     r->recalled = true;
 }
 
@@ -171,7 +173,7 @@ static void on_record(struct raft *r, struct bytes data) {
 }
 
 static void on_start(struct raft *r, uint8_t how) {
-    if (how == QRT_START_WIPED)
+    if (start_forgot(how))
         r->recovering = !raft_has_bug(r, RAFT_AMNESIA_VOTES);
     else
         r->recovering = (r->recalled && r->recovering) || r->gap;
@@ -404,7 +406,7 @@ static const struct bug bugs[] = {
         "leader-completeness", "Raft paper, figure 8"},
     [RAFT_READ_BEFORE_CONFIRM] = {"read-before-confirm", "a read is served before a quorum confirms the leader",
         "linearizability", "d-engine#381"},
-    [RAFT_AMNESIA_VOTES] = {"amnesia-votes", "a member whose disk was wiped votes as if it were new", "durability",
+    [RAFT_AMNESIA_VOTES] = {"amnesia-votes", "a member whose disk was wiped or damaged votes as if nothing were lost", "durability",
         "tapir#15"},
     {0},
 };

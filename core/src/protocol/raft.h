@@ -6,7 +6,7 @@
  *   raft_follower.c     append requests: the log check, truncation, commitment             (3.5)
  *   raft_snapshot.c     checkpoints, compaction, chunks out and in                         (5)
  *   raft_read.c         ReadIndex                                                          (6.4)
- *   raft_recover.c      a member whose disk was wiped
+ *   raft_recover.c      a member whose disk was wiped or damaged
  *   raft_view.c         status, describe, inspect, fingerprint, invariants
  *
  * Everything here is one node's volatile picture; what must outlive a crash is in its records (raft.c).
@@ -130,7 +130,7 @@ struct raft {
     bool unsaved;    /* term, vote or the log's end changed since the last record */
     bool recalled;   /* recovery has seen a record or a checkpoint */
     bool gap;        /* recovery found records missing or damaged */
-    bool recovering; /* the disk was wiped and we have not caught up: durable, in every record */
+    bool recovering; /* the disk was wiped or damaged and we have not caught up: durable, in every record */
 
     struct quorum_rule quorum; /* elections read, commitment and reads write (Howard and others 2016) */
     struct log log;

@@ -300,7 +300,7 @@ static void on_start(struct replay *r, struct replay_node *n) {
     uint64_t sent = sent_by(n);
     uint8_t how = record->flags & (CAPTURE_NEW_HOST - 1);
     bool new_host = record->flags & CAPTURE_NEW_HOST;
-    if (!capture_read_start(record, &start) || how < QRT_START_FORMAT || how > QRT_START_WIPED) {
+    if (!capture_read_start(record, &start) || how < QRT_START_FORMAT || how > QRT_START_DAMAGED) {
         gap(r, n, "a start is malformed", (struct bytes){0});
         return;
     }

@@ -83,10 +83,15 @@ struct node_view { /* one node, as people see it */
     uint64_t suspects[2]; /* bit i - 1: its failure detector suspects node i */
     /* Last, as a node that is well has nothing here and publishes its view after every burst. */
     char why_uncaptured[CAPTURE_WHY_MAX], why_down[ERROR_TEXT_MAX];
+    char damage[STORE_DAMAGE_MAX]; /* what its disk lost, while it takes that from its peers */
 };
 
 /* "messages of n2 are of another version (theirs 3, ours 4): upgrade one of them"; false where all speak this one. */
 bool view_version_text(const struct node_view *v, char *out, size_t size);
+/* That, and "damaged: wal-... records of index 812 to 1000 are taken from the peers"; false where there is neither. */
+bool view_warning_text(const struct node_view *v, char *out, size_t size);
+/* Fills in v->damage, of a view whose up and role are there. */
+void view_damage(const struct host *h, struct node_view *v);
 
 /* The one table through which the cluster layer drives simulator and live alike. */
 struct runtime_class {

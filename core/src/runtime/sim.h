@@ -61,7 +61,7 @@ struct timers {
 struct sim_node {
     struct host host;
     struct timers timers;
-    bool paused, wiped; /* wiped: not yet caught up */
+    bool paused, wiped; /* wiped, or damaged: not yet caught up */
     bool crash_guarded; /* of an armed crash: a wipe, judged when it dies */
     bool formatted;
     bool flush_busy;

@@ -46,6 +46,7 @@ static void view(void *runtime, uint16_t node, struct node_view *v) {
     else
         snprintf(v->why_down, sizeof v->why_down, "%s", n->death_text);
     v->status.applied = n->host.instances[0].applied;
+    view_damage(&n->host, v);
     capture_view(n->host.capture, v);
 }
 

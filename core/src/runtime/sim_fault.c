@@ -7,10 +7,10 @@ static uint16_t node_count(const struct sim *s) {
     return (uint16_t)s->config.options.nodes;
 }
 
-/* A wipe that would leave more than a minority to catch up loses what was unsynced instead. */
+/* A wipe or damage that would leave more than a minority to catch up loses what was unsynced instead. */
 uint8_t sim_fate_guarded(struct sim *s, uint16_t node, uint8_t fate) {
     size_t behind = 1;
-    if (fate != QRT_DISK_WIPED) return fate;
+    if (!disk_forgets(fate)) return fate;
     for (uint16_t i = 1; i <= node_count(s); i++) {
         struct sim_node *n = &s->nodes[i];
         if (n->wiped) n->wiped = !host_caught_up(&n->host);

@@ -1,4 +1,5 @@
 /* The simulator's nodes: boot, crash, restart, pause, clocks, disks, and carrying out the plan's directives. */
+#include "runtime/opening.h"
 #include "runtime/sim.h"
 
 #include <stdio.h>
@@ -141,22 +142,21 @@ void sim_node_crash(struct sim *s, uint16_t node, uint8_t fate) {
     if (!n->host.store) return;
     n->disk = store_release(&n->host.store);
     disk_sim_crash(n->disk, (qrt_disk_fate)fate);
-    if (fate == QRT_DISK_WIPED) {
-        n->wiped = true;
-        s->counts.wipes++;
-    }
+    n->wiped = n->wiped || disk_forgets(fate);
+    s->counts.wipes += fate == QRT_DISK_WIPED;
 }
 
 qrt_status sim_node_restart(struct sim *s, uint16_t node, struct error *e) {
     struct sim_node *n = &s->nodes[node];
     if (n->host.up) return QRT_OK;
     if (!n->disk && s->config.options.disk != DISK_MEMORY)
-        return n->death; /* its store was found damaged: it stays down */
-    bool wiped = s->config.options.disk == DISK_MEMORY;
+        return n->death;           /* its store was found damaged: it stays down */
+    uint8_t how = QRT_START_WIPED; /* as it is without a disk */
     if (n->disk) {
         struct disk *disk = n->disk;
         n->disk = NULL;
-        qrt_status status = store_open(&n->host.store, disk, identity_of(s, node), false, &wiped, e);
+        qrt_status status = opening_store(&n->host.store, disk, identity_of(s, node), s->config.protocol,
+                                          (uint16_t)s->config.options.nodes, &how, e);
         if (status) {
             snprintf(n->death_text, sizeof n->death_text, "%s", e ? e->text : "its store cannot be opened");
             n->death = status;
@@ -167,7 +167,7 @@ qrt_status sim_node_restart(struct sim *s, uint16_t node, struct error *e) {
     n->death = QRT_OK;
     n->death_text[0] = 0;
     sim_clock(s, n);
-    qrt_status status = host_start(&n->host, wiped ? QRT_START_WIPED : QRT_START_RECOVERED, e);
+    qrt_status status = host_start(&n->host, how, e);
     sim_node_after(s, n);
     return status;
 }

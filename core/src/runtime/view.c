@@ -13,3 +13,16 @@ bool view_version_text(const struct node_view *v, char *out, size_t size) {
              n->their_version, WIRE_VERSION);
     return true;
 }
+
+bool view_warning_text(const struct node_view *v, char *out, size_t size) {
+    char version[ERROR_TEXT_MAX] = "";
+    bool other = view_version_text(v, version, sizeof version);
+    snprintf(out, size, "%s%s%s%s", *v->damage ? "damaged: " : "", v->damage, *v->damage && other ? "; " : "", version);
+    return *out != 0;
+}
+
+void view_damage(const struct host *h, struct node_view *v) {
+    v->damage[0] = 0;
+    if (!v->up || v->status.role != QRT_ROLE_RECOVERING || !h->store) return;
+    snprintf(v->damage, sizeof v->damage, "%s", store_damage(h->store));
+}

@@ -6,7 +6,7 @@
  * which the runtime turns into a delayed completion. What is written is durable only after sync of that file
  * (and, for a file's existence and name, sync_folder). A crash of the simulated disk keeps everything, loses
  * what was not synced (tearing at most one write at a sector boundary of 512 bytes or keeping any subset of
- * unsynced sectors), or wipes it all. */
+ * unsynced sectors), or wipes it all; or loses what was not synced and flips bits in a sector of the log. */
 #ifndef STORE_DISK_H
 #define STORE_DISK_H
 
@@ -76,6 +76,8 @@ struct disk *disk_sim_new(const struct disk_sim_options *options, uint64_t seed,
 /* What the operations since the last call took. */
 int64_t disk_sim_latency(struct disk *d);
 void disk_sim_crash(struct disk *d, qrt_disk_fate fate); /* random choices from the disk's own stream */
+/* Flips bits of one sector of the log that holds something. For disks that are synced, and whose node is down. */
+void disk_damage(struct disk *d, struct random *random);
 uint64_t disk_sim_fingerprint(const struct disk *d);
 /* Power fails after that many more operations: they and all later ones give QRT_EIO until disk_sim_crash.
  * Reads and lists do not count. For tests that visit every crash point. */

@@ -431,10 +431,11 @@ static void sim_lose_unsynced(struct sim *s) {
 void disk_sim_crash(struct disk *d, qrt_disk_fate fate) {
     struct sim *s = sim_of(d);
     s->fail_after = UINT64_MAX;
-    if (fate == QRT_DISK_UNSYNCED_LOST) sim_lose_unsynced(s);
+    if (fate == QRT_DISK_UNSYNCED_LOST || fate == QRT_DISK_DAMAGED) sim_lose_unsynced(s);
     if (fate == QRT_DISK_WIPED)
         while (s->file_count) file_free(s->files[--s->file_count]);
     folder_forget(s);
+    if (fate == QRT_DISK_DAMAGED) disk_damage(d, &s->random);
     for (size_t i = 0; i < s->file_count; i++) file_sync(s->files[i]); /* what is there now is what there is */
 }
 

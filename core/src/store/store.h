@@ -12,6 +12,8 @@
 
 struct store;
 
+enum { STORE_DAMAGE_MAX = 384 }; /* bytes of store_damage's text, with its zero byte */
+
 struct store_identity {
     uint64_t cluster_id;
     uint16_t node;

@@ -249,7 +249,7 @@ struct shown {
     struct node_view view;
     struct runtime_counts counts;
     struct meters meters;
-    bool lagging; /* wiped, and not yet caught up */
+    bool lagging; /* wiped or damaged, and not yet caught up */
 };
 
 /* A node's clocks since they were last set: mono runs from mono_base at mono_at, fast by drift_ppm. */
@@ -483,9 +483,12 @@ void node_free(struct live_node *n);
 /* live_life.c */
 void node_clock(struct live_node *n);
 void node_crash(struct live_node *n, uint8_t fate);
-void node_wipe(struct live *l, uint16_t node); /* its folder, while it is down */
+void node_wipe(struct live *l, uint16_t node);   /* its folder, while it is down */
+void node_damage(struct live *l, uint16_t node); /* likewise: a sector of its log */
 /* Opens its store again; false: n->death says why not. */
-bool node_open(struct live_node *n, bool *wiped);
+/* Opens its store from the disk, which it takes. how: qrt_start. What was damaged goes into the log. */
+qrt_status node_store(struct live_node *n, struct disk *disk, uint8_t *how, struct error *e);
+bool node_open(struct live_node *n, uint8_t *how); /* false: n->death says why not */
 /* What a guarded crash may do to the disk. fate, answer: qrt_disk_fate. */
 uint8_t live_fate_guarded(struct live *l, uint16_t node, uint8_t fate);
 void node_crash_guarded(struct live_node *n, uint8_t fate);

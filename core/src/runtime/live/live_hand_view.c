@@ -53,6 +53,7 @@ static const struct field fields[] = {
     FIELD("their_version", counts.their_version, NUMBER),
     FIELD("their_node", counts.their_node, NUMBER),
     FIELD("why_down", why_down, WORDS),
+    FIELD("damage", damage, WORDS),
 };
 #undef FIELD
 #define FIELDS (sizeof fields / sizeof *fields)

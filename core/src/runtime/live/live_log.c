@@ -89,13 +89,17 @@ static void say_start(const qrt_event *e, char *out, size_t size) {
         snprintf(out, size, "started for the first time");
     else if (e->detail == QRT_START_WIPED)
         snprintf(out, size, "started, but its disk is empty: it catches up before it votes");
+    else if (e->detail == QRT_START_DAMAGED)
+        snprintf(out, size, "started with term %llu and its log to index %llu: it catches up before it votes", term,
+                 index);
     else
         snprintf(out, size, "started, and recovered term %llu and its log to index %llu", term, index);
 }
 
 static void say_crash(const qrt_event *e, char *out, size_t size) {
-    static const char *const fates[] = {"its disk is kept", "what it had not synced is lost", "its disk is wiped"};
-    snprintf(out, size, "crashed; %s", fates[e->detail < 3 ? e->detail : 0]);
+    static const char *const fates[] = {"its disk is kept", "what it had not synced is lost", "its disk is wiped",
+                                        "its log is damaged"};
+    snprintf(out, size, "crashed; %s", fates[e->detail < 4 ? e->detail : 0]);
 }
 
 static void say_role(const qrt_event *e, char *out, size_t size) {

@@ -57,6 +57,7 @@ static double number_suspects(const struct seen *s) {
 
 #define NUMBERS(X)                                                                                                     \
     X(paused, "gauge", "1 while the node is paused.", s->view.paused)                                                  \
+    X(damaged, "gauge", "1 while the node takes from its peers what its disk has lost.", *s->view.damage != 0)         \
     X(leader, "gauge", "1 while the node leads.", s->view.up && s->view.status.role == QRT_ROLE_LEADER)                \
     X(known_leader, "gauge", "Number of the node that leads, as far as this one knows; 0: none.",                      \
       s->view.status.leader)                                                                                           \
