@@ -102,7 +102,7 @@ typedef enum qrt_kind {
     QRT_KIND_APPLY = 20, /* index applied; term of the entry; value: prefix hash; link: hash of the machine's reply */
     QRT_KIND_CHECKPOINT = 21, /* a snapshot up to index, term is durable; value: prefix hash there */
     QRT_KIND_RESTORE = 22,    /* the machine was replaced by a peer's snapshot up to index; value: prefix hash */
-    QRT_KIND_CAUGHT_UP = 23,  /* a wiped member has caught up to index and votes again */
+    QRT_KIND_CAUGHT_UP = 23,  /* a wiped or damaged member has caught up to index and votes again */
     QRT_KIND_INVOKE = 24,     /* node: client; link: operation number */
     QRT_KIND_RETURN = 25,     /* node: client; link: operation number; detail: 0 ok, 1 failed, 2 unknown */
     QRT_KIND_REJECT = 26,     /* bytes from peer were rejected; detail: why (qrt_drop) */
@@ -118,6 +118,8 @@ typedef enum qrt_kind {
     QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
                               value: the suspicion in millionths */
     QRT_KIND_LIE = 33,     /* what the node says to peer is false; detail: message kind; link: message id */
+    QRT_KIND_ROOM =
+        34, /* the node's disk: detail 1: it is full, and the node takes on nothing new; 0: it has room again */
 } qrt_kind;
 
 /* What a ballot's message asks or says (QRT_KIND_BALLOT). */
@@ -136,13 +138,14 @@ typedef enum qrt_role {
     QRT_ROLE_PRE_CANDIDATE = 2,
     QRT_ROLE_CANDIDATE = 3,
     QRT_ROLE_LEADER = 4,
-    QRT_ROLE_RECOVERING = 5, /* wiped: neither votes nor counts until caught up */
+    QRT_ROLE_RECOVERING = 5, /* wiped or damaged: neither votes nor counts until caught up */
 } qrt_role;
 
 typedef enum qrt_start {
     QRT_START_FORMAT = 1,    /* the explicit first start of an empty store */
     QRT_START_RECOVERED = 2, /* the store holds what was durable */
     QRT_START_WIPED = 3,     /* the store is empty although the member existed before */
+    QRT_START_DAMAGED = 4, /* the store holds a part of what was durable; the rest was damaged, and is with the peers */
 } qrt_start;
 
 typedef enum qrt_drop {
@@ -152,12 +155,14 @@ typedef enum qrt_drop {
     QRT_DROP_CORRUPT = 4, /* checksum or structure wrong */
     QRT_DROP_FOREIGN = 5, /* not addressed to this node or group, or from an impossible sender */
     QRT_DROP_FULL = 6,    /* a bounded queue was full */
+    QRT_DROP_DISK = 7,    /* the receiver's disk is full, and the message would make it write what it need not */
 } qrt_drop;
 
 typedef enum qrt_disk_fate {
     QRT_DISK_KEPT = 0,          /* everything written survives, synced or not */
     QRT_DISK_UNSYNCED_LOST = 1, /* what was not synced is lost; the last write may be torn */
     QRT_DISK_WIPED = 2,         /* nothing survives */
+    QRT_DISK_DAMAGED = 3,       /* as UNSYNCED_LOST, and bits flip in one sector of the log that was synced */
 } qrt_disk_fate;
 
 typedef enum qrt_vote { /* a participant's, on a transaction */
@@ -537,7 +542,7 @@ QRT_API const char *qrt_history_report(qrt_history *h);
 typedef struct qrt_campaign qrt_campaign;
 
 /* spec: {"protocol": "raft", "seeds": 1000, "first": 1, "nodes": 0, "bug": "", "plan": {..}, "jobs": 0, "outside": false,
- * "events": 10000}; nodes 0: drawn from 3 to 7; jobs 0: all cores. */
+ * "damage": false, "events": 10000}; nodes 0: drawn from 3 to 7; jobs 0: all cores. */
 QRT_API qrt_status qrt_campaign_new(qrt_campaign **out, const char *spec_json);
 QRT_API void qrt_campaign_free(qrt_campaign **c);
 /* QRT_MORE until every seed has run. done and total may be NULL. */
@@ -615,7 +620,7 @@ QRT_API const char *qrt_compare(const char *spec_json);
 /* --- Benchmarks -------------------------------------------------------------------------------------- */
 
 typedef struct qrt_bench qrt_bench;
-/* name: a group (sim, paxos, store, live, large, place, detect), or one result's. */
+/* name: a group (sim, paxos, store, checkpoint, live, large, place, detect), or one result's. */
 QRT_API qrt_status qrt_bench_new(qrt_bench **out, const char *name);
 QRT_API void qrt_bench_free(qrt_bench **b);
 /* One measurement a call; QRT_MORE until all are made. A SIGINT that the program handles cuts it short within a second, with

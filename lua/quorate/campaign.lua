@@ -63,6 +63,7 @@ end
 ---@field plan quorate.Plan|string|table|nil
 ---@field jobs integer?
 ---@field outside boolean?
+---@field damage boolean?
 ---@field events integer?
 
 local campaign = {}
@@ -93,7 +94,8 @@ end
 
 --- Runs `seeds` seeds from `first` on, each at least `events` events long, with faults drawn inside the
 --- protocol's fault model (with `outside`, beyond it), and judges every run. `nodes`: default, 3 to 7 are
---- drawn. `bug` switches on a published mistake. `plan` replaces the drawn one. `jobs`: threads, by default
+--- drawn. `bug` switches on a published mistake. `damage` draws damaged disks too,
+--- where the model stands a lost one. `plan` replaces the drawn one. `jobs`: threads, by default
 --- all cores; the result is the same with any number. `progress(done, total)` is called now and then.
 ---@param given quorate.CampaignSpec?
 ---@param progress fun(done: integer, total: integer)?
@@ -125,8 +127,8 @@ function campaign.run_file(given, seed)
    return core.run_file(spec_of(given), seed)
 end
 
---- Runs a benchmark: a group ("sim", "paxos", "store", "live", "large", "place", "detect"), or one result's name, as
---- "schedule/64" is. A list of name, value, unit, baseline, ratio, note.
+--- Runs a benchmark: a group ("sim", "paxos", "store", "checkpoint", "live", "large", "place", "detect"), or one
+--- result's name, as "schedule/64" is. A list of name, value, unit, baseline, ratio, note.
 ---@param benchmark string?
 ---@return table[]?, string?, string?
 function campaign.bench(benchmark)

@@ -31,10 +31,10 @@ local function link_fault(cluster, verb, fields, named)
 end
 
 --- Kills a node. `disk`: "unsynced" (the default) loses what was not synced and may tear the last write,
---- "kept" keeps all, "wiped" nothing. `effect`: dies after that many effects of its next step, instead of
---- now.
+--- "kept" keeps all, "wiped" nothing; "damaged" is as "unsynced", and flips bits of its log. `effect`: dies
+--- after that many effects of its next step, instead of now.
 ---@param node quorate.Node
----@param named { disk: "unsynced"|"kept"|"wiped"|nil, effect: integer? }?
+---@param named { disk: "unsynced"|"kept"|"wiped"|"damaged"|nil, effect: integer? }?
 function Faults:crash(node, named)
    named = arguments.named(named, "crash", CRASH)
    return fault(self, "crash", { node = node, disk = named.disk or "unsynced", effect = named.effect })
@@ -156,6 +156,20 @@ end
 ---@param delay quorate.Seconds
 function Faults:slow(node, delay)
    return fault(self, "slow", { node = node, delay = delay })
+end
+
+--- Leaves a node's disk without room until it is freed: it refuses proposals and takes no entries of others, and
+--- goes on voting with what its log has in reserve. Outlasts heals and restarts. An id, "random", "all", "majority" or
+--- "minority".
+---@param node quorate.Node
+function Faults:fill_disk(node)
+   return fault(self, "fill", { node = node })
+end
+
+--- Gives a node's disk (default: all) room again; it takes part again by itself.
+---@param node quorate.Node?
+function Faults:free_disk(node)
+   return fault(self, "free", { node = node or "all" })
 end
 
 --- Begins a plan (or its JSON); its times count from now. Malformed JSON gives nil, message, name.

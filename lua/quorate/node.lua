@@ -40,7 +40,7 @@ local core = require "quorate.core"
 ---@field state any plain data; what a node starts with
 ---@field id integer the node's id, from 1
 ---@field peers integer[] the others' ids
----@field how "format"|"recovered"|"wiped" in on_start: how it starts
+---@field how "format"|"recovered"|"wiped"|"damaged" in on_start: how it starts
 ---@field stored any in on_start: what was persisted last and came back
 ---@field on_start fun(self)?
 ---@field on_message fun(self, sender: integer, message: any)?
@@ -77,7 +77,7 @@ function Base:on_propose(_, ticket)
 end
 
 local FIELDS = { id = true, peers = true, state = true, how = true, stored = true }
-local STARTS = { "format", "recovered", "wiped" }
+local STARTS = { "format", "recovered", "wiped", "damaged" }
 
 local node = {}
 

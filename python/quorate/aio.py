@@ -81,10 +81,12 @@ async def campaign(
     plan: Plan | str | Mapping[str, Any] | None = None,
     jobs: int | None = None,
     outside: bool | None = None,
+    damage: bool | None = None,
     events: int | None = None,
 ) -> CampaignResult:
     """As :func:`quorate.campaign`. Cancelling it stops its threads."""
-    fields = {"nodes": nodes, "bug": bug, "plan": plan, "jobs": jobs, "outside": outside, "events": events}
+    fields = {"nodes": nodes, "bug": bug, "plan": plan, "jobs": jobs, "outside": outside}
+    fields |= {"damage": damage, "events": events}
     whole = campaigns.Campaign(campaigns.campaign_spec(protocol, seeds, fields))
     try:
         return await whole.aio.run()

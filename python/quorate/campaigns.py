@@ -220,16 +220,19 @@ def campaign(
     plan: Plan | str | Mapping[str, Any] | None = None,
     jobs: int | None = None,
     outside: bool | None = None,
+    damage: bool | None = None,
     events: int | None = None,
 ) -> CampaignResult:
     """Runs that many seeds (or a range of them), each at least `events` events long, with faults drawn inside
     the protocol's fault model (or, with `outside`, beyond it), and judges every run.
 
-    `nodes`: None draws 3 to 7. `bug` switches on a published mistake; see :func:`bugs`. `plan` replaces the
-    drawn one. `jobs`: threads, None: all cores; the result is the same with any number. Raises NotFoundError,
+    `nodes`: None draws 3 to 7. `bug` switches on a published mistake; see :func:`bugs`. `damage` draws
+    damaged disks too, as often as lost ones, where the model stands those. `plan` replaces the drawn one.
+    `jobs`: threads, None: all cores; the result is the same with any number. Raises NotFoundError,
     ArgumentError, RangeError.
     """
-    fields = {"nodes": nodes, "bug": bug, "plan": plan, "jobs": jobs, "outside": outside, "events": events}
+    fields = {"nodes": nodes, "bug": bug, "plan": plan, "jobs": jobs, "outside": outside}
+    fields |= {"damage": damage, "events": events}
     whole = Campaign(campaign_spec(protocol, seeds, fields))
     try:
         return whole.run()

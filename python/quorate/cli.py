@@ -129,6 +129,9 @@ def _add_judges(add: Add) -> None:
     campaign.add_argument(
         "--outside", action="store_true", help="draw faults beyond the protocol's fault model"
     )
+    campaign.add_argument(
+        "--damage", action="store_true", help="draw damaged disks too, where the model stands a lost one"
+    )
     campaign.add_argument("--save", metavar="DIR", default=".", help="where failing runs go (default: here)")
     replay = add("replay", cli_commands.replay, "run a failing run's file, or a captured run, again")
     replay.add_argument("file", metavar="FILE", help="written by a campaign; or a capture's folder")
@@ -159,7 +162,7 @@ def _add_judges(add: Add) -> None:
     compare.add_argument("--operations", metavar="K", type=int, default=400, help="altogether (default: 400)")
     compare.add_argument("--plan", metavar="F", help="a plan of faults (JSON; default: none)")
     bench = add("bench", cli_commands.bench, "measure the library against bare loops that it carries along")
-    known = "sim, paxos, store, live, large, failover, place, detect, or one result's name"
+    known = "sim, paxos, store, checkpoint, live, large, failover, place, detect, or one result's name"
     bench.add_argument("name", metavar="NAME", nargs="?", default="sim", help=known)
 
 

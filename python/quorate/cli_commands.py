@@ -50,7 +50,7 @@ def campaign(arguments: argparse.Namespace) -> int:
     """Runs the seeds, writes failing runs to files, and says how to replay each."""
     plan = Plan.load(arguments.plan) if arguments.plan else None
     fields = {name: getattr(arguments, name) for name in ("first", "nodes", "bug", "jobs", "events")}
-    fields.update(plan=plan, outside=True if arguments.outside else None)
+    fields.update(plan=plan, outside=arguments.outside or None, damage=arguments.damage or None)
     spec = campaigns.campaign_spec(arguments.protocol, arguments.seeds, fields)
     result = campaigns.Campaign(spec).run()
     saved = [_save(arguments, violation) for violation in result.violations[:SAVED]]

@@ -33,7 +33,8 @@ class Faults(ClusterBase):
         """Kills a node; crashing one that is down changes its disk's fate at most.
 
         `disk`: "unsynced" loses what was not synced (and may tear the last write), "kept" keeps all, "wiped"
-        nothing. `effect`: dies between two effects of its next step, after that many of them, instead of now.
+        nothing; "damaged" is as "unsynced", and flips bits of its log. `effect`: dies between two effects
+        of its next step, after that many of them, instead of now.
         """
         self._fault("crash", node=node, disk=disk, effect=effect)
 
@@ -120,6 +121,17 @@ class Faults(ClusterBase):
     def slow(self, node: Node, delay: Seconds) -> None:
         """Delays every step of a node."""
         self._fault("slow", node=node, delay=delay)
+
+    def fill_disk(self, node: Node) -> None:
+        """Leaves a node's disk without room until it is freed: it refuses proposals and takes no entries of
+        others, and goes on voting with what its log has in reserve. Outlasts heals and restarts. `node` is an
+        id, "random", "all", "majority" or "minority".
+        """
+        self._fault("fill", node=node)
+
+    def free_disk(self, node: Node = "all") -> None:
+        """Gives a node's disk room again; it takes part again by itself."""
+        self._fault("free", node=node)
 
     def apply(self, plan: Plan | str) -> None:
         """Begins a plan (or its JSON); its times count from now."""

@@ -46,20 +46,21 @@ _START = {
     lib.QRT_START_FORMAT: "format",
     lib.QRT_START_RECOVERED: "recovered",
     lib.QRT_START_WIPED: "wiped",
+    lib.QRT_START_DAMAGED: "damaged",
 }
 
 
 class Node:
     """A node of a protocol of your own; see the module. `id` counts from 1, `peers` are the others' ids.
 
-    In `on_start`, `how` is "format" (the first start), "recovered" or "wiped" (its disk is gone), and
-    `stored` what was persisted last and came back, else None.
+    In `on_start`, `how` is "format" (the first start), "recovered", "wiped" (its disk is gone) or "damaged"
+    (a part of it is), and `stored` what was persisted last and came back, else None.
     """
 
     __slots__ = {
         "_scripts": "",
         "_x": "",
-        "how": 'In `on_start`: "format" (the first start), "recovered" or "wiped" (its disk is gone).',
+        "how": 'In `on_start`: "format" (the first start), "recovered", "wiped" or "damaged".',
         "id": "Its number, from 1.",
         "peers": "The other members' ids, ascending.",
         "random": "Its only randomness: a stream of its own; see :class:`quorate.randomness.NodeRandom`.",

@@ -12,7 +12,8 @@ from quorate.errors import RangeError
 from quorate.plan import Plan
 
 FAULTS = (
-    "kill", "pause", "cut", "loss", "corrupt", "delay", "reorder", "duplicate", "bandwidth", "skew"
+    "kill", "pause", "cut", "loss", "corrupt", "delay", "reorder", "duplicate", "bandwidth", "skew",
+    "damage",
 )  # fmt: skip
 TROUBLE = 0.25  # seconds that a round's other faults last
 SHARE = 0.1  # of the messages that are lost, corrupted, overtaken or doubled
@@ -28,6 +29,7 @@ ROOM = {  # what a fault model says of each
     "reorder": "reorder",
     "duplicate": "duplicates",
     "skew": "skew",
+    "damage": "crash_wipes",
 }
 TIMELY = ("delay", "bandwidth")  # what breaks a bound on delays, where the model needs one
 
@@ -77,6 +79,8 @@ def _directive(choose: random.Random, nodes: list[int], fault: str) -> tuple[str
     if fault == "skew":
         offset, drift = choose.uniform(-OFFSET, OFFSET), choose.randint(-DRIFT, DRIFT)
         return fault, {"node": node, "offset": round(offset, 3), "drift": drift}
+    if fault == "damage":
+        return "crash", {"node": node, "disk": "damaged", "guarded": True}
     if fault == "pause":
         return fault, {"node": node}
     late: dict[str, dict[str, Any]] = {

@@ -245,7 +245,7 @@ static void test_benor_clones_are_independent(void **unused) {
 /* Default seeds never disagree, and go on when the faults end. */
 static void test_benor_campaign_is_clean(void **unused) {
     (void)unused;
-    struct draw_request request = {protocol_find("benor"), 0, "", NULL, 10000, false};
+    struct draw_request request = {protocol_find("benor"), 0, "", NULL, 10000, false, false};
     for (uint64_t seed = 1; seed <= 100; seed++) {
         struct run_spec spec;
         struct error e = {0};

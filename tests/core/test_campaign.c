@@ -69,7 +69,7 @@ static void test_campaign_default_seeds_are_clean_and_exercise_everything(void *
 static void test_campaign_seeds_differ_in_kind(void **unused) {
     (void)unused;
     uint32_t nodes = 0, clients = 0;
-    struct draw_request request = {protocol_find("raft"), 0, "", NULL, 10000, false};
+    struct draw_request request = {protocol_find("raft"), 0, "", NULL, 10000, false, false};
     for (uint64_t seed = 1; seed <= 300; seed++) {
         struct run_spec spec;
         spec_draw(&spec, &request, seed);
@@ -86,7 +86,7 @@ static void test_campaign_seeds_differ_in_kind(void **unused) {
 /* DESIGN 5: a failing run is a file; written and read it is the same file, and runs to the same hash. */
 static void test_campaign_a_run_file_replays_to_the_same_hash(void **unused) {
     (void)unused;
-    struct draw_request request = {protocol_find("raft"), 0, "", NULL, 3000, false};
+    struct draw_request request = {protocol_find("raft"), 0, "", NULL, 3000, false, false};
     for (uint64_t seed = 1; seed <= 12; seed++) {
         struct run_spec spec, again;
         struct error e = {0};
@@ -113,7 +113,7 @@ static bool fired(const struct run_result *r, const char *property) {
 
 /* The first seed that the property catches; its file must replay to the same violation. */
 static void expect_caught(const char *bug, const char *property, uint64_t seeds) {
-    struct draw_request request = {protocol_find("raft"), 0, bug, NULL, 10000, false};
+    struct draw_request request = {protocol_find("raft"), 0, bug, NULL, 10000, false, false};
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         struct run_spec spec, again;
         struct error e = {0};

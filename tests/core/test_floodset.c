@@ -258,7 +258,7 @@ static void test_floodset_stays_out_of_a_third_instance(void **unused) {
 /* Default seeds crash up to f nodes in the middle of broadcasts, and never disagree. */
 static void test_floodset_campaign_is_clean(void **unused) {
     (void)unused;
-    struct draw_request request = {protocol_find("floodset"), 0, "", NULL, 10000, false};
+    struct draw_request request = {protocol_find("floodset"), 0, "", NULL, 10000, false, false};
     for (uint64_t seed = 1; seed <= 300; seed++) {
         struct run_spec spec;
         struct error e = {0};

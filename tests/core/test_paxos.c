@@ -331,7 +331,7 @@ static void test_paxos_clones_are_independent(void **unused) {
 }
 
 static bool caught(const char *bug, uint64_t seed) {
-    struct draw_request request = {protocol_find("paxos"), 0, bug, NULL, 10000, false};
+    struct draw_request request = {protocol_find("paxos"), 0, bug, NULL, 10000, false, false};
     struct run_spec spec;
     struct error e = {0};
     spec_draw(&spec, &request, seed);

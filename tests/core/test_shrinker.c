@@ -23,7 +23,7 @@ static struct runner *run_of(struct run_spec *spec) {
 
 /* The first seed of a mistake that fails; the caller's. */
 static struct runner *failing_run(const char *bug, uint64_t *seed) {
-    struct draw_request request = {protocol_find("raft"), 0, bug, NULL, 10000, false};
+    struct draw_request request = {protocol_find("raft"), 0, bug, NULL, 10000, false, false};
     for (*seed = 1; *seed <= 40; ++*seed) {
         struct run_spec spec;
         spec_draw(&spec, &request, *seed);
@@ -92,7 +92,7 @@ static void test_shrinker_ends_at_a_plan_that_needs_all_it_has(void **state) {
 
 static void test_shrinker_refuses_a_run_that_does_not_fail(void **state) {
     (void)state;
-    struct draw_request request = {protocol_find("raft"), 3, "", NULL, 3000, false};
+    struct draw_request request = {protocol_find("raft"), 3, "", NULL, 3000, false, false};
     struct run_spec spec;
     struct error e = {0};
     spec_draw(&spec, &request, 1);

@@ -146,7 +146,7 @@ static int folder_remove(void **state) {
 }
 
 static struct store *store_new(bool format) {
-    struct store *s;
+    struct store *s = NULL;
     struct error e = {0};
     bool wiped;
     struct disk *d = disk_posix_new(folder, &e);

@@ -205,6 +205,21 @@ function TestCluster:test_mix_has_no_order()
    end
 end
 
+-- Full disks: what is refused is an operating error with its reason, and room ends it.
+function TestCluster:test_full_disks()
+   local c <close> = started { nodes = 3 }
+   c:wait_leader()
+   lu.assertTrue(c:fill_disk "all")
+   lu.assertTrue(c:run(2))
+   local result, why, name = c:propose("x", { timeout = 1 })
+   lu.assertNil(result)
+   lu.assertEquals(name, "full")
+   lu.assertStrContains(why, "the disks of n1, n2, n3 are full: make room there; they still vote")
+   lu.assertTrue(c:free_disk())
+   lu.assertTrue(c:run(1))
+   lu.assertNotNil(c:propose "y")
+end
+
 -- Faults by verb, and the same as a plan.
 function TestCluster:test_faults_and_plans()
    local c <close> = started { nodes = 5 }
@@ -237,6 +252,21 @@ function TestCluster:test_faults_and_plans()
    lu.assertTrue(c:apply(plan))
    lu.assertTrue(c:run(2))
    lu.assertTrue(c.metrics.crashes >= 2)
+   lu.assertTrue(assert(c:check()).ok)
+end
+
+-- A damaged member says what it takes from its peers, catches up, and the run is sound.
+function TestCluster:test_damage()
+   local c <close> = q.cluster { nodes = 3, seed = 1 }
+   assert(c:load { clients = 4, operations = 400 })
+   assert(c:crash(1, { disk = "damaged" }))
+   assert(c:restart(1))
+   local node = c:status().nodes[1]
+   lu.assertEquals(node.role, "recovering")
+   lu.assertStrContains(node.warning, "damaged: wal-")
+   lu.assertStrContains(node.warning, "are taken from the peers")
+   assert(c:run(1))
+   lu.assertEquals(c:status().nodes[1].warning, "")
    lu.assertTrue(assert(c:check()).ok)
 end
 

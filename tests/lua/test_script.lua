@@ -117,6 +117,26 @@ function TestScript:test_persists()
    lu.assertEquals(assert(c:propose("b", { node = 1 })).answer, "wiped none")
 end
 
+-- A script that stands a lost disk hears that a part of it is damaged.
+function TestScript:test_damaged()
+   local Keeper = { name = "Keeper", fault_model = { crash_wipes = true } }
+   function Keeper:on_start()
+      self.state = self.how
+   end
+
+   function Keeper:on_propose(value, ticket)
+      self:persist(value)
+      self:reply(ticket, self.state)
+   end
+   local c <close> = q.cluster { protocol = Keeper, seed = 3 }
+   for i = 1, 30 do
+      assert(c:propose(tostring(i), { node = 1 }))
+   end
+   c:crash(1, { disk = "damaged" })
+   c:restart(1)
+   lu.assertEquals(assert(c:propose("b", { node = 1 })).answer, "damaged")
+end
+
 -- Timers, clocks, refusals; and calls from outside a handler.
 function TestScript:test_timers_and_misuse()
    local node

@@ -4,8 +4,8 @@
 
 static const char *crash_breaks(const struct directive *d, const struct fault_model *m) {
     bool returns = d->hold > 0 || d->timing == FAULT_DURING;
-    if (d->disk == QRT_DISK_WIPED && !m->crash_wipes) return "no disk is lost";
-    if (d->disk == QRT_DISK_WIPED && !d->guarded) return "no more than a minority loses its disks before it caught up";
+    if (disk_forgets(d->disk) && !m->crash_wipes) return "no disk is lost";
+    if (disk_forgets(d->disk) && !d->guarded) return "no more than a minority loses its disks before it caught up";
     if (d->disk == QRT_DISK_UNSYNCED_LOST && !m->loses_unsynced) return "a crash loses nothing that was written";
     return returns && !m->crash_recovers ? "a node that crashed stays down" : NULL;
 }
@@ -27,6 +27,8 @@ const char *directive_breaks(const struct directive *d, const struct fault_model
     case FAULT_SKEW: return m->tolerates_skew ? NULL : "clocks agree";
     case FAULT_LIE: return strcmp(m->liars, "0") ? NULL : "no node lies";
     case FAULT_RESUME:
+    case FAULT_FILL: /* whoever has no room refuses, or stops when its reserve is used up too */
+    case FAULT_FREE:
     case FAULT_HEAL: return NULL;
     }
     return NULL;

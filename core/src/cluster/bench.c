@@ -167,13 +167,14 @@ static const struct bench_case cases[] = {
 /* clang-format on */
 #define CASES (sizeof cases / sizeof *cases)
 
-static const char *const groups[] = {"sim", "paxos", "store", "live", "large", "place", "detect"};
+static const char *const groups[] = {"sim", "paxos", "store", "checkpoint", "live", "large", "place", "detect"};
 #define GROUPS (sizeof groups / sizeof *groups)
 
-/* These, then those of processes, then those that need no cluster. */
+/* These, then those of checkpoints, of processes, then those that need no cluster. */
 static const struct bench_case *case_at(size_t i) {
     if (i < CASES) return &cases[i];
-    if ((i -= CASES) < bench_live_count) return &bench_live_cases[i];
+    if ((i -= CASES) < bench_checkpoint_count) return &bench_checkpoint_cases[i];
+    if ((i -= bench_checkpoint_count) < bench_live_count) return &bench_live_cases[i];
     return (i -= bench_live_count) < bench_data_count ? &bench_data_cases[i] : NULL;
 }
 
@@ -201,7 +202,7 @@ struct bench *bench_new(const char *name, struct error *e) {
     if (b->count) return b;
     const char *nearest = option_nearest(name, known, count);
     error_set(e, QRT_ENOTFOUND, "there is no benchmark '%s'%s%s%s", name,
-              nearest ? "; did you mean '" : "; there are sim, paxos, store, live, large, place and detect",
+              nearest ? "; did you mean '" : "; there are sim, paxos, store, checkpoint, live, large, place and detect",
               nearest ? nearest : "", nearest ? "'?" : "");
     bench_free(b);
     return NULL;

@@ -30,6 +30,10 @@ struct bench_case {
 extern const struct bench_case bench_live_cases[];
 extern const size_t bench_live_count;
 
+/* bench_checkpoint.c */
+extern const struct bench_case bench_checkpoint_cases[];
+extern const size_t bench_checkpoint_count;
+
 /* bench_data.c */
 extern const struct bench_case bench_data_cases[];
 extern const size_t bench_data_count;

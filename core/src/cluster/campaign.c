@@ -49,7 +49,8 @@ struct campaign {
 
 /* ---- the spec ---- */
 
-static const char *const fields[] = {"protocol", "seeds", "first", "nodes", "bug", "plan", "jobs", "outside", "events"};
+static const char *const fields[] = {"protocol", "seeds", "first",   "nodes",  "bug",
+                                     "plan",     "jobs",  "outside", "damage", "events"};
 
 static qrt_status unknown_field(const char *name, struct error *e) {
     const char *nearest = option_nearest(name, fields, sizeof fields / sizeof *fields);
@@ -110,6 +111,7 @@ static qrt_status parse_fields(struct campaign *c, json_t *root, struct error *e
     c->jobs = jobs ? (uint32_t)jobs : cores > 0 && cores < JOBS_MAX ? (uint32_t)cores : 1;
     c->request.nodes = (uint16_t)nodes;
     c->request.outside = json_is_true(json_object_get(root, "outside"));
+    c->request.damage = json_is_true(json_object_get(root, "damage"));
     c->request.bug = c->bug;
     return parse_plan(c, json_object_get(root, "plan"), e);
 }
@@ -123,6 +125,10 @@ static qrt_status try_first(struct campaign *c, const struct protocol *own, stru
     }
     c->request.protocol = protocol_named(*c->protocol ? c->protocol : "raft", e);
     if (!c->request.protocol) return e->status;
+    if (c->request.damage && !c->request.outside && !c->request.protocol->model->crash_wipes)
+        return error_set(e, QRT_ERANGE,
+                         "%s does not stand a lost disk (%s): its runs draw no damage but outside of its model",
+                         c->request.protocol->name, c->request.protocol->model->assumes);
     if (!c->request.protocol->model)
         return error_set(e, QRT_EUNSUPPORTED, "'%s' declares no fault model, so there is nothing to judge it by",
                          c->protocol);

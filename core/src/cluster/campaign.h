@@ -7,7 +7,7 @@
 
 struct campaign;
 
-/* JSON: {"protocol", "seeds", "first", "nodes", "bug", "plan", "jobs", "outside", "events"}; only protocol is required. */
+/* JSON: {"protocol", "seeds", "first", "nodes", "bug", "plan", "jobs", "outside", "damage", "events"}; only protocol is required. */
 struct campaign *campaign_new(struct bytes spec_json, struct error *e);
 /* Stops the workers after the seeds that they are at, waits for them, frees. */
 void campaign_free(struct campaign *c);

@@ -41,6 +41,7 @@ struct draw_request { /* what a campaign fixes; the rest is drawn */
     const struct plan *plan; /* NULL: drawn */
     uint64_t events_min;
     bool outside; /* draw beyond the fault model */
+    bool damage;  /* draw damaged disks too, where the model stands a lost one */
 };
 
 void spec_draw(struct run_spec *spec, const struct draw_request *request, uint64_t seed);

@@ -359,7 +359,8 @@ static void draw_plan(struct run_spec *spec, const struct draw_request *request,
         profile.effects = profile.effects || temper == TEMPER_TORN_VOTE;
     }
     bool wiping = random_chance(r, 0.4);
-    profile.wipes = wiping && ((m->crash_wipes && !spec_get(spec, "quorum")) || request->outside);
+    profile.wipes = (wiping || request->damage) && ((m->crash_wipes && !spec_get(spec, "quorum")) || request->outside);
+    profile.damages = request->damage;
     profile.unguarded = request->outside;
     profile.loses_unsynced = m->loses_unsynced || request->outside;
     const char *faults = spec_get(spec, "faults");

@@ -12,7 +12,7 @@
  *   id     a number, unique in the plan (default: the next): the key of the directive's random choices
  * Times are seconds, or text with a unit ("150ms"). One example of each verb, without its time:
  *
- *   {"do": "crash", "node": 3, "disk": "wiped", "guarded": true}   disk: kept, unsynced (the default), wiped
+ *   {"do": "crash", "node": 3, "disk": "wiped", "guarded": true}   disk: kept, unsynced (the default), wiped, damaged
  *   {"do": "crash", "node": "leader", "effect": 2}                 dies between two effects of its next step
  *   {"do": "restart", "node": "all"}
  *   {"do": "pause", "node": "follower"}                            or leader, random, all, majority, minority
@@ -29,7 +29,9 @@
  *   {"do": "lie", "from": 2, "to": 3, "probability": 0.2}         what a node tells another, or any, is false
  *   {"do": "bandwidth", "from": 1, "both": true, "rate": 125000}    bytes a second, a message at a time
  *   {"do": "skew", "node": 2, "offset": "-80ms", "drift": 200}     drift in parts per million
- *   {"do": "slow", "node": "random", "delay": "2ms"} */
+ *   {"do": "slow", "node": "random", "delay": "2ms"}
+ *   {"do": "fill", "node": 2}                                      its disk has no room
+ *   {"do": "free", "node": 2}                                      or "all": it has room again */
 #ifndef FAULT_PLAN_H
 #define FAULT_PLAN_H
 
@@ -64,8 +66,10 @@ enum fault_verb {
     FAULT_SLOW = 13,      /* node: every step of it is delayed by delay.a */
     FAULT_LIE = 14,       /* from, to, probability: one field of the message is false, under a sound seal; nodes only */
     FAULT_BANDWIDTH = 15, /* from, to, rate: messages leave one after the other, each as long as its bytes take */
+    FAULT_FILL = 16, /* node: its disk is full, until it is freed or the directive ends; not by a heal or a restart */
+    FAULT_FREE = 17, /* node: ends every fill of it */
 };
-#define FAULT_VERB_MAX 15
+#define FAULT_VERB_MAX 17
 
 enum fault_timing { FAULT_AT = 1, FAULT_AFTER = 2, FAULT_EVERY = 3, FAULT_DURING = 4 };
 
@@ -106,7 +110,7 @@ struct directive {
     uint32_t id; /* stable: the key of its random choices; kept when others are removed */
     uint8_t verb, timing, target, disk, shape;
     bool one_way;
-    bool guarded;      /* a wipe that would leave more than a minority not caught up keeps the disk instead */
+    bool guarded;      /* a wipe or damage that would leave more than a minority not caught up keeps the disk instead */
     bool both;         /* link verbs: the other direction too */
     uint16_t node;     /* FAULT_NODE; 0 for none */
     uint16_t from, to; /* link verbs: 0 any */
@@ -131,8 +135,11 @@ struct plan {
 void plan_free(struct plan *p);
 void plan_clone(struct plan *to, const struct plan *from);
 void plan_add(struct plan *p, const struct directive *d); /* gives it the next free id when d->id is 0 */
-bool directive_is_drawn(const struct directive *d);       /* whom it hits is drawn among the nodes */
-void plan_absolute(struct plan *p);                       /* turns every FAULT_AFTER into the FAULT_AT that it means */
+static inline bool disk_forgets(uint8_t fate) {           /* its member must catch up before it votes; qrt_disk_fate */
+    return fate == QRT_DISK_WIPED || fate == QRT_DISK_DAMAGED;
+}
+bool directive_is_drawn(const struct directive *d); /* whom it hits is drawn among the nodes */
+void plan_absolute(struct plan *p);                 /* turns every FAULT_AFTER into the FAULT_AT that it means */
 /* Errors name line and column, or the directive and field, and the nearest known word. nodes 0: not known
  * yet. On an error the plan is empty. A directive alone needs no time: it means now. */
 qrt_status plan_parse(struct plan *p, struct bytes json, uint16_t nodes, struct error *e);
@@ -159,6 +166,7 @@ struct plan_profile {
     uint32_t faults_min, faults_max;
     uint32_t verbs;                      /* bit per enum fault_verb */
     bool wipes, loses_unsynced, effects; /* effects: crashes between effects */
+    bool damages;                        /* half of the wipes are damage of the log instead */
     bool unguarded;                      /* wipes may hit more than a minority */
     /* In a synchronous model: crashes only, of at most `lanes` nodes at a time, each of which counts until it has been back
      * for settle_ns. 0: whatever the motifs draw. */

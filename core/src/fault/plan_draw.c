@@ -106,7 +106,8 @@ static struct directive crash_of(struct drawing *w, uint8_t target, int64_t at, 
     int32_t effect = (int32_t)random_below(w->random, EFFECTS_DRAWN);
     if (p->loses_unsynced && lose) d.disk = QRT_DISK_UNSYNCED_LOST;
     if (p->wipes && wipe && single) {
-        d.disk = QRT_DISK_WIPED;
+        bool damage = p->damages && random_chance(w->random, 0.5);
+        d.disk = damage ? QRT_DISK_DAMAGED : QRT_DISK_WIPED;
         d.guarded = !p->unguarded;
     }
     if (p->effects && between) d.effect = effect;
@@ -454,7 +455,9 @@ static void draw_lanes(struct drawing *w) {
 /* Choosing. */
 
 #define VERB(v) (1u << (v))
-#define FAULTS (VERB(FAULT_VERB_MAX + 1) - 2 - VERB(FAULT_RESTART) - VERB(FAULT_RESUME) - VERB(FAULT_HEAL))
+#define FAULTS                                                                                                       \
+    (VERB(FAULT_VERB_MAX + 1) - 2 - VERB(FAULT_RESTART) - VERB(FAULT_RESUME) - VERB(FAULT_HEAL) - VERB(FAULT_FILL) - \
+     VERB(FAULT_FREE))
 
 #define RIVALRY (VERB(FAULT_PARTITION) | VERB(FAULT_CRASH))
 #define STORIES (RIVALRY | VERB(FAULT_DELAY))

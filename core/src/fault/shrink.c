@@ -62,7 +62,7 @@ static bool rule_disk_kept(struct directive *d) {
 }
 
 static bool rule_disk_unsynced(struct directive *d) {
-    if (d->disk != QRT_DISK_WIPED) return false;
+    if (!disk_forgets(d->disk)) return false;
     d->disk = QRT_DISK_UNSYNCED_LOST;
     d->guarded = false;
     return true;

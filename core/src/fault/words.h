@@ -6,7 +6,7 @@
 
 #define FAULT_TARGET_MAX FAULT_MINORITY
 #define FAULT_SHAPE_MAX FAULT_RUNNER
-#define FAULT_DISK_MAX QRT_DISK_WIPED
+#define FAULT_DISK_MAX QRT_DISK_DAMAGED
 
 extern const char *const fault_verb_words[FAULT_VERB_MAX];       /* verb - 1 */
 extern const char *const fault_target_words[FAULT_TARGET_MAX];   /* target - 1 */

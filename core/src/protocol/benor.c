@@ -424,7 +424,7 @@ static void on_record(struct benor *b, struct bytes data) {
 
 /* Whoever forgot what it said might say something else now: it learns, and that is all, also after further starts. */
 static void on_start(struct benor *b, uint8_t how) {
-    bool forgot = how == QRT_START_WIPED || b->damaged;
+    bool forgot = start_forgot(how) || b->damaged;
     if (forgot && !b->recovering) {
         *outbox_persist(b->out, 1, 0, 0) = RECORD_RECOVERING;
         b->written++;
@@ -473,7 +473,8 @@ static void benor_step(void *state, const struct event *e, struct outbox *out) {
     case EVENT_START: on_start(b, e->as.start.how); break;
     case EVENT_CHECKPOINT:
     case EVENT_OPINION:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     b->out = NULL;
 }

@@ -38,7 +38,7 @@ void election_set_role(struct election *e, uint8_t role, uint64_t epoch) {
 }
 
 bool election_start(struct election *e, uint8_t how) {
-    bool silent = how == QRT_START_WIPED || e->damaged;
+    bool silent = start_forgot(how) || e->damaged;
     outbox_note(e->out, QRT_KIND_START, how, 0, e->seen, 0, 0, 0);
     election_set_role(e, silent ? QRT_ROLE_RECOVERING : QRT_ROLE_FOLLOWER, e->seen);
     return !silent;

@@ -132,8 +132,10 @@ void raft_recall(struct raft *r, uint64_t term, uint16_t vote, bool recovering) 
     else if (term == r->term && vote)
         r->vote = vote;
     if (term > r->term) r->term = term;
-    if (r->recalled && r->recovering && !recovering) r->recall_ends = true;
-    r->recovering = r->recalled ? r->recovering && recovering : recovering;
+    /* Whoever begins or ends a recovery writes a record, and no record goes before one that is older: the last one says it,
+     * and a checkpoint only where no record is left. */
+    r->recall_ends = !recovering && (r->recall_ends || (r->recalled && r->recovering));
+    r->recovering = recovering;
     r->recalled = true;
 }
 
@@ -171,7 +173,7 @@ static void on_record(struct raft *r, struct bytes data) {
 }
 
 static void on_start(struct raft *r, uint8_t how) {
-    if (how == QRT_START_WIPED)
+    if (start_forgot(how))
         r->recovering = !raft_has_bug(r, RAFT_AMNESIA_VOTES);
     else
         r->recovering = (r->recalled && r->recovering) || r->gap;
@@ -203,6 +205,10 @@ static void on_propose(struct raft *r, const struct event *e) {
     }
     if (raft_is_full(r)) {
         outbox_reply(r->out, token, QRT_EFULL, r->node);
+        return;
+    }
+    if (!raft_has_room(r)) {
+        outbox_reply(r->out, token, QRT_EFULL, 0);
         return;
     }
     raft_append(r, e->as.propose.kind, e->as.propose.session, e->as.propose.sequence, data, token);
@@ -283,6 +289,7 @@ static void raft_step(void *state, const struct event *e, struct outbox *out) {
     case EVENT_RECORD: on_record(r, e->as.record.data); break;
     case EVENT_START: on_start(r, e->as.start.how); break;
     case EVENT_OPINION: raft_on_opinion(r, e->as.opinion.peer, e->as.opinion.suspected); break;
+    case EVENT_ROOM: raft_on_room(r, e->as.room.full); break;
     case EVENT_LOCAL: break;
     }
     if (__builtin_expect(r->unsaved, 0)) raft_save(r);
@@ -404,7 +411,7 @@ static const struct bug bugs[] = {
         "leader-completeness", "Raft paper, figure 8"},
     [RAFT_READ_BEFORE_CONFIRM] = {"read-before-confirm", "a read is served before a quorum confirms the leader",
         "linearizability", "d-engine#381"},
-    [RAFT_AMNESIA_VOTES] = {"amnesia-votes", "a member whose disk was wiped votes as if it were new", "durability",
+    [RAFT_AMNESIA_VOTES] = {"amnesia-votes", "a member whose disk was wiped or damaged votes as if nothing were lost", "durability",
         "tapir#15"},
     {0},
 };
@@ -447,6 +454,7 @@ const struct protocol protocol_raft = {
     .clone = raft_clone,
     .fingerprint = raft_fingerprint,
     .step = raft_step,
+    .grows = raft_grows,
     .status = raft_status,
     .entry = raft_entry,
     .describe = raft_describe,

@@ -1,4 +1,4 @@
-/* Raft: a member whose disk was wiped.
+/* Raft: a member whose disk was wiped, or damaged.
  *
  * It has forgotten three things that others may still rely on: its term, votes that it gave, and entries that
  * it acknowledged. Until it can stand by all three it is `recovering`: it follows and stores, but it neither
@@ -30,7 +30,20 @@
  *    candidacy before the wipe, before f was born.
  *  - X itself may have been wiped and recovered in between; then the same argument applies to X's recovery,
  *    which is earlier, and so on to the first.
- * If what was compacted away hides f from W (a snapshot went past it), W asks again with a new nonce. */
+ * If what was compacted away hides f from W (a snapshot went past it), W asks again with a new nonce.
+ *
+ * A damaged member keeps what its log and checkpoints still hold: a term, perhaps a vote, and a log, all of one moment before
+ * the damage. It follows the same rule, and the argument holds as it stands, because it nowhere needs W to be empty:
+ *  - What W keeps was true once. An older term and vote make it refuse what it refused then, and never let it grant more: it
+ *    grants nothing before it has caught up, and then in no term up to t. If its kept term is above the others', its answers
+ *    carry it, and the leader that it needs is elected above it.
+ *  - Its log was W's log at that moment, so every entry in it was its leader's at the time and log matching holds: once f is
+ *    in it, it agrees with the leader of t up to f. What conflicts is truncated on the way as from any follower. f itself
+ *    cannot be in what was kept, as it was born after the question.
+ *  - If W led a term, entries of that term may be lost with the record of it. W cannot lead that term again: its vote there
+ *    went to itself, and the argument on votes covers that vote like any other.
+ *  - What W acknowledged stays counted with the leader of that term, rightly or not: that is the argument on entries. The
+ *    leader's view of where W's log ends falls as it does for a wiped one. */
 #include "protocol/raft.h"
 
 static void ask(struct raft *r) {

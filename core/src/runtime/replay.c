@@ -300,7 +300,7 @@ static void on_start(struct replay *r, struct replay_node *n) {
     uint64_t sent = sent_by(n);
     uint8_t how = record->flags & (CAPTURE_NEW_HOST - 1);
     bool new_host = record->flags & CAPTURE_NEW_HOST;
-    if (!capture_read_start(record, &start) || how < QRT_START_FORMAT || how > QRT_START_WIPED) {
+    if (!capture_read_start(record, &start) || how < QRT_START_FORMAT || how > QRT_START_DAMAGED) {
         gap(r, n, "a start is malformed", (struct bytes){0});
         return;
     }
@@ -366,6 +366,7 @@ static void carry_out(struct replay_node *n, const struct capture_record *record
         break;
     case CAPTURE_TIMER: host_timer(h, in->group, (uint32_t)in->number); break;
     case CAPTURE_PROPOSE: host_propose(h, in->group, in->data, in->number); break;
+    case CAPTURE_ROOM: host_room(h, record->flags & 1); break;
     case CAPTURE_FLUSH_BEGIN: host_flush_begin(h, &e); break;
     case CAPTURE_FLUSH_END: (void)!host_flush_end(h, &e); break;
     case CAPTURE_SAVED: (void)!host_saved(h, &e); break;

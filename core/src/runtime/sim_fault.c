@@ -7,10 +7,10 @@ static uint16_t node_count(const struct sim *s) {
     return (uint16_t)s->config.options.nodes;
 }
 
-/* A wipe that would leave more than a minority to catch up loses what was unsynced instead. */
+/* A wipe or damage that would leave more than a minority to catch up loses what was unsynced instead. */
 uint8_t sim_fate_guarded(struct sim *s, uint16_t node, uint8_t fate) {
     size_t behind = 1;
-    if (fate != QRT_DISK_WIPED) return fate;
+    if (!disk_forgets(fate)) return fate;
     for (uint16_t i = 1; i <= node_count(s); i++) {
         struct sim_node *n = &s->nodes[i];
         if (n->wiped) n->wiped = !host_caught_up(&n->host);
@@ -50,7 +50,9 @@ static void apply_to_node(struct sim *s, uint16_t node, const struct fault_actio
     case FAULT_SKEW:
     case FAULT_SLOW:
     case FAULT_LIE:
-    case FAULT_BANDWIDTH: CHECK(false && "the engine carries out link and clock verbs itself");
+    case FAULT_FILL:
+    case FAULT_FREE:
+    case FAULT_BANDWIDTH: CHECK(false && "the engine carries out verbs of links, clocks and disks itself");
     }
 }
 
@@ -108,8 +110,13 @@ static void refresh_clocks(struct sim *s) {
     }
 }
 
+static void refresh_disks(struct sim *s) {
+    for (uint16_t i = 1; i <= node_count(s); i++) sim_node_fill(s, i, faults_full(s->faults, i));
+}
+
 void sim_faults_changed(struct sim *s) {
     refresh_clocks(s);
+    refresh_disks(s);
     int64_t next = faults_next(s->faults);
     if (next == INT64_MAX) {
         s->fault_queued = NO_TIMER;

@@ -1,4 +1,5 @@
 /* The simulator's nodes: boot, crash, restart, pause, clocks, disks, and carrying out the plan's directives. */
+#include "runtime/opening.h"
 #include "runtime/sim.h"
 
 #include <stdio.h>
@@ -141,33 +142,34 @@ void sim_node_crash(struct sim *s, uint16_t node, uint8_t fate) {
     if (!n->host.store) return;
     n->disk = store_release(&n->host.store);
     disk_sim_crash(n->disk, (qrt_disk_fate)fate);
-    if (fate == QRT_DISK_WIPED) {
-        n->wiped = true;
-        s->counts.wipes++;
-    }
+    n->wiped = n->wiped || disk_forgets(fate);
+    s->counts.wipes += fate == QRT_DISK_WIPED;
 }
 
 qrt_status sim_node_restart(struct sim *s, uint16_t node, struct error *e) {
     struct sim_node *n = &s->nodes[node];
     if (n->host.up) return QRT_OK;
     if (!n->disk && s->config.options.disk != DISK_MEMORY)
-        return n->death; /* its store was found damaged: it stays down */
-    bool wiped = s->config.options.disk == DISK_MEMORY;
+        return n->death;           /* its store was found damaged: it stays down */
+    uint8_t how = QRT_START_WIPED; /* as it is without a disk */
     if (n->disk) {
         struct disk *disk = n->disk;
         n->disk = NULL;
-        qrt_status status = store_open(&n->host.store, disk, identity_of(s, node), false, &wiped, e);
+        qrt_status status = opening_store(&n->host.store, disk, identity_of(s, node), s->config.protocol,
+                                          (uint16_t)s->config.options.nodes, &how, e);
         if (status) {
             snprintf(n->death_text, sizeof n->death_text, "%s", e ? e->text : "its store cannot be opened");
             n->death = status;
             return status;
         }
     }
+    if (n->host.store && n->filled) store_fill(n->host.store, true);
     s->counts.restarts++;
     n->death = QRT_OK;
     n->death_text[0] = 0;
     sim_clock(s, n);
-    qrt_status status = host_start(&n->host, wiped ? QRT_START_WIPED : QRT_START_RECOVERED, e);
+    qrt_status status = host_start(&n->host, how, e);
+    host_look(&n->host);
     sim_node_after(s, n);
     return status;
 }
@@ -193,6 +195,23 @@ void sim_node_resume(struct sim *s, uint16_t node) {
         if (t->due != NO_TIMER && t->queued_time == NO_TIMER) timers_set(s, &n->timers, node, t->group, t->id, s->now);
     }
     if (n->flush_busy && n->flush_order == FLUSH_WAITS) queue_flush(s, n, s->now);
+    sim_clock(s, n);
+    host_look(&n->host);
+    sim_node_after(s, n);
+}
+
+/* A paused node hears of it when it goes on. */
+void sim_node_fill(struct sim *s, uint16_t node, bool full) {
+    struct sim_node *n = &s->nodes[node];
+    if (n->filled == full) return;
+    n->filled = full;
+    if (n->disk) n->disk->class->fill(n->disk, full);
+    if (!n->host.store) return;
+    store_fill(n->host.store, full);
+    if (n->paused || !n->host.up) return;
+    sim_clock(s, n);
+    host_look(&n->host);
+    sim_node_after(s, n);
 }
 
 void sim_node_flushed(struct sim *s, uint16_t node, uint64_t order) {
@@ -206,6 +225,7 @@ void sim_node_flushed(struct sim *s, uint16_t node, uint64_t order) {
     n->flush_busy = false;
     sim_clock(s, n);
     if (host_flush_end(&n->host, &e)) port_died(s, &n->host, e.status, e.text);
+    host_look(&n->host);
     sim_node_after(s, n);
 }
 

@@ -6,7 +6,7 @@
  * which the runtime turns into a delayed completion. What is written is durable only after sync of that file
  * (and, for a file's existence and name, sync_folder). A crash of the simulated disk keeps everything, loses
  * what was not synced (tearing at most one write at a sector boundary of 512 bytes or keeping any subset of
- * unsynced sectors), or wipes it all. */
+ * unsynced sectors), or wipes it all; or loses what was not synced and flips bits in a sector of the log. */
 #ifndef STORE_DISK_H
 #define STORE_DISK_H
 
@@ -21,6 +21,8 @@ struct disk {
     uint32_t segment; /* preallocated size of a log file */
 };
 
+/* Whether the file that was asked for by `prepare` finds room. */
+enum disk_room { DISK_ROOM_UNKNOWN, DISK_ROOM_THERE, DISK_ROOM_NONE };
 enum { DISK_PARTS = 2 };
 
 struct disk_file {           /* a whole new file */
@@ -44,6 +46,15 @@ struct disk_class {
      * over, and waits where it is not yet whole; until then nothing but remove may be done with it. One at a time: a second
      * one is passed over. What goes wrong is left to create. NULL: this disk has no such thread. */
     void (*prepare)(struct disk *d, const char *name, uint64_t preallocate);
+    /* What became of it so far. THERE: its blocks are taken, and create cannot lack them. NONE: it came to nothing for lack of
+     * room, and may be asked for again. NULL: nobody knows before create. */
+    enum disk_room (*room)(struct disk *d, const char *name, uint64_t preallocate);
+    /* Takes blocks for the first `size` bytes of a file whose length stays, so that no write into them meets a full disk:
+     * QRT_EFULL is said here, where nothing has begun yet. NULL: the disk is never full. */
+    qrt_status (*reserve)(struct disk *d, const char *name, uint64_t size, struct error *e);
+    /* A fault: from now on the disk has no room for what `prepare`, `create` with a length and `reserve` ask for, although
+     * it may have; false: again what it has. What was taken stays taken. NULL: it cannot be told so. */
+    void (*fill)(struct disk *d, bool full);
     /* Begins to write a whole new file on a thread of the disk's own, durable with its name, and returns. Names live for the
      * call. One at a time. An error: nothing is begun or called. NULL: this disk has no such thread. */
     qrt_status (*save)(struct disk *d, const struct disk_file *file, struct error *e);
@@ -76,6 +87,8 @@ struct disk *disk_sim_new(const struct disk_sim_options *options, uint64_t seed,
 /* What the operations since the last call took. */
 int64_t disk_sim_latency(struct disk *d);
 void disk_sim_crash(struct disk *d, qrt_disk_fate fate); /* random choices from the disk's own stream */
+/* Flips bits of one sector of the log that holds something. For disks that are synced, and whose node is down. */
+void disk_damage(struct disk *d, struct random *random);
 uint64_t disk_sim_fingerprint(const struct disk *d);
 /* Power fails after that many more operations: they and all later ones give QRT_EIO until disk_sim_crash.
  * Reads and lists do not count. For tests that visit every crash point. */

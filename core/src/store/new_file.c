@@ -61,6 +61,8 @@ static bool make_named(struct new_file *n) {
     while (fd < 0 && errno == EINTR);
     if (fd < 0) return failed(n, "creating");
     bool ok = take_room(n, fd) && write_parts(n, fd);
+    /* Its pages are wanted by nobody, and would take long to give up when the file goes: whoever syncs meanwhile waits for that. */
+    if (ok) posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     close(fd);
     if (ok && renameat(n->folder, n->made, n->folder, n->name)) ok = failed(n, "renaming");
     if (!ok) unlinkat(n->folder, n->made, 0);

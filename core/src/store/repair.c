@@ -130,19 +130,19 @@ static qrt_status cut_find(const struct repair *r, struct cut *cut, struct error
 
 /* ---- the mark ---------------------------------------------------------------------------- */
 
-static void root_text(const struct repair *r, const struct cut *cut, char text[ROOT_TEXT_MAX]) {
+static void root_text(const struct repair *r, const struct cut *cut, char text[STORE_DAMAGE_MAX]) {
     const char *advice = strstr(r->why, "; " STORE_ADVICE);
     int size = advice ? (int)(advice - r->why) : (int)strlen(r->why);
-    if (size > ROOT_TEXT_MAX - 100) size = ROOT_TEXT_MAX - 100;
+    if (size > STORE_DAMAGE_MAX - 100) size = STORE_DAMAGE_MAX - 100;
     unsigned long long first = cut->lost[0], last = cut->lost[1];
     if (cut->goes_on)
-        memcpy(text, r->root.text, ROOT_TEXT_MAX); /* what it was at first */
+        memcpy(text, r->root.text, STORE_DAMAGE_MAX); /* what it was at first */
     else if (!last)
-        snprintf(text, ROOT_TEXT_MAX, "%.*s; what was lost is taken from the peers", size, r->why);
+        snprintf(text, STORE_DAMAGE_MAX, "%.*s; what was lost is taken from the peers", size, r->why);
     else if (first == last)
-        snprintf(text, ROOT_TEXT_MAX, "%.*s; records of index %llu are taken from the peers", size, r->why, first);
+        snprintf(text, STORE_DAMAGE_MAX, "%.*s; records of index %llu are taken from the peers", size, r->why, first);
     else
-        snprintf(text, ROOT_TEXT_MAX, "%.*s; records of index %llu to %llu are taken from the peers", size, r->why,
+        snprintf(text, STORE_DAMAGE_MAX, "%.*s; records of index %llu to %llu are taken from the peers", size, r->why,
                  first, last);
 }
 

@@ -4,7 +4,6 @@
 
 #include "store/record.h"
 
-enum { ROOT_TEXT_MAX = 384 };
 #define ROOT "root"
 #define ROOT_TEMPORARY "root.new"
 
@@ -15,7 +14,7 @@ struct root {
     /* ROOT_DAMAGED: the commit that the log goes on with behind what was lost; the last commit that a sound checkpoint
      * covered then (0: there was none); and what was lost, for people. */
     uint64_t commit, covered;
-    char text[ROOT_TEXT_MAX];
+    char text[STORE_DAMAGE_MAX];
 };
 
 /* Durable when it returns; a crash in the middle leaves the root that was there. */

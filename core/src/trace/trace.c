@@ -89,7 +89,7 @@ static const char *const kind_names[] = {
     "", "send", "receive", "drop", "timer", "propose", "persist", "stored", "start", "crash", "pause", "resume",
     "fault", "term", "role", "vote", "append", "truncate", "ack", "commit", "apply", "checkpoint", "restore",
     "caught-up", "invoke", "return", "reject", "note", "raise",
-    "ballot",    "decide", "state", "opinion", "lie",
+    "ballot",    "decide", "state", "opinion", "lie", "room",
 };
 static const char *const role_names[] = {"none", "follower", "pre-candidate", "candidate", "leader", "recovering"};
 /* clang-format on */
@@ -103,7 +103,7 @@ const char *trace_role_name(uint8_t role) {
 }
 
 const char *trace_drop_name(uint8_t why) {
-    static const char *const names[] = {"", "loss", "partition", "down", "corrupt", "foreign", "full"};
+    static const char *const names[] = {"", "loss", "partition", "down", "corrupt", "foreign", "full", "disk-full"};
     return why < sizeof names / sizeof *names ? names[why] : "";
 }
 
@@ -113,16 +113,16 @@ static int print_address(char *out, size_t size, uint16_t node) {
 }
 
 static const char *detail_name(const qrt_event *e) {
-    static const char *const starts[] = {"", "format", "recovered", "wiped"};
+    static const char *const starts[] = {"", "format", "recovered", "wiped", "damaged"};
     static const char *const outcomes[] = {"ok", "failed", "unknown"};
-    static const char *const fates[] = {"disk kept", "unsynced lost", "wiped"};
+    static const char *const fates[] = {"disk kept", "unsynced lost", "wiped", "damaged"};
     uint8_t d = e->detail;
     switch (e->kind) {
     case QRT_KIND_SEND:
     case QRT_KIND_LIE:
     case QRT_KIND_RECEIVE: return wire_kind_name(d);
     case QRT_KIND_ROLE: return trace_role_name(d);
-    case QRT_KIND_START: return d < 4 ? starts[d] : "";
+    case QRT_KIND_START: return d < 5 ? starts[d] : "";
     case QRT_KIND_DROP:
     case QRT_KIND_REJECT: return trace_drop_name(d);
     case QRT_KIND_RETURN: return d < 3 ? outcomes[d] : "";

@@ -249,7 +249,7 @@ struct shown {
     struct node_view view;
     struct runtime_counts counts;
     struct meters meters;
-    bool lagging; /* wiped, and not yet caught up */
+    bool lagging; /* wiped or damaged, and not yet caught up */
 };
 
 /* A node's clocks since they were last set: mono runs from mono_base at mono_at, fast by drift_ppm. */
@@ -264,6 +264,8 @@ struct live_node {
     struct node_timer *timers; /* [i] has the alarm i */
     size_t timer_count, timer_capacity;
     bool paused, wiped, flush_wanted;
+    bool filled;                          /* a fault: its disk is full */
+    int64_t room_at;                      /* when it looks for room again */
     uint8_t start;                        /* qrt_start of the first incarnation */
     struct disk *disk;                    /* while the node is down; else inside its store */
     struct order *waiting, *waiting_last; /* proposals that came while paused */
@@ -483,13 +485,19 @@ void node_free(struct live_node *n);
 /* live_life.c */
 void node_clock(struct live_node *n);
 void node_crash(struct live_node *n, uint8_t fate);
-void node_wipe(struct live *l, uint16_t node); /* its folder, while it is down */
+void node_wipe(struct live *l, uint16_t node);   /* its folder, while it is down */
+void node_damage(struct live *l, uint16_t node); /* likewise: a sector of its log */
 /* Opens its store again; false: n->death says why not. */
-bool node_open(struct live_node *n, bool *wiped);
+/* Opens its store from the disk, which it takes. how: qrt_start. What was damaged goes into the log. */
+qrt_status node_store(struct live_node *n, struct disk *disk, uint8_t *how, struct error *e);
+bool node_open(struct live_node *n, uint8_t *how); /* false: n->death says why not */
 /* What a guarded crash may do to the disk. fate, answer: qrt_disk_fate. */
 uint8_t live_fate_guarded(struct live *l, uint16_t node, uint8_t fate);
 void node_crash_guarded(struct live_node *n, uint8_t fate);
 void node_restart(struct live_node *n);
+/* Makes its disk what the fault engine says; anew: it is another store. */
+void node_fill(struct live_node *n, bool anew);
+void node_look(struct live_node *n);  /* from time to time: is there room again? */
 void node_after(struct live_node *n); /* after every input: did it die? */
 void node_publish(struct live_node *n);
 qrt_status live_disks(struct live *l, struct error *e); /* opens every node's store */

@@ -230,14 +230,14 @@ static qrt_status plug_in(struct live *l, struct error *e) {
 /* The first incarnation was told how it starts; a later one sees it by its disk. */
 static qrt_status start(struct live_node *n, struct error *e) {
     struct share *s = n->actor.live->agent->share;
-    bool wiped = false;
-    if (!node_open(n, &wiped)) return error_set(e, n->death, "%s", n->death_text);
+    uint8_t how = QRT_START_RECOVERED;
+    if (!node_open(n, &how)) return error_set(e, n->death, "%s", n->death_text);
     int64_t port = n->actor.live->config.options.metrics; /* of node 1; the others' follow */
     if (metrics_start(n->actor.live, s->node, s->node, port > 0 ? port + s->node - 1 : port, e)) return e->status;
     bool first = s->incarnation == 1;
     if (first) links_wait(&n->actor, LIVE_LINKS_NS);
-    n->start = first ? s->start : wiped ? QRT_START_WIPED : QRT_START_RECOVERED;
-    n->wiped = n->start == QRT_START_WIPED;
+    n->start = first ? s->start : how;
+    n->wiped = start_forgot(n->start);
     return node_start(n, e);
 }
 

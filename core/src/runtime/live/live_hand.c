@@ -80,7 +80,7 @@ static struct disk *disk_of(const struct hand_config *c, struct error *e) {
 static qrt_status say_where(const struct hand_config *c, struct error *e) {
     struct error said = *e;
     return error_set(e, said.status, "%.160s/n%u: %.320s%s", c->data, c->self, said.text,
-                     said.status == QRT_ECORRUPT ? ", with --lost-data" : "");
+                     strstr(said.text, "empty folder") ? ", with --lost-data" : "");
 }
 
 static qrt_status leave_mark(struct disk *disk, struct error *e) {
@@ -117,7 +117,7 @@ static qrt_status refuse_empty(const struct hand_config *c, struct error *e) {
 static qrt_status open_store(struct live *l, struct live_node *n, struct error *e) {
     const struct hand_config *c = l->hand->config;
     struct found found = {0};
-    bool wiped = false;
+    uint8_t how = QRT_START_RECOVERED;
     qrt_status status = make_folder(c->data, e);
     struct disk *disk = status ? NULL : live_disk(l, c->self, e);
     if (!disk) return e->status;
@@ -129,11 +129,11 @@ static qrt_status open_store(struct live *l, struct live_node *n, struct error *
         disk->class->free(disk);
         return status;
     }
-    status = store_open(&n->host.store, disk, live_identity(l, c->self), false, &wiped, e);
+    status = node_store(n, disk, &how, e);
     if (status) return say_where(c, e);
     bool first = found.mark && c->begin != HAND_LOST;
-    n->start = first ? QRT_START_FORMAT : wiped ? QRT_START_WIPED : QRT_START_RECOVERED;
-    n->wiped = n->start == QRT_START_WIPED;
+    n->start = first ? QRT_START_FORMAT : how;
+    n->wiped = start_forgot(n->start);
     return QRT_OK;
 }
 

@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 
 #include "runtime/live/live_load.h"
+#include "runtime/opening.h"
 
+#define ROOM_NS 1000000000             /* between two looks for room on a full disk */
 #define WALL_EPOCH 1700000000000000000 /* where every wall clock begins, ns since 1970 */
 
 int64_t node_mono(const struct node_clock *c, int64_t now) {
@@ -53,19 +55,29 @@ static void see_file(void *context, const char *name, uint64_t size) {
     *(bool *)context = false;
 }
 
+qrt_status node_store(struct live_node *n, struct disk *disk, uint8_t *how, struct error *e) {
+    struct live *l = n->actor.live;
+    qrt_status status = opening_store(&n->host.store, disk, live_identity(l, n->actor.id), l->config.protocol,
+                                      live_node_count(l), how, e);
+    if (!status && *how == QRT_START_DAMAGED)
+        log_line(l->log, LOG_WARN, n->actor.id, "its data is damaged: %s", store_damage(n->host.store));
+    return status;
+}
+
 /* The first start formats; later ones never do, so that a node that has lost its folder knows that it forgot something.
  * Where not one node has anything durable, nothing was ever promised, and it is the first start still. */
 static qrt_status open_stores(struct live *l, struct disk **disks, bool format, struct error *e) {
     bool nothing = true;
     for (uint16_t i = 1; i <= live_node_count(l); i++) {
-        bool wiped = false;
+        struct live_node *n = &l->nodes[i];
         struct disk *disk = disks[i];
         disks[i] = NULL;
-        qrt_status status = store_open(&l->nodes[i].host.store, disk, live_identity(l, i), format, &wiped, e);
+        n->start = QRT_START_FORMAT;
+        qrt_status status = format ? store_open(&n->host.store, disk, live_identity(l, i), true, &n->wiped, e)
+                                   : node_store(n, disk, &n->start, e);
         if (status) return status;
-        l->nodes[i].wiped = wiped;
-        l->nodes[i].start = format ? QRT_START_FORMAT : wiped ? QRT_START_WIPED : QRT_START_RECOVERED;
-        nothing = nothing && wiped;
+        n->wiped = start_forgot(n->start);
+        nothing = nothing && n->start == QRT_START_WIPED;
     }
     for (uint16_t i = 1; nothing && i <= live_node_count(l); i++) {
         l->nodes[i].start = QRT_START_FORMAT;
@@ -115,6 +127,20 @@ void node_wipe(struct live *l, uint16_t node) {
     disk->class->free(disk);
 }
 
+/* Each time another sector, and other bits. */
+static void damage_disk(struct live *l, uint16_t node, struct disk *disk) {
+    struct random r = random_stream((uint64_t)l->config.options.seed ^ (uint64_t)live_now(l), node, RANDOM_DISK);
+    disk_damage(disk, &r);
+}
+
+void node_damage(struct live *l, uint16_t node) {
+    struct error e = {0};
+    struct disk *disk = l->config.options.disk == DISK_FOLDER ? live_disk(l, node, &e) : NULL;
+    if (!disk) return;
+    damage_disk(l, node, disk);
+    disk->class->free(disk);
+}
+
 /* ---- incarnations ---- */
 
 qrt_status node_start(struct live_node *n, struct error *e) {
@@ -146,16 +172,17 @@ qrt_status node_start(struct live_node *n, struct error *e) {
     n->actor.time = journal_open(&n->actor.journal, l, 0);
     node_clock(n);
     qrt_status status = host_start(&n->host, n->start, e);
+    if (!status) node_fill(n, true);
     node_after(n);
     journal_close(&n->actor.journal);
     return status;
 }
 
-/* A wipe that would leave more than a minority to catch up loses what was unsynced instead. */
+/* A wipe or damage that would leave more than a minority to catch up loses what was unsynced instead. */
 uint8_t live_fate_guarded(struct live *l, uint16_t node, uint8_t fate) {
     struct live_node *n = &l->nodes[node];
     uint16_t nodes = live_node_count(l), behind = 1;
-    if (fate != QRT_DISK_WIPED) return fate;
+    if (!disk_forgets(fate)) return fate;
     pthread_mutex_lock(&l->wipe_mutex);
     for (uint16_t i = 1; i <= nodes; i++) {
         struct live_node *other = &l->nodes[i];
@@ -165,7 +192,7 @@ uint8_t live_fate_guarded(struct live *l, uint16_t node, uint8_t fate) {
     }
     if (behind > (nodes - 1) / 2) fate = QRT_DISK_UNSYNCED_LOST;
     robust_lock(&n->shown->mutex);
-    n->shown->lagging = n->shown->lagging || fate == QRT_DISK_WIPED; /* from now on, for whoever asks next */
+    n->shown->lagging = n->shown->lagging || disk_forgets(fate); /* from now on, for whoever asks next */
     pthread_mutex_unlock(&n->shown->mutex);
     pthread_mutex_unlock(&l->wipe_mutex);
     return fate;
@@ -183,6 +210,7 @@ static void meter(struct live_node *n, const struct node_view *v) {
     struct meters *m = &n->shown->meters;
     bool leaderless = v->up && !v->status.leader;
     memcpy(m->drops, n->actor.drops, sizeof m->drops);
+    m->drops[QRT_DROP_DISK] = v->counts.disk_dropped;
     m->slow_flushes = n->slow_flushes;
     if (leaderless == (m->leaderless_since != 0)) return;
     int64_t now = live_now(n->actor.live);
@@ -217,44 +245,76 @@ void node_crash(struct live_node *n, uint8_t fate) {
         disk_sim_crash(n->disk, (qrt_disk_fate)fate);
     else if (fate == QRT_DISK_WIPED)
         wipe_disk(n->disk);
+    else if (fate == QRT_DISK_DAMAGED && !l->hand)
+        damage_disk(l, n->actor.id, n->disk);
     if (l->hand) { /* what was held back is forgotten with it */
         n->disk->class->free(n->disk);
         n->disk = NULL;
+        if (fate == QRT_DISK_DAMAGED) node_damage(l, n->actor.id);
     }
-    if (fate != QRT_DISK_WIPED) return;
-    n->wiped = true;
-    n->actor.counts.wipes++;
+    n->wiped = n->wiped || disk_forgets(fate);
+    n->actor.counts.wipes += fate == QRT_DISK_WIPED;
 }
 
-bool node_open(struct live_node *n, bool *wiped) {
+bool node_open(struct live_node *n, uint8_t *how) {
     struct live *l = n->actor.live;
     struct error e = {0};
     struct disk *disk = n->disk;
     n->disk = NULL;
-    if (l->config.options.disk == DISK_MEMORY) return *wiped = true;
+    *how = QRT_START_WIPED; /* as it is without a disk */
+    if (l->config.options.disk == DISK_MEMORY) return true;
     if (!disk && l->config.options.disk != DISK_FOLDER) return false; /* an earlier restart's reason stands */
     if (!disk) disk = live_disk(l, n->actor.id, &e);
-    n->death = disk ? store_open(&n->host.store, disk, live_identity(l, n->actor.id), false, wiped, &e) : e.status;
+    n->death = disk ? node_store(n, disk, how, &e) : e.status;
     snprintf(n->death_text, sizeof n->death_text, "%s", e.text);
     return n->death == QRT_OK;
+}
+
+/* ---- room ---- */
+
+void node_fill(struct live_node *n, bool anew) {
+    struct live *l = n->actor.live;
+    pthread_mutex_lock(&l->fault_mutex);
+    bool full = faults_full(l->faults, n->actor.id);
+    pthread_mutex_unlock(&l->fault_mutex);
+    bool changes = full != n->filled || anew;
+    n->filled = full;
+    if (!changes || !n->host.up || !n->host.store) return;
+    n->room_at = 0;
+    store_fill(n->host.store, full);
+    if (!n->paused) host_look(&n->host);
+}
+
+/* A flush tells by itself; this is for a node that writes nothing, and for one that waits for room. */
+void node_look(struct live_node *n) {
+    if (!n->host.up || !n->host.store) return;
+    int64_t now = n->host.full ? live_now(n->actor.live) : n->actor.time;
+    if (now < n->room_at) return;
+    n->room_at = now + ROOM_NS;
+    if (!n->filled) store_look(n->host.store);
+    if (store_full(n->host.store) == n->host.full) return;
+    node_input(n, 0);
+    host_look(&n->host);
+    node_input_end(n);
 }
 
 /* What goes wrong stays in the node's view. */
 void node_restart(struct live_node *n) {
     struct error e = {0};
-    bool wiped = false;
+    uint8_t how = QRT_START_RECOVERED;
     if (n->host.up) return;
     /* What was sent to it while it was down must not reach the next incarnation. */
     while (actor_arrivals(&n->actor, drop_arrival, n)) continue;
-    if (!node_open(n, &wiped)) return;
+    if (!node_open(n, &how)) return;
     n->actor.counts.restarts++;
     n->death = QRT_OK;
     n->death_text[0] = 0;
-    if (host_start(&n->host, wiped ? QRT_START_WIPED : QRT_START_RECOVERED, &e)) {
+    if (host_start(&n->host, how, &e)) {
         n->death = e.status;
         snprintf(n->death_text, sizeof n->death_text, "%s", e.text);
         driver_die(&n->host);
     }
+    node_fill(n, true);
 }
 
 void node_after(struct live_node *n) {
@@ -281,10 +341,15 @@ static bool show(const struct live_node *n, const struct protocol_status *now, s
     v->refused = atomic_load_explicit(&l->refused, memory_order_relaxed);
     v->shut = atomic_load_explicit(&l->shut, memory_order_relaxed);
     v->unaccepted = atomic_load_explicit(&l->unaccepted, memory_order_relaxed);
+    v->full = h->full;
+    v->filled = n->filled;
+    v->reserve = h->up && h->store ? store_reserve(h->store) : 0;
+    v->skipped = h->up && h->store ? store_skipped(h->store) : 0;
     watch_suspects(h, v->suspects);
     v->captured = v->uncaptured = 0;
     v->why_uncaptured[0] = v->why_down[0] = 0;
     capture_view(h->capture, v);
+    view_damage(h, v);
     if (!h->up) snprintf(v->why_down, sizeof v->why_down, "%s", n->death_text);
     return news;
 }

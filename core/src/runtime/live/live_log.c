@@ -89,13 +89,17 @@ static void say_start(const qrt_event *e, char *out, size_t size) {
         snprintf(out, size, "started for the first time");
     else if (e->detail == QRT_START_WIPED)
         snprintf(out, size, "started, but its disk is empty: it catches up before it votes");
+    else if (e->detail == QRT_START_DAMAGED)
+        snprintf(out, size, "started with term %llu and its log to index %llu: it catches up before it votes", term,
+                 index);
     else
         snprintf(out, size, "started, and recovered term %llu and its log to index %llu", term, index);
 }
 
 static void say_crash(const qrt_event *e, char *out, size_t size) {
-    static const char *const fates[] = {"its disk is kept", "what it had not synced is lost", "its disk is wiped"};
-    snprintf(out, size, "crashed; %s", fates[e->detail < 3 ? e->detail : 0]);
+    static const char *const fates[] = {"its disk is kept", "what it had not synced is lost", "its disk is wiped",
+                                        "its log is damaged"};
+    snprintf(out, size, "crashed; %s", fates[e->detail < 4 ? e->detail : 0]);
 }
 
 static void say_role(const qrt_event *e, char *out, size_t size) {
@@ -112,6 +116,8 @@ static void say_opinion(const qrt_event *e, char *out, size_t size) {
     }
 SAYS(term, "is in term %llu", (unsigned long long)e->term)
 SAYS(vote, "votes for n%u in term %llu", e->peer, (unsigned long long)e->term)
+SAYS(room, "%s",
+     e->detail ? "its disk is full: it refuses proposals, and votes from its log's reserve" : "its disk has room again")
 SAYS(truncate, "removes entries from index %llu on", (unsigned long long)e->index)
 SAYS(checkpoint, "has saved a snapshot up to index %llu", (unsigned long long)e->index)
 SAYS(restore, "took over a peer's snapshot up to index %llu", (unsigned long long)e->index)
@@ -134,7 +140,7 @@ static const struct saying {
     {QRT_KIND_TERM, LOG_DEBUG, say_term},         {QRT_KIND_VOTE, LOG_DEBUG, say_vote},
     {QRT_KIND_TRUNCATE, LOG_DEBUG, say_truncate}, {QRT_KIND_CHECKPOINT, LOG_DEBUG, say_checkpoint},
     {QRT_KIND_DECIDE, LOG_DEBUG, say_decide},     {QRT_KIND_REJECT, LOG_DEBUG, say_reject},
-    {QRT_KIND_DROP, LOG_DEBUG, say_drop},
+    {QRT_KIND_DROP, LOG_DEBUG, say_drop},         {QRT_KIND_ROOM, LOG_WARN, say_room},
 };
 enum { SAYINGS = sizeof sayings / sizeof *sayings };
 

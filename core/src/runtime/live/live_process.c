@@ -245,6 +245,7 @@ static void write_crash(struct live *l, uint16_t node, uint8_t fate) {
     if (*l->config.options.capture) capture_bury(l->config.options.capture, node, &e);
     journal_close(j);
     if (fate == QRT_DISK_WIPED) node_wipe(l, node);
+    if (fate == QRT_DISK_DAMAGED) node_damage(l, node);
     pthread_mutex_lock(&l->ticket_mutex);
     tickets_orphan(&l->tickets, node, time);
     pthread_mutex_unlock(&l->ticket_mutex);
@@ -295,13 +296,14 @@ static void show_down(struct live *l, uint16_t node, bool crashed, uint8_t fate,
     struct node_view *v = &shown->view;
     v->up = v->paused = false;
     v->pid = 0;
+    v->damage[0] = 0;
     v->status = (struct protocol_status){0};
     if (crashed || !v->why_down[0]) say_why(p, end, v->why_down, sizeof v->why_down);
     if (v->why_down[0] && !p->share->death) log_line(l->log, LOG_WARN, node, "is down: %s", v->why_down);
     shown->counts.crashes += crashed;
     shown->counts.raised += crashed && p->share->death;
     shown->counts.wipes += crashed && fate == QRT_DISK_WIPED;
-    shown->lagging = shown->lagging || fate == QRT_DISK_WIPED;
+    shown->lagging = shown->lagging || disk_forgets(fate);
     pthread_mutex_unlock(&shown->mutex);
 }
 
