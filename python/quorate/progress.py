@@ -10,6 +10,8 @@ from typing import Any
 from quorate._ffi import Handle
 
 PATIENCE = 0.5  # seconds of real time before a bar appears
+WITH_END = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} s"  # a rate of seconds says nothing
+WITHOUT_END = "{desc}: {n:.1f} s"
 SLICE = 0.02  # seconds of real time after which a long call comes back
 
 
@@ -63,4 +65,7 @@ class Progress:
         except ImportError:
             self._off = True
             return None
-        return tqdm(total=self._total or None, desc=self._what, unit=self._unit, leave=False)
+        seconds = WITH_END if self._total else WITHOUT_END
+        form = seconds if self._unit == "s" else None
+        total = self._total or None
+        return tqdm(total=total, desc=self._what, unit=self._unit, leave=False, bar_format=form)

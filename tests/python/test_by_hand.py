@@ -34,13 +34,15 @@ def eventually(holds: Callable[[], object]) -> bool:
 
 
 def ports(count: int) -> list[int]:
-    """That nobody listens on, below those that the system gives away: else one that a killed node is to come
-    back to might meanwhile be another test's.
+    """That nobody listens on, outside of those that the system gives away, where it leaves any: else one that
+    a killed node is to come back to might meanwhile be another test's.
     """
-    given_away = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    given_away = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+    low, high = map(int, given_away)
+    left = [*range(10_000, low), *range(high + 1, 65_536)] or range(10_000, 65_536)
     found: list[int] = []
     while len(found) < count:
-        port = random.SystemRandom().randrange(10_000, given_away)
+        port = random.SystemRandom().choice(left)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             found += [port] if port not in found else []
     return found

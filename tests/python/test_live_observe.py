@@ -38,6 +38,12 @@ def lines(text: str) -> list[str]:
     return [line.split(" ", 1)[1] for line in found]
 
 
+def calm(text: str) -> list[str]:
+    """The same but for what a busy machine adds: a sync that takes long, a queue that fills meanwhile."""
+    busy = ("its disk is slow: ", "messages dropped, as their receiver is slow or gone: ")
+    return [line for line in lines(text) if not any(what in line for what in busy)]
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_folder_of_logs(transport: str, tmp_path: Path):
     """A life in lines: started, leads, crashed, recovered; a file for threads, one a process."""
@@ -73,7 +79,7 @@ def test_quiet_by_default(transport: str, capfd: pytest.CaptureFixture[str], mon
             c.wait_leader()
             c.crash(1)
             c.restart(1)
-        said = lines(capfd.readouterr().err)
+        said = calm(capfd.readouterr().err)
         assert bool(said) == (level == "info")
 
 
@@ -84,7 +90,7 @@ def test_what_is_wrong_is_said(capfd: pytest.CaptureFixture[str], tmp_path: Path
         c.run_until(lambda c: not c.status().nodes[1].up)
         with pytest.raises(q.UnknownOutcome):
             c.propose("raise", node=1)
-    said = lines(capfd.readouterr().err)
+    said = calm(capfd.readouterr().err)
     assert "warn n2 is down: its process was ended from outside, by signal 9 (Killed)" in said
     assert any(re.match(r"error n1 stops: on_propose\(\) raised ValueError: it was told to", x) for x in said)
     assert len(said) == 2
