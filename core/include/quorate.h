@@ -118,6 +118,8 @@ typedef enum qrt_kind {
     QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
                               value: the suspicion in millionths */
     QRT_KIND_LIE = 33,     /* what the node says to peer is false; detail: message kind; link: message id */
+    QRT_KIND_ROOM =
+        34, /* the node's disk: detail 1: it is full, and the node takes on nothing new; 0: it has room again */
 } qrt_kind;
 
 /* What a ballot's message asks or says (QRT_KIND_BALLOT). */
@@ -153,6 +155,7 @@ typedef enum qrt_drop {
     QRT_DROP_CORRUPT = 4, /* checksum or structure wrong */
     QRT_DROP_FOREIGN = 5, /* not addressed to this node or group, or from an impossible sender */
     QRT_DROP_FULL = 6,    /* a bounded queue was full */
+    QRT_DROP_DISK = 7,    /* the receiver's disk is full, and the message would make it write what it need not */
 } qrt_drop;
 
 typedef enum qrt_disk_fate {

@@ -127,8 +127,8 @@ function campaign.run_file(given, seed)
    return core.run_file(spec_of(given), seed)
 end
 
---- Runs a benchmark: a group ("sim", "paxos", "store", "checkpoint", "live", "large", "place", "detect"), or one result's name, as
---- "schedule/64" is. A list of name, value, unit, baseline, ratio, note.
+--- Runs a benchmark: a group ("sim", "paxos", "store", "checkpoint", "live", "large", "place", "detect"), or one
+--- result's name, as "schedule/64" is. A list of name, value, unit, baseline, ratio, note.
 ---@param benchmark string?
 ---@return table[]?, string?, string?
 function campaign.bench(benchmark)

@@ -158,6 +158,20 @@ function Faults:slow(node, delay)
    return fault(self, "slow", { node = node, delay = delay })
 end
 
+--- Leaves a node's disk without room until it is freed: it refuses proposals and takes no entries of others, and
+--- goes on voting with what its log has in reserve. Outlasts heals and restarts. An id, "random", "all", "majority" or
+--- "minority".
+---@param node quorate.Node
+function Faults:fill_disk(node)
+   return fault(self, "fill", { node = node })
+end
+
+--- Gives a node's disk (default: all) room again; it takes part again by itself.
+---@param node quorate.Node?
+function Faults:free_disk(node)
+   return fault(self, "free", { node = node or "all" })
+end
+
 --- Begins a plan (or its JSON); its times count from now. Malformed JSON gives nil, message, name.
 ---@param given quorate.Plan|string
 function Faults:apply(given)

@@ -15,7 +15,8 @@ local plan = {}
 --- Verbs and their fields: crash (node, disk: kept | unsynced | wiped | damaged, effect, guarded), restart,
 --- pause, resume (node), partition (groups, or shape: halves | one | leader | ring | bridge; node, one_way), heal,
 --- loss and corrupt (probability), delay (delay), reorder and duplicate (probability, spread), skew (node,
---- offset, drift), slow (node, delay). Link verbs take from, to, both. A malformed directive raises at once.
+--- offset, drift), slow (node, delay), fill and free (node: its disk has no room, or has again). Link verbs take
+--- from, to, both. A malformed directive raises at once.
 ---@class quorate.Plan
 ---@field private directives table[]
 local Plan = {}

@@ -122,6 +122,17 @@ class Faults(ClusterBase):
         """Delays every step of a node."""
         self._fault("slow", node=node, delay=delay)
 
+    def fill_disk(self, node: Node) -> None:
+        """Leaves a node's disk without room until it is freed: it refuses proposals and takes no entries of
+        others, and goes on voting with what its log has in reserve. Outlasts heals and restarts. `node` is an
+        id, "random", "all", "majority" or "minority".
+        """
+        self._fault("fill", node=node)
+
+    def free_disk(self, node: Node = "all") -> None:
+        """Gives a node's disk room again; it takes part again by itself."""
+        self._fault("free", node=node)
+
     def apply(self, plan: Plan | str) -> None:
         """Begins a plan (or its JSON); its times count from now."""
         text = plan.to_json() if isinstance(plan, Plan) else plan

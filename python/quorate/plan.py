@@ -47,9 +47,10 @@ class Plan:
     Verbs and their fields: crash (node, disk: kept | unsynced | wiped | damaged, effect, guarded), restart,
     pause, resume (node), partition (groups, or shape: halves | one | leader | ring | bridge; node, one_way),
     heal, loss and corrupt (probability), delay (delay: seconds or ``{"uniform": [a, b]}``), reorder and
-    duplicate (probability, spread), skew (node, offset, drift in parts per million), slow (node,
-    delay). Link verbs take from_, to, both. A node is an id, or "leader", "follower", "random", "all",
-    "majority", "minority". A malformed directive raises at once.
+    duplicate (probability, spread), skew (node, offset, drift in parts per million), slow (node, delay),
+    fill and free (node: its disk has no room, or has again; not leader or follower). Link verbs take from_,
+    to, both. A node is an id, or "leader", "follower", "random", "all", "majority", "minority". A malformed
+    directive raises at once.
     """
 
     __slots__ = ("_directives",)

@@ -34,6 +34,7 @@ class NodeStatus:
     unaccepted: int = 0  # connections for which the system had no descriptor
     memory: int = 0  # bytes, resident
     memory_budget: int = 0  # bytes that it may take beside the data of its log and its machine
+    disk: Mapping[str, Any] | None = None  # full; bytes of reserve; proposals refused; checkpoints skipped
     capture: Mapping[str, Any] | None = None  # bytes, lost inputs, why it stopped; None: there is none
     metrics_port: int = 0  # of 127.0.0.1, where its metrics are served; 0: nowhere
     other_version: int = 0  # frames that came from nodes or clients of another version

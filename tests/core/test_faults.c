@@ -143,6 +143,44 @@ static void test_faults_end_concerns_whom_it_hit(void **state) {
     faults_free(f);
 }
 
+static unsigned full_of(const struct faults *f, uint16_t nodes) {
+    unsigned full = 0;
+    for (uint16_t i = 1; i <= nodes; i++) full |= (unsigned)faults_full(f, i) << i;
+    return full;
+}
+
+/* A disk stays full through heals until it is freed or its directive ends; others that the same directive filled stay full. */
+static void test_faults_fill_and_free(void **state) {
+    (void)state;
+    struct faults *f = engine("[{\"at\": 1, \"do\": \"fill\", \"node\": \"all\"},"
+                              "{\"at\": 2, \"do\": \"heal\"}, {\"at\": 3, \"do\": \"free\", \"node\": 2},"
+                              "{\"at\": 4, \"for\": 1, \"do\": \"fill\", \"node\": 2},"
+                              "{\"at\": 6, \"do\": \"free\", \"node\": \"all\"},"
+                              "{\"at\": 7, \"do\": \"fill\", \"node\": 3}]",
+                              1, 3);
+    assert_int_equal(full_of(f, 3), 0);
+    expect(f, 1 * S, FAULT_FILL, 1, 0);
+    assert_int_equal(full_of(f, 3), 14);
+    assert_true(faults_calm(f));
+    expect(f, 2 * S, FAULT_HEAL, 2, 0);
+    assert_int_equal(full_of(f, 3), 14);
+    expect(f, 3 * S, FAULT_FREE, 3, 0);
+    assert_int_equal(full_of(f, 3), 10);
+    struct faults *copy = faults_clone(f);
+    assert_int_equal(faults_fingerprint(f), faults_fingerprint(copy));
+    expect(f, 4 * S, FAULT_FILL, 4, 0);
+    assert_int_equal(full_of(f, 3), 14);
+    assert_int_equal(full_of(copy, 3), 10);
+    expect(f, 5 * S, FAULT_FREE, 4, 0);
+    assert_int_equal(full_of(f, 3), 10);
+    expect(f, 6 * S, FAULT_FREE, 5, 0);
+    assert_int_equal(full_of(f, 3), 0);
+    expect(f, 7 * S, FAULT_FILL, 6, 0);
+    assert_int_equal(full_of(f, 3), 8);
+    faults_free(copy);
+    faults_free(f);
+}
+
 /* Nobody leads: nobody is hit, and there is nothing to undo; a leader's partition cuts nothing. */
 static void test_faults_without_leader(void **state) {
     (void)state;
@@ -820,6 +858,7 @@ int main(void) {
         cmocka_unit_test(test_faults_clone_and_fingerprint),
         cmocka_unit_test(test_drawn_plan_restarts_everyone),
         cmocka_unit_test(test_faults_apply_forever),
+        cmocka_unit_test(test_faults_fill_and_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

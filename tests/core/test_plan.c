@@ -88,9 +88,11 @@ static void test_plan_reads_every_verb(void **state) {
                "{\"at\": 6, \"do\": \"skew\", \"node\": 2, \"offset\": \"-80ms\", \"drift\": 200},"
                "{\"at\": 6, \"do\": \"slow\", \"node\": \"random\", \"delay\": \"2ms\"},"
                "{\"at\": 6, \"do\": \"lie\", \"from\": 2, \"to\": 3, \"probability\": 0.2},"
-               "{\"at\": 6, \"do\": \"bandwidth\", \"from\": 1, \"both\": true, \"rate\": 125000}]}");
+               "{\"at\": 6, \"do\": \"bandwidth\", \"from\": 1, \"both\": true, \"rate\": 125000},"
+               "{\"at\": 7, \"do\": \"fill\", \"node\": 2, \"for\": 1},"
+               "{\"at\": 7, \"do\": \"free\", \"node\": \"all\"}]}");
     const struct directive *d = p.directives;
-    assert_int_equal(p.count, 17);
+    assert_int_equal(p.count, 19);
     assert_true(d[0].at == 1500 * MS && d[0].node == 3 && d[0].disk == QRT_DISK_WIPED && d[0].guarded && d[0].id == 1);
     assert_true(d[1].timing == FAULT_AFTER && d[1].at == 250 * MS && d[1].target == FAULT_LEADER && d[1].effect == 2);
     assert_true(d[1].disk == QRT_DISK_UNSYNCED_LOST && d[0].effect == -1);
@@ -105,6 +107,7 @@ static void test_plan_reads_every_verb(void **state) {
     assert_true(d[13].offset_ns == -80 * MS && d[13].drift_ppm == 200 && d[14].delay.a == 2 * MS);
     assert_true(d[15].verb == FAULT_LIE && d[15].from == 2 && d[15].to == 3 && d[15].probability == 0.2);
     assert_true(d[16].verb == FAULT_BANDWIDTH && d[16].from == 1 && d[16].both && d[16].rate == 125000);
+    assert_true(d[17].verb == FAULT_FILL && d[17].node == 2 && d[17].hold == S && d[18].target == FAULT_ALL);
     round_trip(&p, 5, 0);
     plan_free(&p);
 }
@@ -345,7 +348,8 @@ static void test_plan_draw_uses_every_verb(void **state) {
         }
         plan_free(&p);
     }
-    assert_int_equal(seen, (1u << (FAULT_VERB_MAX + 1)) - 2);
+    /* Disks are filled by hand: a draw more would make every seed's plan another. */
+    assert_int_equal(seen, (1u << (FAULT_BANDWIDTH + 1)) - 2);
     assert_int_equal(shapes, (1u << (FAULT_RUNNER + 1)) - 2);
 }
 

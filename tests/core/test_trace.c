@@ -189,12 +189,13 @@ static void test_trace_prints_in_bounds(void **unused) {
 /* Every kind and role of the public header has a name of its own. */
 static void test_trace_kinds_and_roles_have_names(void **unused) {
     (void)unused;
-    for (int i = QRT_KIND_SEND; i <= QRT_KIND_LIE; i++)
+    for (int i = QRT_KIND_SEND; i <= QRT_KIND_ROOM; i++)
         for (int j = QRT_KIND_SEND; j < i; j++)
             assert_string_not_equal(qrt_kind_name((uint8_t)i), qrt_kind_name((uint8_t)j));
     assert_string_equal(qrt_kind_name(QRT_KIND_CAUGHT_UP), "caught-up");
     assert_string_equal(qrt_kind_name(QRT_KIND_LIE), "lie");
-    assert_string_equal(qrt_kind_name(QRT_KIND_LIE + 1), "unknown");
+    assert_string_equal(qrt_kind_name(QRT_KIND_ROOM), "room");
+    assert_string_equal(qrt_kind_name(QRT_KIND_ROOM + 1), "unknown");
     assert_string_equal(qrt_role_name(QRT_ROLE_RECOVERING), "recovering");
     assert_string_equal(qrt_role_name(200), "unknown");
 }

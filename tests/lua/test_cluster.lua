@@ -205,6 +205,21 @@ function TestCluster:test_mix_has_no_order()
    end
 end
 
+-- Full disks: what is refused is an operating error with its reason, and room ends it.
+function TestCluster:test_full_disks()
+   local c <close> = started { nodes = 3 }
+   c:wait_leader()
+   lu.assertTrue(c:fill_disk "all")
+   lu.assertTrue(c:run(2))
+   local result, why, name = c:propose("x", { timeout = 1 })
+   lu.assertNil(result)
+   lu.assertEquals(name, "full")
+   lu.assertStrContains(why, "the disks of n1, n2, n3 are full: make room there; they still vote")
+   lu.assertTrue(c:free_disk())
+   lu.assertTrue(c:run(1))
+   lu.assertNotNil(c:propose "y")
+end
+
 -- Faults by verb, and the same as a plan.
 function TestCluster:test_faults_and_plans()
    local c <close> = started { nodes = 5 }

@@ -459,31 +459,82 @@ def test_damage_and_addresses_are_said(hand: ByHand) -> None:
     assert "it is no address of this host: `bind` says where it listens" in run(2)
 
 
-def test_a_full_disk_stops_its_node_only(hand: ByHand, tmp_path: Path) -> None:
-    """A node whose disk is full stops and says so; nothing that was answered is lost."""
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", small], check=False).returncode:
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB, which is a node's log file and a half beside what it begins with."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], check=False).returncode:
         pytest.skip("no right to mount a small disk")
-    try:
-        with hand.connect() as r:
-            leader = r.wait_leader(PATIENCE)
-            hand.kill(leader)
-            data = hand.folder / "data" / f"n{leader}"
-            shutil.move(data, small)
-            data.symlink_to(small / f"n{leader}")
-            hand.start(leader)
-            for i in range(400):
-                r.put(f"k{i}", "x" * 32768, timeout=PATIENCE)
-            assert hand.running.pop(leader).wait(PATIENCE) == 4
-            assert "No space left on device" in hand.said(leader)
-            assert all(r.get(f"k{i}", timeout=PATIENCE) == "x" * 32768 for i in range(400))
-            subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
-            hand.start(leader)
-            assert eventually(lambda: r.status().nodes[leader - 1].commit >= 400)
-            hand.kill(leader)
-    finally:
-        subprocess.run(["umount", small], check=True)
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def move_data(hand: ByHand, node: int, place: Path) -> None:
+    """That node's folder, which is down, is there from now on."""
+    data = hand.folder / "data" / f"n{node}"
+    shutil.move(data, place)
+    data.symlink_to(place / f"n{node}")
+
+
+def ballast(place: Path) -> Path:
+    """A file that takes all the room that is left there."""
+    path = place / "ballast"
+    with path.open("wb", buffering=0) as f, contextlib.suppress(OSError):
+        while True:
+            f.write(bytes(1 << 16))
+    return path
+
+
+def test_a_full_disk_refuses_and_votes(hand: ByHand, small: Path) -> None:
+    """A leader whose disk is full makes room for another and goes on voting; the status says why. It stands
+    kill -9 and a start without any room, and takes part again by itself when the ballast goes. Whatever was
+    acknowledged is there.
+    """
+    value = "x" * 32768
+    with hand.connect() as r:
+        leader = r.wait_leader(PATIENCE)
+        hand.kill(leader)
+        move_data(hand, leader, small)
+        hand.start(leader)
+        other = r.wait_leader(PATIENCE)
+        assert eventually(lambda: r.status().nodes[leader - 1].up)
+        hand.kill(other)  # the quorum is now of the third and the one whose disk will be full
+        third = 6 - leader - other
+        weight = ballast(small)
+        acknowledged = []
+        for i in range(100):
+            try:
+                r.put(f"k{i}", value, timeout=2.0)
+            except q.OperatingError:
+                break
+            acknowledged.append(f"k{i}")
+        assert 20 < len(acknowledged) < 100
+        assert eventually(lambda: r.status().nodes[leader - 1].disk["full"])
+        full = f"the disk of n{leader} is full ("
+        assert full in r.status().headline
+        assert full in r.status().nodes[leader - 1].warning
+        with pytest.raises(q.OperatingError, match=re.escape(full)):
+            r.put("refused", "1", timeout=1.0)
+        assert all(r.get(key, timeout=PATIENCE) == value for key in acknowledged)
+        assert "its disk is full: it refuses proposals" in hand.said(leader)
+        hand.kill(leader)
+        hand.start(leader)  # without any room
+        assert eventually(lambda: r.status().nodes[leader - 1].up and bool(r.status().leader))
+        hand.start(other)
+        assert eventually(lambda: r.status().leader in (other, third))
+        for i in range(100, 140):
+            r.put(f"k{i}", value, timeout=PATIENCE)
+            acknowledged.append(f"k{i}")
+        hand.kill(leader)
+        hand.start(leader)
+        assert eventually(lambda: r.status().nodes[leader - 1].up)
+        weight.unlink()
+        assert eventually(lambda: not r.status().nodes[leader - 1].disk["full"])
+        r.put("last", "1", timeout=PATIENCE)
+        assert eventually(lambda: len({n.commit for n in r.status().nodes}) == 1)
+        assert all(r.get(key, timeout=PATIENCE) == value for key in acknowledged)
+        assert hand.running[leader].poll() is None
 
 
 def test_a_disk_without_room_for_the_beginning(hand: ByHand) -> None:

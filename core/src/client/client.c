@@ -7,7 +7,8 @@
  *     |         '---- unknown outcome ----'---- known outcome, nothing left --> REST
  *
  * An exchange is one request and its resends, all under one number: the next node when nothing comes within
- * retry_ns; at once the leader that a refusal names; after a short pause another node when it names none.
+ * retry_ns; at once the leader that a refusal names; after a short pause another node when it names none, or the same one
+ * when it names itself: it is full of requests.
  *
  * Invariants
  *  1. At most one operation is under way, and at most one exchange.
@@ -154,7 +155,7 @@ static void exchange_refused(struct client *c, struct client_io *io, const struc
         exchange_send(c, io);
         return;
     }
-    if (status != QRT_EFULL) x->target = hint ? r->leader : node_next(c);
+    if (status != QRT_EFULL || r->leader != m->from) x->target = hint ? r->leader : node_next(c);
     exchange_pause(c, io);
 }
 

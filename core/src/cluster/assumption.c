@@ -27,6 +27,8 @@ const char *directive_breaks(const struct directive *d, const struct fault_model
     case FAULT_SKEW: return m->tolerates_skew ? NULL : "clocks agree";
     case FAULT_LIE: return strcmp(m->liars, "0") ? NULL : "no node lies";
     case FAULT_RESUME:
+    case FAULT_FILL: /* whoever has no room refuses, or stops when its reserve is used up too */
+    case FAULT_FREE:
     case FAULT_HEAL: return NULL;
     }
     return NULL;

@@ -6,6 +6,8 @@
 
 #include "base/stopwatch.h"
 
+#define FULL_PAUSE_NS 50000000 /* before a proposal that met a full disk is made again */
+
 struct trace_sink cluster_sink(struct cluster *c, bool live) {
     const struct protocol *p = c->config.protocol;
     if (!c->checkers) return (struct trace_sink){0};
@@ -363,6 +365,28 @@ void cluster_no_leader(struct cluster *c, char *out, size_t size) {
                  there, (unsigned long long)s.term);
 }
 
+bool cluster_full(struct cluster *c, char *out, size_t size) {
+    struct node_view v;
+    uint16_t count = 0;
+    size_t length = 0;
+    char alone[ERROR_TEXT_MAX / 2] = "";
+    for (uint16_t i = 1; i <= c->config.options.nodes && length < size; i++) {
+        c->class->view(c->runtime, i, &v);
+        if (!v.up || !view_full_text(&v, alone, sizeof alone)) continue;
+        length += (size_t)snprintf(out + length, size - length, count++ ? ", n%u" : "the disks of n%u", i);
+    }
+    if (count == 1) snprintf(out, size, "%s", alone);
+    if (count > 1 && length < size)
+        snprintf(out + length, size - length, " are full: make room there; they still vote");
+    return count != 0;
+}
+
+/* "; the disk of n1 is full ...", or "" where none is. */
+static const char *full_too(struct cluster *c, char *out, size_t size) {
+    memcpy(out, "; ", 3);
+    return cluster_full(c, out + 2, size - 2) ? out : "";
+}
+
 /* Nodes by hand that all know of no such key answer nobody who has it: there is nothing to wait for. */
 static bool denied(struct cluster *c, struct error *e) {
     uint16_t who = 0;
@@ -504,19 +528,33 @@ static void say_not_executed(struct cluster *c, const struct ticket *t, struct e
     char why[ERROR_TEXT_MAX - 256] = "";
     uint16_t leader = c->class->leader(c->runtime);
     bool headless = !leader && !c->config.protocol->leaderless;
+    char full[ERROR_TEXT_MAX / 2];
     if (headless) cluster_no_leader(c, why, sizeof why);
-    error_set(e, t->status, "the operation of client %u was not executed%s%s", t->node - QRT_CLIENT,
-              headless ? "; no leader: " : ": nobody answered in time, or a node refused", why);
+    error_set(e, t->status, "the operation of client %u was not executed%s%s%s", t->node - QRT_CLIENT,
+              headless ? "; no leader: " : ": nobody answered in time, or a node refused", why,
+              full_too(c, full, sizeof full));
+}
+
+static void say_full(struct cluster *c, const struct ticket *t, struct error *e) {
+    char full[ERROR_TEXT_MAX / 2];
+    if (cluster_full(c, full, sizeof full)) error_set(e, t->status, "n%u refused: %s", t->node, full);
+}
+
+/* What a client is told that was not answered. */
+static void say_full_too(struct cluster *c, struct error *e) {
+    char full[ERROR_TEXT_MAX / 2];
+    size_t length = strlen(e->text);
+    snprintf(e->text + length, sizeof e->text - length, "%s", full_too(c, full, sizeof full));
 }
 
 static struct proposal *proposal_at(struct cluster *c, uint64_t ticket) {
     return ticket >= 1 && ticket <= c->proposal_count ? &c->proposals[ticket - 1] : NULL;
 }
 
-/* A refusal by a node that turned out not to lead sends the proposal on its way again. */
+/* A refusal by a node that turned out not to lead, or has no room for it, sends the proposal on its way again. */
 static bool refused(const struct proposal *p, const struct ticket *t) {
     return p->node == 0 && t->node < QRT_CLIENT && t->done &&
-           (t->status == QRT_ENOTLEADER || t->status == QRT_ENOLEADER);
+           (t->status == QRT_ENOTLEADER || t->status == QRT_ENOLEADER || (t->status == QRT_EFULL && !t->leader));
 }
 
 qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result, struct error *e) {
@@ -527,12 +565,15 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
     *result = (qrt_result){.status = QRT_MORE};
     if (!p->inner || !c->class->ticket(c->runtime, p->inner, &t, &data)) return QRT_MORE;
     if (refused(p, &t)) p->inner = 0;
+    if (!p->inner && t.status == QRT_EFULL) p->pause = c->class->now(c->runtime) + FULL_PAUSE_NS;
     if (!t.done || !p->inner) return QRT_MORE;
     /* Live, all that is answered within a burst has the time of its beginning. */
     int64_t latency = t.answered > p->made ? t.answered - p->made : 0;
     uint16_t who = c->afar && t.leader ? t.leader : t.node; /* a client proposed it; people mean the node */
     *result = (qrt_result){t.status, who, t.leader, t.term, t.index, latency, data.data, data.size};
     say_result(&t, c->config.protocol, e);
+    if (t.status == QRT_EFULL && !t.leader) say_full(c, &t, e);
+    if (t.status == QRT_EUNKNOWN && t.node > QRT_CLIENT && e) say_full_too(c, e);
     if (t.status == QRT_EFAILED && t.node > QRT_CLIENT) say_not_executed(c, &t, e);
     if (t.status == QRT_EINVAL && t.node > QRT_CLIENT)
         error_set(e, t.status, "machine=%s refuses this: it has no such operation, or none with such a value",
@@ -544,27 +585,33 @@ qrt_status cluster_result(struct cluster *c, uint64_t ticket, qrt_result *result
 }
 
 static void end_unproposed(struct cluster *c, const struct proposal *p, qrt_result *result, struct error *e) {
-    char why[ERROR_TEXT_MAX - 96];
+    char why[ERROR_TEXT_MAX / 2], full[ERROR_TEXT_MAX / 2 - 96];
     int64_t waited = c->class->now(c->runtime) - p->made;
-    *result = (qrt_result){.status = QRT_ENOLEADER, .latency_ns = waited};
+    bool refused = cluster_full(c, full, sizeof full) && c->class->leader(c->runtime);
+    *result = (qrt_result){.status = refused ? QRT_EFULL : QRT_ENOLEADER, .latency_ns = waited};
+    if (refused) {
+        error_set(e, QRT_EFULL, "%s; nothing was proposed", full);
+        return;
+    }
     cluster_no_leader(c, why, sizeof why);
-    error_set(e, QRT_ENOLEADER, "%s%s; nothing was proposed", missing(c), why);
+    error_set(e, QRT_ENOLEADER, "%s%s%s; nothing was proposed", missing(c), why, full_too(c, full, sizeof full));
 }
 
 static void end_unanswered(struct cluster *c, const struct proposal *p, qrt_result *result, struct error *e) {
     struct ticket t = {0};
     struct bytes data;
-    char why[ERROR_TEXT_MAX - 256];
+    char why[ERROR_TEXT_MAX / 2] = "", full[ERROR_TEXT_MAX / 2 - 64];
     uint16_t leader = c->class->leader(c->runtime);
     c->class->ticket(c->runtime, p->inner, &t, &data);
     *result = (qrt_result){.status = QRT_EUNKNOWN, .node = t.node, .latency_ns = c->class->now(c->runtime) - p->made};
-    cluster_no_leader(c, why, sizeof why);
+    if (!leader) cluster_no_leader(c, why, sizeof why);
+    const char *and = leader ? "" : "; ", *none = leader ? "" : missing(c), *room = full_too(c, full, sizeof full);
     if (t.node > QRT_CLIENT)
-        error_set(e, QRT_EUNKNOWN, "client %u was not answered in time; the operation may still be executed%s%s%s",
-                  t.node - QRT_CLIENT, leader ? "" : "; ", leader ? "" : missing(c), leader ? "" : why);
+        error_set(e, QRT_EUNKNOWN, "client %u was not answered in time; the operation may still be executed%s%s%s%s",
+                  t.node - QRT_CLIENT, and, none, why, room);
     else
-        error_set(e, QRT_EUNKNOWN, "n%u has not committed the proposal in time; it still may%s%s%s", t.node,
-                  leader ? "" : "; ", leader ? "" : missing(c), leader ? "" : why);
+        error_set(e, QRT_EUNKNOWN, "n%u has not committed the proposal in time; it still may%s%s%s%s", t.node, and,
+                  none, why, room);
 }
 
 qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int64_t slice_ns, qrt_result *result,
@@ -574,8 +621,9 @@ qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int6
         qrt_status s = cluster_result(c, ticket, result, e);
         if (s != QRT_MORE) return s;
         struct proposal *p = proposal_at(c, ticket);
-        uint16_t target = p->inner ? 0 : proposal_target(c);
         int64_t now = c->class->now(c->runtime);
+        bool waits = !p->inner && now < p->pause; /* until somebody may have room */
+        uint16_t target = p->inner || waits ? 0 : proposal_target(c);
         bool again = target && p->tried == now;
         p->tried = target ? now : p->tried;
         if (target && !again && c->class->propose(c->runtime, target, bytes_of_proposal(c, p), &p->inner) == QRT_OK)
@@ -584,6 +632,13 @@ qrt_status cluster_await(struct cluster *c, uint64_t ticket, int64_t until, int6
         if (slice_ns && left <= 0) {
             if (ran) return QRT_MORE;
             left = 1;
+        }
+        if (waits) {
+            s = c->class->run(c->runtime, p->pause < until ? p->pause : until, NULL, left);
+            if (s == QRT_MORE) return s;
+            if (p->pause < until) continue;
+            end_unproposed(c, p, result, e);
+            return QRT_OK;
         }
         bool anyone = !p->inner && (again || c->config.protocol->leaderless); /* then something must happen first */
         struct condition condition = {p->inner ? CONDITION_TICKET : CONDITION_LEADER, 0, p->inner};

@@ -16,6 +16,7 @@ struct proposal {          /* a ticket of the cluster: a proposal on its way to 
     uint32_t offset, size; /* of its bytes, in the cluster's arena; operations have none */
     int64_t made;
     int64_t tried; /* when it was last handed to a node; a node that refuses at once is not asked twice at one time */
+    int64_t pause; /* until then it rests: it met a full disk */
 };
 
 struct cluster {
@@ -75,6 +76,8 @@ qrt_status cluster_leader(struct cluster *c, uint16_t *node, struct error *e);
 bool cluster_has_leaders(const struct cluster *c);
 /* Why nobody leads, in the user's terms: "2 of 5 nodes are up, 3 are needed". */
 void cluster_no_leader(struct cluster *c, char *out, size_t size);
+/* Whose disks are full, in words; false: nobody's. */
+bool cluster_full(struct cluster *c, char *out, size_t size);
 
 qrt_status cluster_propose(struct cluster *c, uint16_t node, struct bytes data, uint64_t *ticket, struct error *e);
 /* Asks a node, or any, for an election. */

@@ -180,6 +180,9 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
     if (v.metrics_port) json_object_set_new(o, "metrics_port", json_integer(v.metrics_port));
     char warning[ERROR_TEXT_MAX] = "";
     view_warning_text(&v, warning, sizeof warning);
+    json_t *disk = json_pack("{s:b, s:I, s:I, s:I}", "full", v.full, "reserve", (json_int_t)v.reserve, "refused",
+                             (json_int_t)v.counts.disk_refused, "skipped", (json_int_t)v.skipped);
+    json_object_set_new(o, "disk", disk);
     json_object_set_new(o, "other_version", json_integer((json_int_t)v.counts.other_version));
     json_object_set_new(o, "warning", text_value(bytes_text(warning)));
     json_object_set_new(o, "why_down", text_value(bytes_text(v.why_down)));
@@ -187,13 +190,17 @@ static json_t *node_value(struct cluster *c, uint16_t node) {
 }
 
 const char *report_status(struct cluster *c) {
-    char why[ERROR_TEXT_MAX] = "", headline[ERROR_TEXT_MAX + 16];
+    char why[ERROR_TEXT_MAX] = "", headline[2 * ERROR_TEXT_MAX], full[ERROR_TEXT_MAX / 2];
     uint16_t leader = c->class->leader(c->runtime);
     if (!leader) cluster_no_leader(c, why, sizeof why);
     if (leader)
         snprintf(headline, sizeof headline, "n%u leads", leader);
     else
         snprintf(headline, sizeof headline, "%s%s", cluster_has_leaders(c) ? "no leader: " : "", why);
+    if (cluster_full(c, full, sizeof full)) {
+        size_t length = strlen(headline);
+        snprintf(headline + length, sizeof headline - length, "; %s", full);
+    }
     struct runtime_counts counts;
     c->class->counts(c->runtime, &counts);
     json_t *nodes = json_array(), *options = json_object();

@@ -100,6 +100,9 @@ static void heal_core(struct runner *r) {
     uint16_t order[FAULT_NODES_MAX];
     do_now(r, FAULT_HEAL, 0);
     for (uint16_t i = 1; i <= n; i++) {
+        struct node_view v;
+        r->cluster->class->view(r->cluster->runtime, i, &v);
+        if (v.filled) do_now(r, FAULT_FREE, i); /* only a plan by hand fills disks */
         do_now(r, FAULT_RESUME, i);
         do_now(r, FAULT_RESTART, i);
         order[i - 1] = i;

@@ -46,6 +46,7 @@ struct condition { /* one that stands */
     bool open;       /* has no end of its own */
     uint16_t leader; /* FAULT_SOLO: whom the runtime named */
     uint64_t random;
+    uint64_t freed[(FAULT_NODES_MAX + 63) / 64]; /* FAULT_FILL: the nodes whose disks were freed since */
 };
 
 struct link {     /* a link condition as a message asks it */
@@ -67,6 +68,7 @@ struct faults {
     size_t link_count, link_capacity;
     int64_t offsets[FAULT_NODES_MAX + 1], slowness[FAULT_NODES_MAX + 1];
     double drifts[FAULT_NODES_MAX + 1];
+    bool full[FAULT_NODES_MAX + 1];
     struct item *items;
     size_t item_count, item_capacity;
     uint32_t free_item, applied_count;
@@ -292,11 +294,17 @@ static void link_insert(struct faults *f, const struct directive *d) {
     f->links[i] = (struct link){key, d->delay, d->probability, d->rate, d->from, d->to, d->verb, d->both};
 }
 
-static void clock_set(struct faults *f, const struct directive *d, uint64_t random) {
-    uint16_t who[FAULT_NODES_MAX], count = fault_targets(d, random, f->nodes, 0, NULL, who);
+/* Clocks, slowness, disks. */
+static void node_set(struct faults *f, const struct directive *d, const struct condition *c) {
+    uint16_t who[FAULT_NODES_MAX], count = fault_targets(d, c->random, f->nodes, 0, NULL, who);
     for (uint16_t i = 0; i < count; i++) {
         if (d->verb == FAULT_SLOW) {
             f->slowness[who[i]] = d->delay.a;
+            continue;
+        }
+        if (d->verb == FAULT_FILL) {
+            bool freed = c->freed[(who[i] - 1) / 64] >> (who[i] - 1) % 64 & 1;
+            f->full[who[i]] |= !freed;
             continue;
         }
         f->offsets[who[i]] = d->offset_ns;
@@ -309,6 +317,7 @@ static void faults_refresh(struct faults *f) {
     memset(f->offsets, 0, sizeof f->offsets);
     memset(f->slowness, 0, sizeof f->slowness);
     memset(f->drifts, 0, sizeof f->drifts);
+    memset(f->full, 0, sizeof f->full);
     f->link_count = 0;
     for (size_t i = 0; i < f->standing_count; i++) {
         const struct condition *c = &f->standing[i];
@@ -318,7 +327,7 @@ static void faults_refresh(struct faults *f) {
         else if (is_link_verb(d->verb))
             link_insert(f, d);
         else
-            clock_set(f, d, c->random);
+            node_set(f, d, c);
     }
     uint64_t any_cut = 0;
     int64_t any_slow = 0;
@@ -357,11 +366,27 @@ static void standing_add(struct faults *f, struct condition c) {
     faults_refresh(f);
 }
 
+static bool is_of_node(uint8_t verb) {
+    return verb == FAULT_SKEW || verb == FAULT_SLOW || verb == FAULT_FILL;
+}
+
 /* Ends what stands: all of it, or partitions and link conditions only. */
-static void standing_end(struct faults *f, bool clocks_too) {
+static void standing_end(struct faults *f, bool nodes_too) {
     for (size_t i = f->standing_count; i-- > 0;) {
         uint8_t verb = f->items[f->standing[i].item].d.verb;
-        if (clocks_too || (verb != FAULT_SKEW && verb != FAULT_SLOW)) standing_remove(f, i);
+        if (nodes_too || !is_of_node(verb)) standing_remove(f, i);
+    }
+    faults_refresh(f);
+}
+
+/* For these nodes, whatever fill hit them: others that it hit stay full. */
+static void free_disks(struct faults *f, const struct directive *d, uint64_t random) {
+    uint16_t who[FAULT_NODES_MAX], count = fault_targets(d, random, f->nodes, 0, NULL, who);
+    for (size_t i = f->standing_count; i-- > 0;) {
+        struct condition *c = &f->standing[i];
+        if (f->items[c->item].d.verb != FAULT_FILL) continue;
+        for (uint16_t k = 0; k < count; k++) c->freed[(who[k] - 1) / 64] |= UINT64_C(1) << (who[k] - 1) % 64;
+        if (d->target == FAULT_ALL) standing_remove(f, i);
     }
     faults_refresh(f);
 }
@@ -392,8 +417,10 @@ static bool begin(struct faults *f, const struct moment *m, struct fault_action 
     *action = (struct fault_action){d, random, m->number, !is_node_verb(d.verb) && !needs_leader};
     if (d.verb == FAULT_HEAL)
         standing_end(f, false);
+    else if (d.verb == FAULT_FREE)
+        free_disks(f, &d, random);
     else if (!is_node_verb(d.verb))
-        standing_add(f, (struct condition){m->item, m->number, !ends, 0, random});
+        standing_add(f, (struct condition){m->item, m->number, !ends, 0, random, {0}});
     return true;
 }
 
@@ -604,6 +631,10 @@ double faults_drift(const struct faults *f, uint16_t node) {
     return node <= f->nodes ? f->drifts[node] : 0;
 }
 
+bool faults_full(const struct faults *f, uint16_t node) {
+    return node <= f->nodes && f->full[node];
+}
+
 int64_t faults_slowness(const struct faults *f, uint16_t node) {
     return node <= f->nodes ? f->slowness[node] : 0;
 }
@@ -656,6 +687,8 @@ uint64_t faults_fingerprint(const struct faults *f) {
         hash = hash_fold(hash, directive_hash(&f->items[c->item].d));
         hash = hash_fold(hash, (uint64_t)c->number << 32 | (uint64_t)c->leader << 1 | c->open);
         hash = hash_fold(hash, c->random);
+        for (size_t w = 0; w < sizeof c->freed / sizeof *c->freed; w++)
+            if (c->freed[w]) hash = hash_fold(hash_fold(hash, w), c->freed[w]);
     }
     return hash;
 }

@@ -83,6 +83,7 @@ void faults_message(const struct faults *f, uint16_t from, uint16_t to, uint64_t
 int64_t faults_offset(const struct faults *f, uint16_t node);   /* wall clock offset, ns */
 double faults_drift(const struct faults *f, uint16_t node);     /* ppm */
 int64_t faults_slowness(const struct faults *f, uint16_t node); /* ns a step */
+bool faults_full(const struct faults *f, uint16_t node);        /* its disk has no room */
 /* Resolves a partition shape into cuts: leader 0 unknown, then nothing is cut. Called by the runtime for
  * actions whose shape wants the leader (they come with applied = false); harmless for others. */
 void faults_partition(struct faults *f, const struct fault_action *action, uint16_t leader);

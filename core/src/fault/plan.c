@@ -10,9 +10,9 @@
 #include "base/check.h"
 #include "fault/words.h"
 
-const char *const fault_verb_words[FAULT_VERB_MAX] = {"crash",   "restart", "pause", "resume",  "partition",
-                                                      "heal",    "loss",    "delay", "reorder", "duplicate",
-                                                      "corrupt", "skew",    "slow",  "lie",     "bandwidth"};
+const char *const fault_verb_words[FAULT_VERB_MAX] = {"crash", "restart", "pause",     "resume",    "partition", "heal",
+                                                      "loss",  "delay",   "reorder",   "duplicate", "corrupt",   "skew",
+                                                      "slow",  "lie",     "bandwidth", "fill",      "free"};
 const char *const fault_target_words[FAULT_TARGET_MAX] = {"node", "leader",   "follower", "random",
                                                           "all",  "majority", "minority"};
 const char *const fault_shape_words[FAULT_SHAPE_MAX + 1] = {"groups", "halves", "one",      "leader",
@@ -73,7 +73,9 @@ uint8_t fault_verb_undo(uint8_t verb) {
     case FAULT_PAUSE: return FAULT_RESUME;
     case FAULT_RESTART:
     case FAULT_RESUME:
+    case FAULT_FREE:
     case FAULT_HEAL: return 0;
+    case FAULT_FILL: return FAULT_FREE;
     default: return FAULT_HEAL;
     }
 }
@@ -202,6 +204,8 @@ static void line_what(struct line *l, const struct directive *d) {
         break;
     case FAULT_RESTART:
     case FAULT_PAUSE:
+    case FAULT_FILL:
+    case FAULT_FREE:
     case FAULT_RESUME: line_target(l, d); break;
     case FAULT_PARTITION:
         if (d->shape == FAULT_GROUPS)

@@ -29,7 +29,9 @@
  *   {"do": "lie", "from": 2, "to": 3, "probability": 0.2}         what a node tells another, or any, is false
  *   {"do": "bandwidth", "from": 1, "both": true, "rate": 125000}    bytes a second, a message at a time
  *   {"do": "skew", "node": 2, "offset": "-80ms", "drift": 200}     drift in parts per million
- *   {"do": "slow", "node": "random", "delay": "2ms"} */
+ *   {"do": "slow", "node": "random", "delay": "2ms"}
+ *   {"do": "fill", "node": 2}                                      its disk has no room
+ *   {"do": "free", "node": 2}                                      or "all": it has room again */
 #ifndef FAULT_PLAN_H
 #define FAULT_PLAN_H
 
@@ -64,8 +66,10 @@ enum fault_verb {
     FAULT_SLOW = 13,      /* node: every step of it is delayed by delay.a */
     FAULT_LIE = 14,       /* from, to, probability: one field of the message is false, under a sound seal; nodes only */
     FAULT_BANDWIDTH = 15, /* from, to, rate: messages leave one after the other, each as long as its bytes take */
+    FAULT_FILL = 16, /* node: its disk is full, until it is freed or the directive ends; not by a heal or a restart */
+    FAULT_FREE = 17, /* node: ends every fill of it */
 };
-#define FAULT_VERB_MAX 15
+#define FAULT_VERB_MAX 17
 
 enum fault_timing { FAULT_AT = 1, FAULT_AFTER = 2, FAULT_EVERY = 3, FAULT_DURING = 4 };
 

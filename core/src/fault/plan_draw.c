@@ -455,7 +455,9 @@ static void draw_lanes(struct drawing *w) {
 /* Choosing. */
 
 #define VERB(v) (1u << (v))
-#define FAULTS (VERB(FAULT_VERB_MAX + 1) - 2 - VERB(FAULT_RESTART) - VERB(FAULT_RESUME) - VERB(FAULT_HEAL))
+#define FAULTS                                                                                                       \
+    (VERB(FAULT_VERB_MAX + 1) - 2 - VERB(FAULT_RESTART) - VERB(FAULT_RESUME) - VERB(FAULT_HEAL) - VERB(FAULT_FILL) - \
+     VERB(FAULT_FREE))
 
 #define RIVALRY (VERB(FAULT_PARTITION) | VERB(FAULT_CRASH))
 #define STORIES (RIVALRY | VERB(FAULT_DELAY))

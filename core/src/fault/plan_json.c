@@ -177,6 +177,17 @@ static qrt_status read_distribution(const struct reading *r, const char *name, c
     return read_time(r, key, second, d->kind == DIST_UNIFORM ? d->a : 0, DELAY_MAX_NS, &d->b);
 }
 
+/* Which verbs a field belongs to. */
+
+#define VERB(v) (1u << (v))
+#define ALL (VERB(FAULT_VERB_MAX + 1) - 2)
+#define NODES (VERB(FAULT_CRASH) | VERB(FAULT_RESTART) | VERB(FAULT_PAUSE) | VERB(FAULT_RESUME))
+#define DISKS (VERB(FAULT_FILL) | VERB(FAULT_FREE))
+#define CLOCKS (VERB(FAULT_SKEW) | VERB(FAULT_SLOW))
+#define CHANCES (VERB(FAULT_LOSS) | VERB(FAULT_REORDER) | VERB(FAULT_DUPLICATE) | VERB(FAULT_CORRUPT) | VERB(FAULT_LIE))
+#define LINKS (CHANCES | VERB(FAULT_DELAY) | VERB(FAULT_BANDWIDTH))
+#define UNDOES (VERB(FAULT_RESTART) | VERB(FAULT_RESUME) | VERB(FAULT_HEAL) | VERB(FAULT_FREE))
+
 /* Readers of fields. */
 
 static qrt_status read_node(const struct reading *r, const json_t *value, struct directive *d) {
@@ -186,8 +197,8 @@ static qrt_status read_node(const struct reading *r, const json_t *value, struct
         qrt_status status = read_word(r, "node", value, fault_target_words + 1, FAULT_TARGET_MAX - 1, &index);
         if (status) return status;
         d->target = (uint8_t)(FAULT_LEADER + index);
-        bool clock = d->verb == FAULT_SKEW || d->verb == FAULT_SLOW;
-        if (clock && (d->target == FAULT_LEADER || d->target == FAULT_FOLLOWER))
+        bool stands = VERB(d->verb) & (CLOCKS | DISKS);
+        if (stands && (d->target == FAULT_LEADER || d->target == FAULT_FOLLOWER))
             return refuse_value(r, QRT_ERANGE, "node", "a number, random, all, majority or minority", value);
         return QRT_OK;
     }
@@ -360,14 +371,6 @@ static qrt_status read_for(const struct reading *r, const json_t *value, struct 
 
 /* The table. */
 
-#define VERB(v) (1u << (v))
-#define ALL (VERB(FAULT_VERB_MAX + 1) - 2)
-#define NODES (VERB(FAULT_CRASH) | VERB(FAULT_RESTART) | VERB(FAULT_PAUSE) | VERB(FAULT_RESUME))
-#define CLOCKS (VERB(FAULT_SKEW) | VERB(FAULT_SLOW))
-#define CHANCES (VERB(FAULT_LOSS) | VERB(FAULT_REORDER) | VERB(FAULT_DUPLICATE) | VERB(FAULT_CORRUPT) | VERB(FAULT_LIE))
-#define LINKS (CHANCES | VERB(FAULT_DELAY) | VERB(FAULT_BANDWIDTH))
-#define UNDOES (VERB(FAULT_RESTART) | VERB(FAULT_RESUME) | VERB(FAULT_HEAL))
-
 struct field {
     const char *name;
     uint32_t verbs;    /* that it belongs to */
@@ -386,7 +389,7 @@ static const struct field fields[] = {
     {"until", ALL, 0, read_until},
     {"during", ALL & ~UNDOES, 0, read_during},
     {"for", ALL & ~UNDOES, 0, read_for},
-    {"node", NODES | CLOCKS | VERB(FAULT_PARTITION), NODES | CLOCKS, read_node},
+    {"node", NODES | CLOCKS | DISKS | VERB(FAULT_PARTITION), NODES | CLOCKS | DISKS, read_node},
     {"disk", VERB(FAULT_CRASH), 0, read_disk},
     {"effect", VERB(FAULT_CRASH), 0, read_effect},
     {"guarded", VERB(FAULT_CRASH), 0, read_guarded},
@@ -715,7 +718,7 @@ static void print_skew(struct buffer *out, const struct directive *d) {
 static void print_directive(struct buffer *out, const struct directive *d) {
     print_timing(out, d);
     uint32_t verb = VERB(d->verb < 32 ? d->verb : 0);
-    if (verb & NODES) print_node(out, d);
+    if (verb & (NODES | DISKS)) print_node(out, d);
     if (d->verb == FAULT_CRASH) print_crash(out, d);
     if (d->verb == FAULT_PARTITION) print_partition(out, d);
     if (verb & LINKS) print_link(out, d);
@@ -740,6 +743,7 @@ void plan_print(const struct plan *p, struct buffer *out) {
 #undef ALL
 #undef NODES
 #undef CLOCKS
+#undef DISKS
 #undef CHANCES
 #undef LINKS
 #undef UNDOES

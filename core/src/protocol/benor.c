@@ -473,7 +473,8 @@ static void benor_step(void *state, const struct event *e, struct outbox *out) {
     case EVENT_START: on_start(b, e->as.start.how); break;
     case EVENT_CHECKPOINT:
     case EVENT_OPINION:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     b->out = NULL;
 }

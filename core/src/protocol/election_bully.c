@@ -181,7 +181,8 @@ static void bully_step(void *state, const struct event *e, struct outbox *out) {
     case EVENT_START: on_start(b, e->as.start.how); break;
     case EVENT_OPINION: on_opinion(b, e->as.opinion.peer, e->as.opinion.suspected); break;
     case EVENT_CHECKPOINT:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     b->base.out = NULL;
 }

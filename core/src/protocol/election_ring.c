@@ -248,7 +248,8 @@ static void ring_step(void *state, const struct event *e, struct outbox *out) {
     case EVENT_START: on_start(r, e->as.start.how); break;
     case EVENT_OPINION: on_opinion(r, e->as.opinion.peer, e->as.opinion.suspected); break;
     case EVENT_CHECKPOINT:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     r->base.out = NULL;
 }

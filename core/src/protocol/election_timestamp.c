@@ -230,7 +230,8 @@ static void timestamp_step(void *state, const struct event *e, struct outbox *ou
         break;
     case EVENT_OPINION: on_opinion(t, e->as.opinion.peer, e->as.opinion.suspected); break;
     case EVENT_CHECKPOINT:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     t->base.out = NULL;
 }

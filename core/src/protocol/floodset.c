@@ -287,7 +287,8 @@ static void floodset_step(void *state, const struct event *e, struct outbox *out
     case EVENT_CHECKPOINT:
     case EVENT_STORED:
     case EVENT_OPINION:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     s->out = NULL;
 }

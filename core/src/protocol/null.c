@@ -74,7 +74,8 @@ static void null_step(void *state, const struct event *e, struct outbox *out) {
     case EVENT_TIMER:
     case EVENT_STORED:
     case EVENT_OPINION:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
 }
 

@@ -138,6 +138,10 @@ static void on_timer(struct paxos *p, uint32_t id) {
     if (id == PAXOS_TIMER_LEARN) paxos_on_learn_timer(p);
 }
 
+static bool paxos_grows(const struct message *m) {
+    return m->kind == WIRE_PAXOS_ACCEPT || m->kind == WIRE_PAXOS_LEARN;
+}
+
 static void paxos_step(void *state, const struct event *e, struct outbox *out) {
     struct paxos *p = state;
     p->out = out;
@@ -154,7 +158,8 @@ static void paxos_step(void *state, const struct event *e, struct outbox *out) {
     case EVENT_START: on_start(p, e->as.start.how); break;
     case EVENT_CHECKPOINT:
     case EVENT_OPINION:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     p->out = NULL;
 }
@@ -304,6 +309,7 @@ const struct protocol protocol_paxos = {
     .clone = paxos_clone,
     .fingerprint = paxos_fingerprint,
     .step = paxos_step,
+    .grows = paxos_grows,
     .status = paxos_status,
     .entry = paxos_entry,
     .describe = paxos_describe,

@@ -272,6 +272,10 @@ static void on_message(struct primary *p, const struct message *m) {
     }
 }
 
+static bool primary_grows(const struct message *m) {
+    return m->kind == WIRE_REPLICATE_REQUEST && m->as.replicate_request.count > 0;
+}
+
 static void primary_step(void *state, const struct event *e, struct outbox *out) {
     struct primary *p = state;
     p->out = out;
@@ -286,7 +290,8 @@ static void primary_step(void *state, const struct event *e, struct outbox *out)
     case EVENT_RECORD: on_record(p, e->as.record.data); break;
     case EVENT_START: on_start(p, e->as.start.how); break;
     case EVENT_OPINION: primary_on_opinion(p, primary_slot(p, e->as.opinion.peer), e->as.opinion.suspected); break;
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     if (__builtin_expect(p->unsaved, 0)) primary_save(p);
     p->out = NULL;
@@ -438,6 +443,7 @@ const struct protocol protocol_primary_backup = {
     .clone = primary_clone,
     .fingerprint = primary_fingerprint,
     .step = primary_step,
+    .grows = primary_grows,
     .status = primary_status,
     .entry = primary_entry,
     .describe = primary_describe,

@@ -56,6 +56,7 @@ enum event_kind {
     EVENT_STORED = 8,  /* a persist is durable: cookie as given */
     EVENT_OPINION = 9, /* a failure detector's opinion of a peer */
     EVENT_LOCAL = 10,  /* from another instance on this node */
+    EVENT_ROOM = 11,   /* the node's disk is full, or has room again; until the first one it has */
 };
 
 struct event {
@@ -100,6 +101,9 @@ struct event {
             uint16_t group;
             struct bytes data;
         } local;
+        struct {
+            bool full;
+        } room;
     } as;
 };
 
@@ -253,6 +257,9 @@ struct protocol {
     uint64_t (*fingerprint)(const void *state); /* canonical, no absolute time, no pointers */
     void (*step)(void *state, const struct event *event, struct outbox *out);
     void (*status)(const void *state, struct protocol_status *status);
+    /* Whether a message would make its receiver write what it need not: values of clients, snapshots. A node whose disk is full
+     * drops it unread, as if the network had. Votes and the like it must take. NULL: no message would, or none may be lost. */
+    bool (*grows)(const struct message *m);
     /* The committed or uncommitted entry at index; false when it is not in the log. Points into the state. NULL: nothing is
      * applied to a machine. */
     bool (*entry)(const void *state, uint64_t index, struct entry *entry);

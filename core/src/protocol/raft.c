@@ -207,6 +207,10 @@ static void on_propose(struct raft *r, const struct event *e) {
         outbox_reply(r->out, token, QRT_EFULL, r->node);
         return;
     }
+    if (!raft_has_room(r)) {
+        outbox_reply(r->out, token, QRT_EFULL, 0);
+        return;
+    }
     raft_append(r, e->as.propose.kind, e->as.propose.session, e->as.propose.sequence, data, token);
     raft_replicate_soon(r);
 }
@@ -285,6 +289,7 @@ static void raft_step(void *state, const struct event *e, struct outbox *out) {
     case EVENT_RECORD: on_record(r, e->as.record.data); break;
     case EVENT_START: on_start(r, e->as.start.how); break;
     case EVENT_OPINION: raft_on_opinion(r, e->as.opinion.peer, e->as.opinion.suspected); break;
+    case EVENT_ROOM: raft_on_room(r, e->as.room.full); break;
     case EVENT_LOCAL: break;
     }
     if (__builtin_expect(r->unsaved, 0)) raft_save(r);
@@ -449,6 +454,7 @@ const struct protocol protocol_raft = {
     .clone = raft_clone,
     .fingerprint = raft_fingerprint,
     .step = raft_step,
+    .grows = raft_grows,
     .status = raft_status,
     .entry = raft_entry,
     .describe = raft_describe,

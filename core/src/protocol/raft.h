@@ -69,6 +69,8 @@ enum raft_flow {                    /* how a leader talks to a follower */
                  RAFT_SNAPSHOT = 2, /* it needs what the log no longer holds */
 };
 
+enum { RAFT_COUNTS = 1, RAFT_FULL = 2 }; /* append_reply.counts */
+
 struct raft_flight { /* an append request under way */
     uint64_t last, bytes;
 };
@@ -79,6 +81,7 @@ struct raft_peer {
     bool granted, refused; /* its answer to our candidacy of this term and kind */
     bool active;           /* heard from since the last check of the quorum */
     bool chunk_sent, chunk_stalled;
+    bool full;        /* its last answer said that its disk has no room for entries */
     uint64_t match;   /* flow: it agrees up to here; falls when a member turns out to have lost its disk */
     uint64_t next;    /* the next entry to send */
     uint64_t counted; /* commitment: what it acknowledged while it counted; never falls within a term */
@@ -131,6 +134,7 @@ struct raft {
     bool recalled;   /* recovery has seen a record or a checkpoint */
     bool gap;        /* recovery found records missing or damaged */
     bool recovering; /* the disk was wiped or damaged and we have not caught up: durable, in every record */
+    bool full;       /* our disk has no room for entries: raft_room.c */
 
     struct quorum_rule quorum; /* elections read, commitment and reads write (Howard and others 2016) */
     struct log log;
@@ -246,6 +250,16 @@ void raft_on_read(struct raft *r, uint64_t token);
 void raft_serve_reads(struct raft *r);
 void raft_fail_reads(struct raft *r);
 void raft_advance_round(struct raft *r);
+
+/* raft_room.c */
+void raft_on_room(struct raft *r, bool full);
+/* Steps down where others have room and we have none. */
+void raft_yield(struct raft *r);
+/* As far as we know, a quorum has room for an entry. */
+bool raft_has_room(const struct raft *r);
+/* Nothing need be sent to this follower: its disk is full, and it would drop it. */
+bool raft_spares(const struct raft *r, const struct raft_peer *p);
+bool raft_grows(const struct message *m);
 
 /* raft_recover.c */
 void raft_recover_begin(struct raft *r);

@@ -26,6 +26,7 @@ static void set_term(struct raft *r, uint64_t term, uint16_t vote) {
 void raft_start_election_timer(struct raft *r) {
     int64_t t = r->options.election_timeout;
     r->timeout_ns = t + (int64_t)random_below(&r->random, (uint64_t)t);
+    if (r->full) r->timeout_ns += 2 * t; /* whoever has room stands first */
     r->reset_mono = r->now;
     outbox_timer(r->out, RAFT_TIMER_ELECTION, r->timeout_ns);
 }
@@ -138,7 +139,7 @@ void raft_on_opinion(struct raft *r, uint16_t peer, bool suspected) {
 }
 
 void raft_on_suspect_timer(struct raft *r) {
-    if (r->role == QRT_ROLE_FOLLOWER && !r->leader && !r->recovering) stand(r);
+    if (r->role == QRT_ROLE_FOLLOWER && !r->leader && !r->recovering && !r->full) stand(r);
 }
 
 void raft_on_candidate_timer(struct raft *r) {

@@ -17,7 +17,7 @@ static void answer(struct raft *r, uint16_t to, struct wire_append_reply a) {
     struct message m = {.kind = WIRE_APPEND_REPLY};
     m.as.append_reply = a;
     m.as.append_reply.term = r->term;
-    m.as.append_reply.counts = !r->recovering;
+    m.as.append_reply.counts = (uint8_t)((r->recovering ? 0 : RAFT_COUNTS) | (r->full ? RAFT_FULL : 0));
     outbox_send(r->out, to, &m, 0, r->term, a.match);
 }
 

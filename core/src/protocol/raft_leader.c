@@ -89,7 +89,7 @@ static void send_probe(struct raft *r, uint16_t slot) {
 
 static void replicate(struct raft *r, uint16_t slot) {
     struct raft_peer *p = &r->peers[slot];
-    if (p->flow == RAFT_SNAPSHOT) return; /* driven by the answers to its chunks */
+    if (p->flow == RAFT_SNAPSHOT || raft_spares(r, p)) return; /* driven by the answers to its chunks; full */
     if (p->next <= r->log.base)
         raft_send_snapshot(r, slot);
     else if (p->flow == RAFT_PIPELINE)
@@ -135,6 +135,7 @@ void raft_heartbeat_all(struct raft *r) {
 void raft_on_heartbeat_timer(struct raft *r) {
     raft_heartbeat_all(r);
     outbox_timer(r->out, RAFT_TIMER_HEARTBEAT, r->options.heartbeat_interval);
+    raft_yield(r);
 }
 
 void raft_probe_from(struct raft *r, struct raft_peer *p, uint64_t next) {
@@ -213,7 +214,7 @@ static void on_refusal(struct raft *r, uint16_t slot, const struct wire_append_r
 
 void raft_on_append_reply(struct raft *r, const struct message *m, int slot) {
     const struct wire_append_reply *a = &m->as.append_reply;
-    if (a->term > RAFT_NUMBER_MAX || a->match > RAFT_NUMBER_MAX || a->success > 1 || a->counts > 1) {
+    if (a->term > RAFT_NUMBER_MAX || a->match > RAFT_NUMBER_MAX || a->success > 1 || a->counts > 3) {
         raft_reject(r, m, QRT_DROP_CORRUPT);
         return;
     }
@@ -226,9 +227,11 @@ void raft_on_append_reply(struct raft *r, const struct message *m, int slot) {
         raft_reject(r, m, QRT_DROP_CORRUPT);
         return;
     }
-    raft_peer_answered(r, &r->peers[slot], a->round, a->counts);
+    bool counts = a->counts & RAFT_COUNTS;
+    r->peers[slot].full = a->counts & RAFT_FULL;
+    raft_peer_answered(r, &r->peers[slot], a->round, counts);
     if (a->success)
-        raft_agrees(r, (uint16_t)slot, a->match, a->counts);
+        raft_agrees(r, (uint16_t)slot, a->match, counts);
     else
         on_refusal(r, (uint16_t)slot, a);
 }

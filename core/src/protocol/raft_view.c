@@ -97,7 +97,8 @@ static uint64_t sum_peer(const struct raft *r, size_t slot) {
     const struct raft_peer *p = &r->peers[slot];
     struct sum s = {0};
     sum_add(&s, (uint64_t)p->flow | (uint64_t)p->probe_sent << 8 | (uint64_t)p->granted << 9 |
-                    (uint64_t)p->refused << 10 | (uint64_t)p->active << 11 | (uint64_t)p->chunk_stalled << 13);
+                    (uint64_t)p->refused << 10 | (uint64_t)p->active << 11 | (uint64_t)p->chunk_stalled << 13 |
+                    (uint64_t)p->full << 14);
     sum_add(&s, p->match);
     sum_add(&s, p->next);
     sum_add(&s, p->counted);
@@ -169,7 +170,8 @@ uint64_t raft_fingerprint(const void *state) {
     sum_add(&s, r->node);
     sum_add(&s, r->term);
     sum_add(&s, (uint64_t)r->vote | (uint64_t)r->leader << 16 | (uint64_t)r->role << 32 |
-                    (uint64_t)r->recovering << 40 | (uint64_t)r->snapshotting << 41 | (uint64_t)r->gathering << 42);
+                    (uint64_t)r->recovering << 40 | (uint64_t)r->snapshotting << 41 | (uint64_t)r->gathering << 42 |
+                    (uint64_t)r->full << 43);
     for (size_t i = 0; i < 4; i++) sum_add(&s, r->random.s[i]);
     sum_add(&s, sum_log(r));
     sum_add(&s, sum_peers(r));

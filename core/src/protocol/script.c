@@ -280,7 +280,8 @@ static void script_step(void *state, const struct event *e, struct outbox *out) 
     case EVENT_OPINION: on_opinion(s, e); break;
     case EVENT_CHECKPOINT:
     case EVENT_STORED:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     s->out = NULL;
 }

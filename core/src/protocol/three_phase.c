@@ -239,7 +239,8 @@ static void three_phase_step(void *state, const struct event *e, struct outbox *
     case EVENT_STORED: /* the driver holds what waits for it */
     case EVENT_CHECKPOINT:
     case EVENT_OPINION:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     t->out = NULL;
 }

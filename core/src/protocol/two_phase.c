@@ -279,6 +279,11 @@ static void on_timer(struct two_phase *t, uint32_t id) {
         two_phase_manager_timer(t, x);
 }
 
+/* Decisions are taken: whoever has voted is bound until it knows one. */
+static bool two_phase_grows(const struct message *m) {
+    return m->kind == WIRE_COMMIT_BEGIN || m->kind == WIRE_COMMIT_PREPARE;
+}
+
 static void two_phase_step(void *state, const struct event *e, struct outbox *out) {
     struct two_phase *t = state;
     t->out = out;
@@ -292,7 +297,8 @@ static void two_phase_step(void *state, const struct event *e, struct outbox *ou
     case EVENT_STORED: /* the driver holds what waits for it */
     case EVENT_CHECKPOINT:
     case EVENT_OPINION:
-    case EVENT_LOCAL: break;
+    case EVENT_LOCAL:
+    case EVENT_ROOM: break;
     }
     if (t->lazy.size > LAZY_MAX) two_phase_force(t, 0, ENTRY_OVER);
     t->out = NULL;
@@ -411,6 +417,7 @@ const struct protocol protocol_two_phase = {
     .clone = two_phase_clone,
     .fingerprint = two_phase_fingerprint,
     .step = two_phase_step,
+    .grows = two_phase_grows,
     .status = two_phase_status,
     .describe = two_phase_describe,
     .inspect = two_phase_inspect,

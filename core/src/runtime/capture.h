@@ -50,9 +50,10 @@ enum capture_kind {
     CAPTURE_INVOKE = 15,     /* of clients: capture_history.h */
     CAPTURE_RETURN = 16,
     CAPTURE_SAVED = 17, /* group: its checkpoint, saved on a thread, is durable */
+    CAPTURE_ROOM = 18,  /* flags: the disk is full, or has room again */
 };
 
-#define CAPTURE_LAST CAPTURE_SAVED
+#define CAPTURE_LAST CAPTURE_ROOM
 
 #define CAPTURE_NEW_HOST 0x10 /* no earlier incarnation was in this process */
 

@@ -78,7 +78,7 @@ static const char *head_problem(const struct capture_reader *r, uint32_t number,
 
 bool capture_is_input(uint16_t kind) {
     return kind == CAPTURE_RECOVERED || kind == CAPTURE_FRAME || kind == CAPTURE_TIMER || kind == CAPTURE_PROPOSE ||
-           kind == CAPTURE_FLUSH_END || kind == CAPTURE_SAVED;
+           kind == CAPTURE_FLUSH_END || kind == CAPTURE_SAVED || kind == CAPTURE_ROOM;
 }
 
 /* Why the record at `at` is not sound; NULL: it is. */

@@ -87,7 +87,7 @@ void host_clone(struct host *to, const struct host *from, void *runtime, struct 
 }
 
 uint64_t host_state_fingerprint(const struct host *h) {
-    uint64_t f = hash_fold(h->config.node, h->up);
+    uint64_t f = hash_fold(h->config.node, (uint64_t)h->up | (uint64_t)h->full << 1);
     for (uint16_t i = 0; i < h->instance_count && h->up; i++) {
         const struct instance *in = &h->instances[i];
         f = hash_fold(f, in->protocol->fingerprint(in->state));
@@ -171,6 +171,7 @@ qrt_status host_start(struct host *h, uint8_t how, struct error *e) {
     if (h->capture) capture_start(h, how);
     h->incarnation++;
     h->up = true;
+    h->full = false;
     h->dying = false;
     input_begin(h);
     for (uint16_t i = 0; i < h->instance_count; i++) {
@@ -229,6 +230,13 @@ static void reject_corrupt(struct host *h, struct bytes frame) {
     reject(h, 0, QRT_DROP_CORRUPT, frame.size >= WIRE_HEADER ? wire_id(frame.data) : 0);
 }
 
+/* As if the network had lost it. */
+static void drop_for_room(struct host *h, const struct message *m) {
+    h->counts.disk_dropped++;
+    host_emit(h, m->group, QRT_KIND_DROP, QRT_DROP_DISK, m->from, 0, 0, m->id, 0);
+    if (__builtin_expect(h->capture != NULL, 0)) capture_outcome(h);
+}
+
 static inline __attribute__((always_inline)) void receive(struct host *h, struct bytes frame) {
     struct message m;
     if (!codec_decode(frame, &m)) {
@@ -239,6 +247,10 @@ static inline __attribute__((always_inline)) void receive(struct host *h, struct
     bool request = m.kind == WIRE_CLIENT_REQUEST, from_client = m.from > QRT_CLIENT;
     if (m.to != h->config.node || !in || m.from == h->config.node || m.from == 0 || request != from_client) {
         reject(h, m.from, QRT_DROP_FOREIGN, m.id);
+        return;
+    }
+    if (__builtin_expect(h->full, 0) && in->protocol->grows && in->protocol->grows(&m)) {
+        drop_for_room(h, &m);
         return;
     }
     input_begin(h);
@@ -292,12 +304,27 @@ void host_propose(struct host *h, uint16_t group, struct bytes data, uint64_t ti
     CHECK(in);
     capture(h, CAPTURE_PROPOSE, 0, group, ticket, data);
     input_begin(h);
-    uint64_t token = service_pend(in, 0, 0, ticket, (struct bytes){0});
+    bool room = service_has_room(h, in);
+    uint64_t token = room ? service_pend(in, 0, 0, ticket, (struct bytes){0}) : 0;
     if (token) {
         service_propose(h, in, ENTRY_OPAQUE, 0, 0, data, token);
     } else {
-        struct answer a = {.ticket = ticket, .status = QRT_EFULL};
+        struct answer a = {.ticket = ticket, .status = QRT_EFULL, .leader = room ? h->config.node : 0};
+        h->counts.disk_refused += !room;
         h->port->answer(h->runtime, h, &a);
+    }
+    input_end(h);
+}
+
+void host_room(struct host *h, bool full) {
+    capture(h, CAPTURE_ROOM, full, 0, 0, (struct bytes){0});
+    input_begin(h);
+    h->full = full;
+    host_emit(h, 0, QRT_KIND_ROOM, full, 0, 0, 0, 0, 0);
+    for (uint16_t i = 0; i < h->instance_count && !h->dying; i++) {
+        struct event event = {.kind = EVENT_ROOM, .mono = h->mono, .wall = h->wall};
+        event.as.room.full = full;
+        driver_step(h, &h->instances[i], &event);
     }
     input_end(h);
 }

@@ -123,6 +123,7 @@ struct host_counts {
     uint64_t
         other_version; /* among the rejected: sound frames of another WIRE_VERSION; what it was, and who sent the last */
     uint16_t their_version, their_node;
+    uint64_t disk_refused, disk_dropped; /* proposals and messages that were not taken because its disk is full */
 };
 
 struct host {
@@ -134,6 +135,7 @@ struct host {
     struct capture *capture;  /* every input is written into it; NULL: none */
     int64_t time, mono, wall; /* set by the runtime before every input: trace time and the node's own clocks */
     bool up;
+    bool full;       /* its disk has no room: what would only add to the log is refused (host_room) */
     uint32_t saving; /* 1 + the group whose checkpoint the disk's thread saves; 0: none */
     uint32_t incarnation;
     uint64_t sends;        /* message ids are node << 40 | sends */
@@ -167,6 +169,14 @@ void host_receive(struct host *h, struct bytes frame);
 /* The same for a frame that is, byte for byte, what a peer of this process sealed: its seal is not checked again. */
 void host_receive_intact(struct host *h, struct bytes frame);
 void host_timer(struct host *h, uint16_t group, uint32_t id);
+/* The node's disk is full, or has room again. While it is full clients' proposals are refused, and messages that would make it
+ * write values of clients are dropped before the protocol sees them (protocol.grows); the rest finds room in the store's
+ * reserve. An input, so that a replay, which has no disk, does the same. */
+void host_room(struct host *h, bool full);
+/* Says so where the store has changed its mind. Cheap; to be called between inputs, after each flush at least. */
+static inline void host_look(struct host *h) {
+    if (h->store && h->up && !h->dying && __builtin_expect(store_full(h->store) != h->full, 0)) host_room(h, !h->full);
+}
 /* A proposal from the API; its answer carries the ticket. */
 void host_propose(struct host *h, uint16_t group, struct bytes data, uint64_t ticket);
 /* The flush that the runtime began (host_flush_begin) is durable. */
@@ -210,6 +220,7 @@ static inline bool driver_alive(struct host *h) {
 void service_request(struct host *h, struct instance *in, const struct message *m);
 void service_propose(struct host *h, struct instance *in, uint8_t kind, uint64_t session, uint64_t sequence,
                      struct bytes data, uint64_t token);
+bool service_has_room(const struct host *h, const struct instance *in); /* for a proposal of a client */
 uint64_t service_pend(struct instance *in, uint8_t operation, uint16_t client, uint64_t number, struct bytes command);
 void service_apply(struct host *h, struct instance *in, uint64_t from, uint64_t to);
 void service_reply(struct host *h, struct instance *in, const struct effect *e, struct bytes decided);

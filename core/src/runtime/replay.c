@@ -366,6 +366,7 @@ static void carry_out(struct replay_node *n, const struct capture_record *record
         break;
     case CAPTURE_TIMER: host_timer(h, in->group, (uint32_t)in->number); break;
     case CAPTURE_PROPOSE: host_propose(h, in->group, in->data, in->number); break;
+    case CAPTURE_ROOM: host_room(h, record->flags & 1); break;
     case CAPTURE_FLUSH_BEGIN: host_flush_begin(h, &e); break;
     case CAPTURE_FLUSH_END: (void)!host_flush_end(h, &e); break;
     case CAPTURE_SAVED: (void)!host_saved(h, &e); break;

@@ -80,15 +80,21 @@ struct node_view { /* one node, as people see it */
     uint16_t metrics_port; /* live: where its metrics are served; 0: nowhere */
     struct protocol_status status;
     struct host_counts counts;
+    /* Its disk is full: it takes on nothing new, and can still write so many bytes of its log; filled: by a fault. Checkpoints
+     * that it left out for want of room. */
+    bool full, filled;
+    uint64_t reserve, skipped;
     uint64_t suspects[2]; /* bit i - 1: its failure detector suspects node i */
     /* Last, as a node that is well has nothing here and publishes its view after every burst. */
     char why_uncaptured[CAPTURE_WHY_MAX], why_down[ERROR_TEXT_MAX];
     char damage[STORE_DAMAGE_MAX]; /* what its disk lost, while it takes that from its peers */
 };
 
+/* "the disk of n2 is full ...: make room there"; false where it is not. */
+bool view_full_text(const struct node_view *v, char *out, size_t size);
 /* "messages of n2 are of another version (theirs 3, ours 4): upgrade one of them"; false where all speak this one. */
 bool view_version_text(const struct node_view *v, char *out, size_t size);
-/* That, and "damaged: wal-... records of index 812 to 1000 are taken from the peers"; false where there is neither. */
+/* Both, and "damaged: wal-...; records of index 812 to 1000 are taken from the peers"; false where there is none. */
 bool view_warning_text(const struct node_view *v, char *out, size_t size);
 /* Fills in v->damage, of a view whose up and role are there. */
 void view_damage(const struct host *h, struct node_view *v);

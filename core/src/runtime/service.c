@@ -33,6 +33,14 @@ static uint32_t pending_take(struct instance *in) {
     return slot;
 }
 
+/* Who does not lead writes nothing of a proposal, and its protocol says who does. */
+bool service_has_room(const struct host *h, const struct instance *in) {
+    struct protocol_status st;
+    if (__builtin_expect(!h->full, 1) || in->protocol->elects) return true;
+    in->protocol->status(in->state, &st);
+    return !in->protocol->leaderless && st.role != QRT_ROLE_LEADER;
+}
+
 uint64_t service_pend(struct instance *in, uint8_t operation, uint16_t client, uint64_t number, struct bytes command) {
     uint32_t slot = pending_take(in);
     if (slot == NO_SLOT) return 0;
@@ -119,9 +127,9 @@ static void stale_read(struct host *h, struct instance *in, const struct message
     driver_carry_out(h, in, &in->service);
 }
 
-/* Ends a request that never reached the protocol. */
-static void refuse(struct host *h, struct instance *in, const struct message *m, qrt_status status) {
-    struct answer a = {.status = status};
+/* Ends a request that never reached the protocol. leader: who will take it later; 0: another node may at once. */
+static void refuse(struct host *h, struct instance *in, const struct message *m, qrt_status status, uint16_t leader) {
+    struct answer a = {.status = status, .leader = leader};
     reply_to_client(in, m->from, m->as.client_request.number, &a);
     driver_carry_out(h, in, &in->service);
 }
@@ -129,7 +137,7 @@ static void refuse(struct host *h, struct instance *in, const struct message *m,
 void service_request(struct host *h, struct instance *in, const struct message *m) {
     const struct wire_client_request *r = &m->as.client_request;
     if (in->protocol->values && r->operation != CLIENT_RAW) {
-        refuse(h, in, m, QRT_EUNSUPPORTED); /* there is no machine to execute it */
+        refuse(h, in, m, QRT_EUNSUPPORTED, 0); /* there is no machine to execute it */
         return;
     }
     if (r->operation == CLIENT_STALE) {
@@ -137,9 +145,14 @@ void service_request(struct host *h, struct instance *in, const struct message *
         return;
     }
     bool read = r->operation == CLIENT_READ;
+    if (!read && !service_has_room(h, in)) {
+        h->counts.disk_refused++;
+        refuse(h, in, m, QRT_EFULL, 0);
+        return;
+    }
     uint64_t token = service_pend(in, r->operation, m->from, r->number, read ? r->data : (struct bytes){0});
     if (!token) {
-        refuse(h, in, m, QRT_EFULL);
+        refuse(h, in, m, QRT_EFULL, h->config.node);
         return;
     }
     switch (r->operation) {

@@ -64,6 +64,7 @@ struct sim_node {
     bool paused, wiped; /* wiped, or damaged: not yet caught up */
     bool crash_guarded; /* of an armed crash: a wipe, judged when it dies */
     bool formatted;
+    bool filled; /* a fault: its disk is full */
     bool flush_busy;
     uint64_t flush_order; /* the live flush entry */
     uint32_t *waiting;    /* slots that came while paused, in order */
@@ -170,6 +171,7 @@ void sim_node_crash(struct sim *s, uint16_t node, uint8_t fate);
 uint8_t sim_fate_guarded(struct sim *s, uint16_t node, uint8_t fate);
 qrt_status sim_node_restart(struct sim *s, uint16_t node, struct error *e);
 void sim_node_pause(struct sim *s, uint16_t node);
+void sim_node_fill(struct sim *s, uint16_t node, bool full); /* a fault: its disk has no room, or has again */
 void sim_node_resume(struct sim *s, uint16_t node);
 void sim_node_flushed(struct sim *s, uint16_t node, uint64_t order);
 void sim_node_after(struct sim *s, struct sim_node *n); /* after every input: did it die? */

@@ -47,6 +47,12 @@ static void view(void *runtime, uint16_t node, struct node_view *v) {
         snprintf(v->why_down, sizeof v->why_down, "%s", n->death_text);
     v->status.applied = n->host.instances[0].applied;
     view_damage(&n->host, v);
+    v->full = n->host.full;
+    v->filled = n->filled;
+    if (n->host.store) {
+        v->reserve = store_reserve(n->host.store);
+        v->skipped = store_skipped(n->host.store);
+    }
     capture_view(n->host.capture, v);
 }
 

@@ -50,7 +50,9 @@ static void apply_to_node(struct sim *s, uint16_t node, const struct fault_actio
     case FAULT_SKEW:
     case FAULT_SLOW:
     case FAULT_LIE:
-    case FAULT_BANDWIDTH: CHECK(false && "the engine carries out link and clock verbs itself");
+    case FAULT_FILL:
+    case FAULT_FREE:
+    case FAULT_BANDWIDTH: CHECK(false && "the engine carries out verbs of links, clocks and disks itself");
     }
 }
 
@@ -108,8 +110,13 @@ static void refresh_clocks(struct sim *s) {
     }
 }
 
+static void refresh_disks(struct sim *s) {
+    for (uint16_t i = 1; i <= node_count(s); i++) sim_node_fill(s, i, faults_full(s->faults, i));
+}
+
 void sim_faults_changed(struct sim *s) {
     refresh_clocks(s);
+    refresh_disks(s);
     int64_t next = faults_next(s->faults);
     if (next == INT64_MAX) {
         s->fault_queued = NO_TIMER;

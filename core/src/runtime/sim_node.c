@@ -163,11 +163,13 @@ qrt_status sim_node_restart(struct sim *s, uint16_t node, struct error *e) {
             return status;
         }
     }
+    if (n->host.store && n->filled) store_fill(n->host.store, true);
     s->counts.restarts++;
     n->death = QRT_OK;
     n->death_text[0] = 0;
     sim_clock(s, n);
     qrt_status status = host_start(&n->host, how, e);
+    host_look(&n->host);
     sim_node_after(s, n);
     return status;
 }
@@ -193,6 +195,23 @@ void sim_node_resume(struct sim *s, uint16_t node) {
         if (t->due != NO_TIMER && t->queued_time == NO_TIMER) timers_set(s, &n->timers, node, t->group, t->id, s->now);
     }
     if (n->flush_busy && n->flush_order == FLUSH_WAITS) queue_flush(s, n, s->now);
+    sim_clock(s, n);
+    host_look(&n->host);
+    sim_node_after(s, n);
+}
+
+/* A paused node hears of it when it goes on. */
+void sim_node_fill(struct sim *s, uint16_t node, bool full) {
+    struct sim_node *n = &s->nodes[node];
+    if (n->filled == full) return;
+    n->filled = full;
+    if (n->disk) n->disk->class->fill(n->disk, full);
+    if (!n->host.store) return;
+    store_fill(n->host.store, full);
+    if (n->paused || !n->host.up) return;
+    sim_clock(s, n);
+    host_look(&n->host);
+    sim_node_after(s, n);
 }
 
 void sim_node_flushed(struct sim *s, uint16_t node, uint64_t order) {
@@ -206,6 +225,7 @@ void sim_node_flushed(struct sim *s, uint16_t node, uint64_t order) {
     n->flush_busy = false;
     sim_clock(s, n);
     if (host_flush_end(&n->host, &e)) port_died(s, &n->host, e.status, e.text);
+    host_look(&n->host);
     sim_node_after(s, n);
 }
 

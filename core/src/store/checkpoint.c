@@ -51,7 +51,9 @@ qrt_status checkpoint_write(struct disk *disk, struct store_identity id, const s
     head_fill(head, id, c, commit);
     checkpoint_name(name, &f);
     uint64_t blob_at = SECTOR_SIZE + (uint64_t)c->meta.size;
+    uint64_t size = blob_at + (c->blob ? c->blob->size : 0);
     qrt_status status = disk->class->create(disk, made, 0, e);
+    if (!status && disk->class->reserve) status = disk->class->reserve(disk, made, size, e);
     if (!status) status = disk->class->write(disk, made, 0, bytes_of(head, sizeof head), e);
     if (!status && c->meta.size) status = disk->class->write(disk, made, SECTOR_SIZE, c->meta, e);
     if (!status && c->blob) status = disk->class->write(disk, made, blob_at, blob_bytes(c->blob), e);

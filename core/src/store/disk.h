@@ -21,6 +21,8 @@ struct disk {
     uint32_t segment; /* preallocated size of a log file */
 };
 
+/* Whether the file that was asked for by `prepare` finds room. */
+enum disk_room { DISK_ROOM_UNKNOWN, DISK_ROOM_THERE, DISK_ROOM_NONE };
 enum { DISK_PARTS = 2 };
 
 struct disk_file {           /* a whole new file */
@@ -44,6 +46,15 @@ struct disk_class {
      * over, and waits where it is not yet whole; until then nothing but remove may be done with it. One at a time: a second
      * one is passed over. What goes wrong is left to create. NULL: this disk has no such thread. */
     void (*prepare)(struct disk *d, const char *name, uint64_t preallocate);
+    /* What became of it so far. THERE: its blocks are taken, and create cannot lack them. NONE: it came to nothing for lack of
+     * room, and may be asked for again. NULL: nobody knows before create. */
+    enum disk_room (*room)(struct disk *d, const char *name, uint64_t preallocate);
+    /* Takes blocks for the first `size` bytes of a file whose length stays, so that no write into them meets a full disk:
+     * QRT_EFULL is said here, where nothing has begun yet. NULL: the disk is never full. */
+    qrt_status (*reserve)(struct disk *d, const char *name, uint64_t size, struct error *e);
+    /* A fault: from now on the disk has no room for what `prepare`, `create` with a length and `reserve` ask for, although
+     * it may have; false: again what it has. What was taken stays taken. NULL: it cannot be told so. */
+    void (*fill)(struct disk *d, bool full);
     /* Begins to write a whole new file on a thread of the disk's own, durable with its name, and returns. Names live for the
      * call. One at a time. An error: nothing is begun or called. NULL: this disk has no such thread. */
     qrt_status (*save)(struct disk *d, const struct disk_file *file, struct error *e);

@@ -64,6 +64,22 @@ static void held_prepare(struct disk *d, const char *name, uint64_t preallocate)
     if (h->below->class->prepare) h->below->class->prepare(h->below, name, preallocate);
 }
 
+static enum disk_room held_room(struct disk *d, const char *name, uint64_t preallocate) {
+    struct held *h = held_of(d);
+    return h->below->class->room ? h->below->class->room(h->below, name, preallocate) : DISK_ROOM_UNKNOWN;
+}
+
+/* The file's own writes change nothing of what it needs. */
+static qrt_status held_reserve(struct disk *d, const char *name, uint64_t size, struct error *e) {
+    struct held *h = held_of(d);
+    return h->below->class->reserve ? h->below->class->reserve(h->below, name, size, e) : QRT_OK;
+}
+
+static void held_fill(struct disk *d, bool full) {
+    struct held *h = held_of(d);
+    if (h->below->class->fill) h->below->class->fill(h->below, full);
+}
+
 /* Nor does any of this: what its thread has not synced, a kill leaves under a name that is removed at opening. */
 static qrt_status held_save(struct disk *d, const struct disk_file *file, struct error *e) {
     struct held *h = held_of(d);
@@ -131,6 +147,9 @@ static const struct disk_class held_class = {
     .list = held_list,
     .create = held_create,
     .prepare = held_prepare,
+    .room = held_room,
+    .reserve = held_reserve,
+    .fill = held_fill,
     .save = held_save,
     .saved = held_saved,
     .save_end = held_save_end,

@@ -7,6 +7,9 @@
  * so that a second fdatasync would succeed without having written them ("fsyncgate", 2018); from then on
  * every operation that changes anything is refused. Nor does whoever opens the folder next believe such pages:
  * the kernel is told to forget what is clean before a file is read, so that what is read is what the drive has.
+ *
+ * No room is told before anything is half done: by prepare, by create with a length, and by reserve. A write into blocks that
+ * were taken meets a full disk only where the file system copies on write.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -43,7 +46,9 @@ struct posix {
     struct disk base;
     char *path;
     int folder, lock;
-    bool broken; /* a sync has failed */
+    bool broken;  /* a sync has failed */
+    bool full;    /* a fault: there is no room, whatever the file system says */
+    bool no_room; /* for the file that prepare was asked for last */
     struct handle handles[HANDLES];
     unsigned oldest; /* the handle that is given up next */
     struct zeros ahead;
@@ -54,9 +59,12 @@ static struct posix *posix_of(struct disk *d) {
     return (struct posix *)d;
 }
 
+static bool says_full(int number) {
+    return number == ENOSPC || number == EDQUOT || number == EFBIG;
+}
+
 static qrt_status posix_fail(const struct posix *p, const char *what, const char *name, int number, struct error *e) {
-    bool full = number == ENOSPC || number == EDQUOT || number == EFBIG;
-    qrt_status status = full ? QRT_EFULL : number == ENOENT ? QRT_ENOTFOUND : QRT_EIO;
+    qrt_status status = says_full(number) ? QRT_EFULL : number == ENOENT ? QRT_ENOTFOUND : QRT_EIO;
     return error_set(e, status, "%s %s/%s failed: %s", what, p->path, name, strerror(number));
 }
 
@@ -160,15 +168,71 @@ static qrt_status posix_create(struct disk *d, const char *name, uint64_t preall
     if (!whole) fd = open_again(p->folder, name, O_RDWR | O_CREAT | O_TRUNC);
     if (fd < 0) return posix_fail(p, "creating", name, errno, e);
     handle_keep(p, name, fd);
-    if (!whole && preallocate && !zeros_write(fd, preallocate)) return posix_fail(p, "preallocating", name, errno, e);
-    return QRT_OK;
+    if (whole || !preallocate) return QRT_OK;
+    if (p->full) return posix_fail(p, "preallocating", name, ENOSPC, e);
+    if (zeros_write(fd, preallocate)) return QRT_OK;
+    int number = errno;
+    if (ftruncate(fd, 0)) number = errno; /* what it took of the last room is given back */
+    return posix_fail(p, "preallocating", name, number, e);
 }
 
 static void posix_prepare(struct disk *d, const char *name, uint64_t preallocate) {
     struct posix *p = posix_of(d);
     if (p->broken || p->ahead.begun) return;
+    p->no_room = p->full;
+    if (p->full) return;
     int fd = open_again(p->folder, name, O_RDWR | O_CREAT | O_TRUNC);
-    if (fd >= 0) zeros_begin(&p->ahead, fd, name, preallocate);
+    if (fd >= 0)
+        zeros_begin(&p->ahead, fd, name, preallocate);
+    else
+        p->no_room = says_full(errno);
+}
+
+static enum disk_room posix_room(struct disk *d, const char *name, uint64_t preallocate) {
+    struct posix *p = posix_of(d);
+    if (!zeros_under_way(&p->ahead, name)) return p->no_room ? DISK_ROOM_NONE : DISK_ROOM_UNKNOWN;
+    if (p->ahead.size != preallocate || !zeros_ended(&p->ahead)) return DISK_ROOM_UNKNOWN;
+    if (p->ahead.whole) return DISK_ROOM_THERE;
+    if (!says_full(p->ahead.number)) return DISK_ROOM_UNKNOWN; /* create will say what is wrong */
+    (void)zeros_take(&p->ahead);
+    p->no_room = true;
+    return DISK_ROOM_NONE;
+}
+
+/* Blocks behind the end of the file; zeros where the file system knows of no such thing. */
+static bool take_blocks(int fd, uint64_t size) {
+    struct stat about;
+    int failed;
+    do failed = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size);
+    while (failed && errno == EINTR);
+    if (!failed) return true;
+    if ((errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) || fstat(fd, &about)) return false;
+    uint64_t have = (uint64_t)about.st_size;
+    if (have >= size) return true;
+    uint8_t *zeros = mem_zero(1, size - have);
+    bool written = file_write_at(fd, zeros, size - have, have);
+    int number = errno;
+    free(zeros);
+    errno = number;
+    return written;
+}
+
+static qrt_status posix_reserve(struct disk *d, const char *name, uint64_t size, struct error *e) {
+    struct posix *p = posix_of(d);
+    struct stat about;
+    qrt_status status = posix_usable(p, e);
+    if (status) return status;
+    int fd = handle_get(p, name);
+    if (fd < 0 || fstat(fd, &about)) return posix_fail(p, "taking room for", name, errno, e);
+    if ((uint64_t)about.st_size >= size) return QRT_OK;
+    if (p->full) return posix_fail(p, "taking room for", name, ENOSPC, e);
+    return take_blocks(fd, size) ? QRT_OK : posix_fail(p, "taking room for", name, errno, e);
+}
+
+static void posix_fill(struct disk *d, bool full) {
+    struct posix *p = posix_of(d);
+    p->full = p->no_room = full;
+    if (full) zeros_abandon(&p->ahead);
 }
 
 /* ---- a whole new file, on a thread ---- */
@@ -177,6 +241,7 @@ static qrt_status posix_save(struct disk *d, const struct disk_file *file, struc
     struct posix *p = posix_of(d);
     qrt_status status = posix_usable(p, e);
     if (status) return status;
+    if (p->full) return posix_fail(p, "taking room for", file->made, ENOSPC, e);
     handle_forget(p, file->made);
     handle_forget(p, file->name);
     new_file_begin(&p->new, p->folder, file);
@@ -293,6 +358,9 @@ static const struct disk_class posix_class = {
     .list = posix_list,
     .create = posix_create,
     .prepare = posix_prepare,
+    .room = posix_room,
+    .reserve = posix_reserve,
+    .fill = posix_fill,
     .save = posix_save,
     .saved = posix_saved,
     .save_end = posix_save_end,

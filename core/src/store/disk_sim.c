@@ -47,6 +47,7 @@ struct undo {
 struct file {
     char name[NAME_MAX_SIZE];
     uint64_t size, synced_size;
+    uint64_t reserved; /* bytes from its beginning that it may have although the disk is full */
     struct page **pages;
     uint8_t *dirty;
     size_t page_count;
@@ -68,6 +69,8 @@ struct sim {
     struct random random;
     int64_t latency;
     uint64_t fail_after;
+    bool full;
+    uint64_t aside; /* room for a file of that length that was asked for by prepare */
     struct file **files;
     size_t file_count, file_capacity, last; /* last: where the latest lookup ended */
     struct folder_op *ops;
@@ -294,12 +297,44 @@ static qrt_status sim_create(struct disk *d, const char *name, uint64_t prealloc
     if (status) return status;
     if (preallocate > FILE_SIZE_MAX)
         return error_set(e, QRT_EFULL, "%s would be too large for the simulated disk", name);
+    if (preallocate && s->full && s->aside != preallocate)
+        return error_set(e, QRT_EFULL, "preallocating %s failed: no room is left on the simulated disk", name);
+    if (s->aside == preallocate) s->aside = 0;
     folder_note(s, FOLDER_CREATE, name, "", folder_take(s, name));
     struct file *f = file_new(name);
     file_extend(f, preallocate);
     folder_put(s, f);
     sim_charge(s, s->options.write_ns);
     return QRT_OK;
+}
+
+/* Nothing is made ahead of time; only its room is set aside. */
+static void sim_prepare(struct disk *d, const char *name, uint64_t preallocate) {
+    struct sim *s = sim_of(d);
+    (void)name;
+    if (!s->full) s->aside = preallocate;
+}
+
+static enum disk_room sim_room(struct disk *d, const char *name, uint64_t preallocate) {
+    (void)name;
+    return sim_of(d)->aside == preallocate ? DISK_ROOM_THERE : DISK_ROOM_NONE;
+}
+
+static qrt_status sim_reserve(struct disk *d, const char *name, uint64_t size, struct error *e) {
+    struct sim *s = sim_of(d);
+    struct file *f = NULL;
+    qrt_status status = sim_find(s, name, &f, e);
+    if (status || size <= f->size || size <= f->reserved) return status;
+    if (s->full)
+        return error_set(e, QRT_EFULL, "taking room for %s failed: no room is left on the simulated disk", name);
+    f->reserved = size;
+    return QRT_OK;
+}
+
+static void sim_fill(struct disk *d, bool full) {
+    struct sim *s = sim_of(d);
+    s->full = full;
+    s->aside = 0;
 }
 
 static qrt_status sim_read(struct disk *d, const char *name, struct buffer *out, struct error *e) {
@@ -327,6 +362,9 @@ static qrt_status sim_write(struct disk *d, const char *name, uint64_t offset, s
     if (status) return status;
     if (offset > FILE_SIZE_MAX - data.size)
         return error_set(e, QRT_EFULL, "%s is too large for the simulated disk", name);
+    uint64_t end = offset + data.size;
+    if (s->full && end > f->size && end > f->reserved)
+        return error_set(e, QRT_EFULL, "writing %s failed: no room is left on the simulated disk", name);
     if (data.size) file_write(f, offset, data);
     sim_charge(s, s->options.write_ns);
     return QRT_OK;
@@ -431,6 +469,7 @@ static void sim_lose_unsynced(struct sim *s) {
 void disk_sim_crash(struct disk *d, qrt_disk_fate fate) {
     struct sim *s = sim_of(d);
     s->fail_after = UINT64_MAX;
+    s->aside = 0;
     if (fate == QRT_DISK_UNSYNCED_LOST || fate == QRT_DISK_DAMAGED) sim_lose_unsynced(s);
     if (fate == QRT_DISK_WIPED)
         while (s->file_count) file_free(s->files[--s->file_count]);
@@ -476,6 +515,7 @@ static uint64_t file_hash(uint64_t hash, const struct file *f) {
 uint64_t disk_sim_fingerprint(const struct disk *d) {
     const struct sim *s = (const struct sim *)d;
     uint64_t hash = hash_bytes(s->random.s, sizeof s->random.s, s->file_count);
+    if (s->full) hash = hash_fold(hash, s->full);
     for (size_t i = 0; i < s->file_count; i++) hash = file_hash(hash, s->files[i]);
     for (size_t i = 0; i < s->op_count; i++) {
         const struct folder_op *op = &s->ops[i];
@@ -490,6 +530,10 @@ uint64_t disk_sim_fingerprint(const struct disk *d) {
 static const struct disk_class sim_class = {
     .list = sim_list,
     .create = sim_create,
+    .prepare = sim_prepare,
+    .room = sim_room,
+    .reserve = sim_reserve,
+    .fill = sim_fill,
     .read = sim_read,
     .write = sim_write,
     .sync = sim_sync,

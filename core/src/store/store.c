@@ -12,7 +12,8 @@
  *  1. The root is made last: a folder without one was never a store, unless somebody removed it.
  *  2. Before a log file goes, two checkpoints of each group in it supersede its records (or one that stands
  *     alone), so that one damaged checkpoint costs nothing.
- *  3. After a failed write or sync nothing more is written. */
+ *  3. After a failed write or sync nothing more is written. That a checkpoint finds no room is no failure: its room is taken
+ *     before anything of it is written. */
 #include "store/store.h"
 
 #include <stdio.h>
@@ -48,6 +49,7 @@ struct store {
     size_t loaded_count, loaded_capacity;
     struct saving saving;
     bool memory_dirty;
+    uint64_t skipped;                                                 /* checkpoints that found no room */
     void (*give)(void *context, const struct store_visitor *visitor); /* a memory store's recovery; NULL: nothing */
     void *give_context;
     struct error failed; /* what stopped it; QRT_OK: nothing */
@@ -487,9 +489,17 @@ static qrt_status checkpoints_trim(struct store *s, uint16_t group, struct error
     return status;
 }
 
+/* The log says what it would have said, and none of it goes before two checkpoints are there (invariant 2). */
+static qrt_status checkpoint_skip(struct store *s, struct error *e) {
+    s->skipped++;
+    qrt_status status = s->disk->class->remove(s->disk, CHECKPOINT_TEMPORARY, e);
+    return status == QRT_ENOTFOUND ? QRT_OK : status;
+}
+
 /* What has become of a checkpoint: behind a durable one goes what it supersedes. */
 static qrt_status checkpoint_done(struct store *s, const struct store_checkpoint *c, uint64_t commit,
                                   qrt_status written, struct error *e) {
+    if (written == QRT_EFULL && c->from_log) return checkpoint_skip(s, e);
     if (written) return written;
     qrt_status status = checkpoint_enter(s, c, commit, e);
     if (!status) status = checkpoints_trim(s, c->group, e);
@@ -654,6 +664,26 @@ struct store *store_given_new(void (*give)(void *context, const struct store_vis
     s->give = give;
     s->give_context = context;
     return s;
+}
+
+bool store_full(const struct store *s) {
+    return s->disk && (s->wal.full || s->wal.filled);
+}
+
+void store_look(struct store *s) {
+    if (s->disk && s->failed.status == QRT_OK) wal_look(&s->wal);
+}
+
+void store_fill(struct store *s, bool full) {
+    if (s->disk) wal_fill(&s->wal, full);
+}
+
+uint64_t store_reserve(const struct store *s) {
+    return s->disk ? wal_reserve(&s->wal) : 0;
+}
+
+uint64_t store_skipped(const struct store *s) {
+    return s->skipped;
 }
 
 struct disk *store_disk(struct store *s) {

@@ -73,8 +73,16 @@ qrt_status store_write(struct store *s, struct error *e);
 qrt_status store_sync(struct store *s, struct error *e);
 qrt_status store_flush(struct store *s, struct error *e);
 /* Writes a checkpoint file (write, sync, rename, sync the folder), then removes segments whose records of
- * every group are superseded, and older checkpoints but one. Flushes first. */
+ * every group are superseded, and older checkpoints but one. Flushes first. A checkpoint of the node's own log
+ * (from_log) that finds no room on the disk is left out and counted: the log, which then stays, says the same. */
 qrt_status store_save(struct store *s, const struct store_checkpoint *c, struct error *e);
+/* The disk has no room for the log's next file: what need not be written should not be appended, so that votes and the like
+ * find room in the reserve (wal.h). Where the reserve is used up too, the next write fails. */
+bool store_full(const struct store *s);
+void store_look(struct store *s); /* whether there is room again; to be called from time to time while full */
+void store_fill(struct store *s, bool full);   /* a fault: see disk_class.fill */
+uint64_t store_reserve(const struct store *s); /* bytes of log that can be written all the same */
+uint64_t store_skipped(const struct store *s); /* checkpoints that were left out */
 /* How a checkpoint is saved on a thread of the disk's. */
 struct store_saver {
     /* On that thread, once, whatever happens: the snapshot, with a reference that is the store's. NULL: it is there already, in the

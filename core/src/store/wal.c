@@ -11,6 +11,7 @@
 enum {
     PENDING_MAX = 1 << 29,
     AHEAD = 4, /* where no spare is there, a new file is begun once this fraction of the last one is written */
+    IDS_STEP = 64 * 1024, /* bytes of a directory whose blocks are taken at a time */
 };
 
 #define NEW_FILE "wal.new"
@@ -110,6 +111,8 @@ static qrt_status file_new(struct wal *w, uint64_t number, size_t commit_bytes, 
     wal_file_add(w, number, w->commit, size);
     w->at = w->disk->block;
     w->slot = 0;
+    w->ids_room = 0;
+    w->full = w->full && recycles;
     return QRT_OK;
 }
 
@@ -177,12 +180,34 @@ static qrt_status wal_roll(struct wal *w, size_t bytes, struct error *e) {
     return status;
 }
 
-/* The megabytes of a new file are written while commits go on, and not when one of them has no room any more. */
+/* The megabytes of a new file are written while commits go on, and not when one of them has no room any more. Where there is
+ * no room for it, the log is full; it is asked for again by wal_look. */
 static void file_ahead(struct wal *w) {
+    const struct disk_class *disk = w->disk->class;
     const struct wal_file *last = &w->files[w->file_count - 1];
-    if (!w->disk->class->prepare || w->ahead || w->spare_count || w->at < last->size / AHEAD) return;
-    w->disk->class->prepare(w->disk, NEW_FILE, w->disk->segment);
+    if (!disk->prepare || w->spare_count || (!w->full && w->at < last->size / AHEAD)) return;
+    if (!w->ahead) disk->prepare(w->disk, NEW_FILE, w->disk->segment);
     w->ahead = true;
+    enum disk_room room = disk->room ? disk->room(w->disk, NEW_FILE, w->disk->segment) : DISK_ROOM_UNKNOWN;
+    if (room == DISK_ROOM_NONE) w->ahead = false;
+    if (room != DISK_ROOM_UNKNOWN) w->full = room == DISK_ROOM_NONE;
+}
+
+void wal_look(struct wal *w) {
+    w->full = w->full && !w->spare_count;
+    file_ahead(w);
+}
+
+void wal_fill(struct wal *w, bool full) {
+    if (!w->disk->class->fill) return;
+    w->disk->class->fill(w->disk, full);
+    w->filled = full;
+    w->ahead = false;
+    wal_look(w);
+}
+
+uint64_t wal_reserve(const struct wal *w) {
+    return (uint64_t)w->spare_count * w->disk->segment + w->files[w->file_count - 1].size - w->at;
 }
 
 qrt_status wal_write(struct wal *w, struct error *e) {
@@ -200,8 +225,25 @@ qrt_status wal_write(struct wal *w, struct error *e) {
     w->files[w->file_count - 1].last = w->commit++;
     w->at += bytes;
     w->sectors = w->within = 0;
-    file_ahead(w);
+    if (!w->full) file_ahead(w);
     return QRT_OK;
+}
+
+bool wal_ids_room(struct wal *w, uint64_t end, qrt_status *status, struct error *e) {
+    if (end <= w->ids_room || !w->disk->class->reserve) return true;
+    uint64_t size = (end + IDS_STEP - 1) / IDS_STEP * IDS_STEP;
+    struct error own = {0};
+    qrt_status found = w->disk->class->reserve(w->disk, w->ids_name, size, &own);
+    if (found == QRT_OK) w->ids_room = size;
+    if (found && found != QRT_EFULL) *status = error_set(e, found, "%s", own.text);
+    return found == QRT_OK;
+}
+
+/* Entries that find no room are left out: their slots stay void, and the next opening writes them. */
+static qrt_status ids_write(struct wal *w, struct bytes entries, uint64_t offset, struct error *e) {
+    qrt_status status = QRT_OK;
+    if (!wal_ids_room(w, offset + entries.size, &status, e)) return status;
+    return w->disk->class->write(w->disk, w->ids_name, offset, entries, e);
 }
 
 qrt_status wal_sync(struct wal *w, struct error *e) {
@@ -220,7 +262,7 @@ qrt_status wal_sync(struct wal *w, struct error *e) {
     struct bytes entries = bytes_of(ids->at, ids->count * sizeof(struct entry_id));
     w->slot += (uint32_t)ids->count;
     ids->count = 0;
-    return w->disk->class->write(w->disk, w->ids_name, offset, entries, e);
+    return ids_write(w, entries, offset, e);
 }
 
 /* ---- old files --------------------------------------------------------------------------- */
@@ -263,6 +305,7 @@ qrt_status wal_trim(struct wal *w, const struct wal_floor *floors, size_t count,
     if (!gone) return QRT_OK;
     w->file_count -= gone;
     memmove(w->files, w->files + gone, w->file_count * sizeof *w->files);
+    wal_look(w);
     /* A spare may be written over only once its old name cannot come back. */
     return status ? status : w->disk->class->sync_folder(w->disk, e);
 }

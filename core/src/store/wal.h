@@ -16,6 +16,13 @@
  *  4. Behind the last commit there is no sector of the next one: what a crash left of it is blanked and
  *     synced before the log is appended to.
  *
+ * Room. A log file's blocks are taken when it is made, so the rest of the last one, and spare ones, can be written when the
+ * disk is full: they are the reserve. The next file is asked for when a quarter of the last one is used (file_ahead); while it
+ * finds no room the log is `full`, with three quarters of a file as reserve, and whoever appends is to keep to what must be
+ * written. A directory's blocks are taken piece by piece; an entry that finds no room is left out, and written at the next
+ * opening. It is lost proof only: of a synced commit that the drive then loses, without a trace, before the next one is
+ * written.
+ *
  * What can be told when the last commit in the log is not whole (scan_tail decides):
  *   its directory entry is there, or a later commit     it was synced: damage, reported
  *   a rotten sector within it                           no crash makes that: damage, reported
@@ -71,6 +78,9 @@ struct wal {
     uint64_t spares[WAL_SPARES]; /* numbers of superseded files, kept to be written over */
     size_t spare_count;
     bool ahead;                                        /* the disk was asked to prepare the next file */
+    bool full;                                         /* it has no room for it, and there is no spare */
+    bool filled;                                       /* a fault: the disk is to be full */
+    uint64_t ids_room;                                 /* bytes of the last file's directory that have room */
     char name[WAL_NAME_SIZE], ids_name[WAL_NAME_SIZE]; /* of the last file and its directory */
     uint32_t at;                                       /* where the next commit goes */
     uint32_t slot;                                     /* entries in its directory */
@@ -116,6 +126,11 @@ static inline bool wal_dirty(const struct wal *w) {
 }
 qrt_status wal_write(struct wal *w, struct error *e); /* one commit, unsynced; syncs the one before if need be */
 qrt_status wal_sync(struct wal *w, struct error *e);
+void wal_look(struct wal *w);              /* whether there is room again, if it is full */
+void wal_fill(struct wal *w, bool full);   /* a fault: see disk_class.fill */
+uint64_t wal_reserve(const struct wal *w); /* bytes that commits may take without room on the disk */
+/* Room for the directory's first `end` bytes; false: there is none. */
+bool wal_ids_room(struct wal *w, uint64_t end, qrt_status *status, struct error *e);
 /* Removes the oldest files while every record in them is superseded. */
 qrt_status wal_trim(struct wal *w, const struct wal_floor *floors, size_t count, struct error *e);
 

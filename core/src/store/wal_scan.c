@@ -312,8 +312,9 @@ qrt_status wal_settle(struct wal *w, struct error *e) {
     if (!status) status = disk->sync(w->disk, w->name, e);
     if (!status) status = disk->sync_folder(w->disk, e);
     if (!status && w->no_ids) status = disk->create(w->disk, w->ids_name, 0, e);
-    if (!status && w->unlisted && w->ids.count)
-        status = disk->write(w->disk, w->ids_name, 0, bytes_of(w->ids.at, w->ids.count * sizeof *w->ids.at), e);
+    struct bytes entries = bytes_of(w->ids.at, w->ids.count * sizeof *w->ids.at);
+    if (!status && w->unlisted && w->ids.count && wal_ids_room(w, entries.size, &status, e))
+        status = disk->write(w->disk, w->ids_name, 0, entries, e);
     w->ids.count = 0;
     return status;
 }

@@ -35,6 +35,7 @@ bool zeros_write(int fd, uint64_t size) {
 /* ---- ahead of time ---- */
 
 static bool write_and_sync(struct zeros *z) {
+    errno = 0;
     bool ok = allocate(z->fd, z->size);
     for (uint64_t at = 0, pieces = 1; ok && at < z->size; at += PIECE, pieces++) {
         ok = !atomic_load(&z->unwanted) && write_piece(z->fd, at, z->size);
@@ -47,8 +48,10 @@ static bool write_and_sync(struct zeros *z) {
 static void *make(void *self) {
     struct zeros *z = self;
     z->whole = write_and_sync(z);
+    z->number = z->whole || atomic_load(&z->unwanted) ? 0 : errno;
     if (!z->whole && ftruncate(z->fd, 0)) z->whole = false;
     close(z->fd);
+    atomic_store(&z->ended, true);
     return NULL;
 }
 
@@ -59,7 +62,9 @@ void zeros_begin(struct zeros *z, int fd, const char *name, uint64_t size) {
     z->size = size;
     z->fd = fd;
     z->whole = false;
+    z->number = 0;
     atomic_store(&z->unwanted, false);
+    atomic_store(&z->ended, false);
     sigfillset(&all); /* signals are for the threads that the process had before */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     z->begun = pthread_create(&z->thread, NULL, make, z) == 0;
@@ -69,6 +74,10 @@ void zeros_begin(struct zeros *z, int fd, const char *name, uint64_t size) {
 
 bool zeros_under_way(const struct zeros *z, const char *name) {
     return z->begun && strcmp(z->name, name) == 0;
+}
+
+bool zeros_ended(const struct zeros *z) {
+    return z->begun && atomic_load(&z->ended);
 }
 
 bool zeros_take(struct zeros *z) {

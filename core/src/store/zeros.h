@@ -22,6 +22,8 @@ struct zeros { /* a file that is being made; all zero: none */
     /* The thread's, until it has ended. */
     int fd;
     bool whole; /* written and synced */
+    int number; /* errno where it is not; 0: it was unwanted */
+    atomic_bool ended;
     pthread_t thread;
     atomic_bool unwanted;
 };
@@ -32,6 +34,7 @@ bool zeros_write(int fd, uint64_t size);
 /* Takes fd, of an empty file of that name. None may be under way. */
 void zeros_begin(struct zeros *z, int fd, const char *name, uint64_t size);
 bool zeros_under_way(const struct zeros *z, const char *name);
+bool zeros_ended(const struct zeros *z); /* zeros_take would not wait */
 /* Waits for the end. True: the file is there, whole and synced. */
 bool zeros_take(struct zeros *z);
 /* Ends it soon; the file stays, and is of no use. None may be under way. */

@@ -89,7 +89,7 @@ static const char *const kind_names[] = {
     "", "send", "receive", "drop", "timer", "propose", "persist", "stored", "start", "crash", "pause", "resume",
     "fault", "term", "role", "vote", "append", "truncate", "ack", "commit", "apply", "checkpoint", "restore",
     "caught-up", "invoke", "return", "reject", "note", "raise",
-    "ballot",    "decide", "state", "opinion", "lie",
+    "ballot",    "decide", "state", "opinion", "lie", "room",
 };
 static const char *const role_names[] = {"none", "follower", "pre-candidate", "candidate", "leader", "recovering"};
 /* clang-format on */
@@ -103,7 +103,7 @@ const char *trace_role_name(uint8_t role) {
 }
 
 const char *trace_drop_name(uint8_t why) {
-    static const char *const names[] = {"", "loss", "partition", "down", "corrupt", "foreign", "full"};
+    static const char *const names[] = {"", "loss", "partition", "down", "corrupt", "foreign", "full", "disk-full"};
     return why < sizeof names / sizeof *names ? names[why] : "";
 }
 

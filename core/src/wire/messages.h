@@ -83,7 +83,7 @@
 #define WIRE_APPEND_REQUEST_BLOBS(B) B(entries)
 /* success: match is the last index known to agree; refusal of previous_index `refused`: match is where the leader may
  * try next, and conflict_term the term that stands there (5.3). counts is 0 from a member that is recovering from the
- * loss of its disk: its answer moves the flow on, but belongs to no quorum. */
+ * loss of its disk: its answer moves the flow on, but belongs to no quorum. Bit 1 of it: the sender's disk is full. */
 #define WIRE_APPEND_REPLY_FIXED(F) F(uint64_t, term) F(uint64_t, match) F(uint64_t, conflict_term) F(uint64_t, round) \
     F(uint64_t, refused) F(uint8_t, success) F(uint8_t, counts)
 #define WIRE_APPEND_REPLY_BLOBS(B)

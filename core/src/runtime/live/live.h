@@ -264,6 +264,8 @@ struct live_node {
     struct node_timer *timers; /* [i] has the alarm i */
     size_t timer_count, timer_capacity;
     bool paused, wiped, flush_wanted;
+    bool filled;                          /* a fault: its disk is full */
+    int64_t room_at;                      /* when it looks for room again */
     uint8_t start;                        /* qrt_start of the first incarnation */
     struct disk *disk;                    /* while the node is down; else inside its store */
     struct order *waiting, *waiting_last; /* proposals that came while paused */
@@ -493,6 +495,9 @@ bool node_open(struct live_node *n, uint8_t *how); /* false: n->death says why n
 uint8_t live_fate_guarded(struct live *l, uint16_t node, uint8_t fate);
 void node_crash_guarded(struct live_node *n, uint8_t fate);
 void node_restart(struct live_node *n);
+/* Makes its disk what the fault engine says; anew: it is another store. */
+void node_fill(struct live_node *n, bool anew);
+void node_look(struct live_node *n);  /* from time to time: is there room again? */
 void node_after(struct live_node *n); /* after every input: did it die? */
 void node_publish(struct live_node *n);
 qrt_status live_disks(struct live *l, struct error *e); /* opens every node's store */

@@ -25,7 +25,8 @@ static void look(struct live *l, struct scene *s) {
 static uint8_t order_kind_of(uint8_t verb) {
     if (verb == FAULT_CRASH) return ORDER_CRASH;
     if (verb == FAULT_RESTART) return ORDER_RESTART;
-    CHECK(verb == FAULT_PAUSE || verb == FAULT_RESUME); /* the engine carries out link and clock verbs itself */
+    CHECK(verb == FAULT_PAUSE ||
+          verb == FAULT_RESUME); /* the engine carries out verbs of links, clocks and disks itself */
     return verb == FAULT_PAUSE ? ORDER_PAUSE : ORDER_RESUME;
 }
 

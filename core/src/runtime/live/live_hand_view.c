@@ -52,6 +52,12 @@ static const struct field fields[] = {
     FIELD("other_version", counts.other_version, NUMBER),
     FIELD("their_version", counts.their_version, NUMBER),
     FIELD("their_node", counts.their_node, NUMBER),
+    FIELD("disk_refused", counts.disk_refused, NUMBER),
+    FIELD("disk_dropped", counts.disk_dropped, NUMBER),
+    FIELD("full", full, FLAG),
+    FIELD("filled", filled, FLAG),
+    FIELD("reserve", reserve, NUMBER),
+    FIELD("skipped", skipped, NUMBER),
     FIELD("why_down", why_down, WORDS),
     FIELD("damage", damage, WORDS),
 };

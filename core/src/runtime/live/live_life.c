@@ -13,6 +13,7 @@
 #include "runtime/live/live_load.h"
 #include "runtime/opening.h"
 
+#define ROOM_NS 1000000000             /* between two looks for room on a full disk */
 #define WALL_EPOCH 1700000000000000000 /* where every wall clock begins, ns since 1970 */
 
 int64_t node_mono(const struct node_clock *c, int64_t now) {
@@ -171,6 +172,7 @@ qrt_status node_start(struct live_node *n, struct error *e) {
     n->actor.time = journal_open(&n->actor.journal, l, 0);
     node_clock(n);
     qrt_status status = host_start(&n->host, n->start, e);
+    if (!status) node_fill(n, true);
     node_after(n);
     journal_close(&n->actor.journal);
     return status;
@@ -208,6 +210,7 @@ static void meter(struct live_node *n, const struct node_view *v) {
     struct meters *m = &n->shown->meters;
     bool leaderless = v->up && !v->status.leader;
     memcpy(m->drops, n->actor.drops, sizeof m->drops);
+    m->drops[QRT_DROP_DISK] = v->counts.disk_dropped;
     m->slow_flushes = n->slow_flushes;
     if (leaderless == (m->leaderless_since != 0)) return;
     int64_t now = live_now(n->actor.live);
@@ -267,6 +270,34 @@ bool node_open(struct live_node *n, uint8_t *how) {
     return n->death == QRT_OK;
 }
 
+/* ---- room ---- */
+
+void node_fill(struct live_node *n, bool anew) {
+    struct live *l = n->actor.live;
+    pthread_mutex_lock(&l->fault_mutex);
+    bool full = faults_full(l->faults, n->actor.id);
+    pthread_mutex_unlock(&l->fault_mutex);
+    bool changes = full != n->filled || anew;
+    n->filled = full;
+    if (!changes || !n->host.up || !n->host.store) return;
+    n->room_at = 0;
+    store_fill(n->host.store, full);
+    if (!n->paused) host_look(&n->host);
+}
+
+/* A flush tells by itself; this is for a node that writes nothing, and for one that waits for room. */
+void node_look(struct live_node *n) {
+    if (!n->host.up || !n->host.store) return;
+    int64_t now = n->host.full ? live_now(n->actor.live) : n->actor.time;
+    if (now < n->room_at) return;
+    n->room_at = now + ROOM_NS;
+    if (!n->filled) store_look(n->host.store);
+    if (store_full(n->host.store) == n->host.full) return;
+    node_input(n, 0);
+    host_look(&n->host);
+    node_input_end(n);
+}
+
 /* What goes wrong stays in the node's view. */
 void node_restart(struct live_node *n) {
     struct error e = {0};
@@ -283,6 +314,7 @@ void node_restart(struct live_node *n) {
         snprintf(n->death_text, sizeof n->death_text, "%s", e.text);
         driver_die(&n->host);
     }
+    node_fill(n, true);
 }
 
 void node_after(struct live_node *n) {
@@ -309,6 +341,10 @@ static bool show(const struct live_node *n, const struct protocol_status *now, s
     v->refused = atomic_load_explicit(&l->refused, memory_order_relaxed);
     v->shut = atomic_load_explicit(&l->shut, memory_order_relaxed);
     v->unaccepted = atomic_load_explicit(&l->unaccepted, memory_order_relaxed);
+    v->full = h->full;
+    v->filled = n->filled;
+    v->reserve = h->up && h->store ? store_reserve(h->store) : 0;
+    v->skipped = h->up && h->store ? store_skipped(h->store) : 0;
     watch_suspects(h, v->suspects);
     v->captured = v->uncaptured = 0;
     v->why_uncaptured[0] = v->why_down[0] = 0;

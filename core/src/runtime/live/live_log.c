@@ -116,6 +116,8 @@ static void say_opinion(const qrt_event *e, char *out, size_t size) {
     }
 SAYS(term, "is in term %llu", (unsigned long long)e->term)
 SAYS(vote, "votes for n%u in term %llu", e->peer, (unsigned long long)e->term)
+SAYS(room, "%s",
+     e->detail ? "its disk is full: it refuses proposals, and votes from its log's reserve" : "its disk has room again")
 SAYS(truncate, "removes entries from index %llu on", (unsigned long long)e->index)
 SAYS(checkpoint, "has saved a snapshot up to index %llu", (unsigned long long)e->index)
 SAYS(restore, "took over a peer's snapshot up to index %llu", (unsigned long long)e->index)
@@ -138,7 +140,7 @@ static const struct saying {
     {QRT_KIND_TERM, LOG_DEBUG, say_term},         {QRT_KIND_VOTE, LOG_DEBUG, say_vote},
     {QRT_KIND_TRUNCATE, LOG_DEBUG, say_truncate}, {QRT_KIND_CHECKPOINT, LOG_DEBUG, say_checkpoint},
     {QRT_KIND_DECIDE, LOG_DEBUG, say_decide},     {QRT_KIND_REJECT, LOG_DEBUG, say_reject},
-    {QRT_KIND_DROP, LOG_DEBUG, say_drop},
+    {QRT_KIND_DROP, LOG_DEBUG, say_drop},         {QRT_KIND_ROOM, LOG_WARN, say_room},
 };
 enum { SAYINGS = sizeof sayings / sizeof *sayings };
 

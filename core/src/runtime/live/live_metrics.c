@@ -79,6 +79,11 @@ static double number_suspects(const struct seen *s) {
     X(persisted_records_total, "counter", "Records written to the store.", s->view.counts.persisted)                   \
     X(flushes_total, "counter", "Syncs of the store, each of all that was written before it.", s->view.counts.flushes) \
     X(slow_flushes_total, "counter", "Syncs that took more than 0.1 seconds.", s->meters.slow_flushes)                 \
+    X(disk_full, "gauge", "1 while its disk has no room, so that it refuses proposals and only votes.", s->view.full)  \
+    X(disk_reserve_bytes, "gauge", "Bytes of its log that can be written without new room.", s->view.reserve)          \
+    X(disk_refused_proposals_total, "counter", "Proposals refused because its disk was full.",                         \
+      s->view.counts.disk_refused)                                                                                     \
+    X(skipped_checkpoints_total, "counter", "Checkpoints left out because its disk was full.", s->view.skipped)        \
     X(applied_entries_total, "counter", "Entries applied to the state machine.", s->view.counts.applied)               \
     X(proposals_total, "counter", "Proposals and writes taken from clients.", s->view.counts.proposals)                \
     X(reads_total, "counter", "Reads taken from clients.", s->view.counts.reads)                                       \
@@ -142,7 +147,7 @@ static void put_page(const struct metrics *m, struct buffer *out) {
                   "# HELP quorate_messages_dropped_total Messages lost on the way, by why; full: a queue was full.\n"
                   "# TYPE quorate_messages_dropped_total counter\n");
     for (size_t i = 0; i < count; i++)
-        for (uint8_t why = QRT_DROP_LOSS; why <= QRT_DROP_FULL; why++)
+        for (uint8_t why = QRT_DROP_LOSS; why <= QRT_DROP_DISK; why++)
             buffer_printf(out, "quorate_messages_dropped_total{node=\"%zu\",reason=\"%s\"} %" PRIu64 "\n", m->first + i,
                           trace_drop_name(why), all[i].meters.drops[why]);
     buffer_printf(out,

@@ -175,6 +175,7 @@ static void flush(struct live_node *n) {
         if (host_flush_begin(&n->host, &e) && host_flush_end(&n->host, &e))
             port_died(n->actor.live, &n->host, e.status, e.text);
         log_flush(n, n->actor.time);
+        host_look(&n->host);
         node_input_end(n);
     }
     n->flush_wanted = false;
@@ -222,6 +223,7 @@ static void pause_or_resume(struct live_node *n, bool pause) {
 static void set_clock(struct live_node *n, const struct order *o) {
     if (o->data.size) agent_faults(n->actor.live, bytes_of(o->data.data, o->data.size));
     node_set_clock(n->clock, n->actor.time, o->offset, o->drift);
+    node_fill(n, false);
 }
 
 static void add_field(void *context, const char *name, const char *value) {
@@ -303,6 +305,7 @@ static bool burst(struct live_node *n) {
         arrived = actor_arrivals(&n->actor, on_arrival, n);
         busy = load_propose(n) || arrived;
         busy |= ring_timers(n);
+        node_look(n);
         busy |= take_saved(n);
         flush(n);
     }
