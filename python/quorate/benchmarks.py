@@ -11,8 +11,8 @@ COLUMNS = ("name", "value", "unit", "baseline", "ratio", "note")
 
 
 def bench(name: str = "sim") -> Table:
-    """Runs a benchmark: a group ("sim", "paxos", "store", "checkpoint", "live", "large", "failover", "place", "detect"), or
-    one result's name such as "schedule/64".
+    """Runs a benchmark: a group ("sim", "paxos", "store", "checkpoint", "live", "large", "failover", "place",
+    "detect"), or one result's name such as "schedule/64".
 
     Gives a table: name, value and its unit, baseline, ratio of the two, note. Raises NotFoundError.
     """
