@@ -17,7 +17,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -91,13 +91,15 @@ class Soak:
 
 
 def _killed(c: Cluster, nodes: Iterable[int]) -> Callable[[Cluster], bool]:
-    """kill -9 from outside; what holds once the cluster has seen it."""
+    """kill -9 from outside; what holds once the cluster has seen it. The round's plan may have come first."""
     victims = [n for n in c.status().nodes if n.node in set(nodes)]
     for victim in victims:
-        if not victim.up:
+        if not victim.up and victim.why_down:
             raise NodeDownError(f"n{victim.node} did not come back: {victim.why_down}")
-        os.kill(victim.pid, signal.SIGKILL)
-    killed = {victim.node for victim in victims}
+        with suppress(ProcessLookupError):  # the plan's crash came first
+            if victim.up:
+                os.kill(victim.pid, signal.SIGKILL)
+    killed = {victim.node for victim in victims if victim.up}
     return lambda c: not any(n.up for n in c.status().nodes if n.node in killed)
 
 

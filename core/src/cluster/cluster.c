@@ -517,10 +517,12 @@ static void say_result(const struct ticket *t, const struct protocol *p, struct 
 }
 
 static void say_unsent(struct cluster *c, const struct ticket *t, struct error *e) {
-    char why[ERROR_TEXT_MAX - 128];
-    cluster_no_leader(c, why, sizeof why);
-    error_set(e, t->status, "the operation of client %u was not sent, and so not executed: %s", t->node - QRT_CLIENT,
-              why);
+    char why[ERROR_TEXT_MAX / 2], full[ERROR_TEXT_MAX / 2 - 96];
+    uint16_t leader = c->class->leader(c->runtime);
+    snprintf(why, sizeof why, "n%u leads, and has not opened a session for it in time", leader);
+    if (!leader) cluster_no_leader(c, why, sizeof why);
+    error_set(e, t->status, "the operation of client %u was not sent, and so not executed: %s%s", t->node - QRT_CLIENT,
+              why, full_too(c, full, sizeof full));
 }
 
 /* A client's operation that nobody took, a read without an answer, or one that a node declined. */

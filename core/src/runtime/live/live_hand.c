@@ -129,7 +129,7 @@ static qrt_status open_store(struct live *l, struct live_node *n, struct error *
         disk->class->free(disk);
         return status;
     }
-    status = node_store(n, disk, &how, e);
+    status = node_store(l, c->self, disk, &how, e);
     if (status) return say_where(c, e);
     bool first = found.mark && c->begin != HAND_LOST;
     n->start = first ? QRT_START_FORMAT : how;

@@ -55,12 +55,12 @@ static void see_file(void *context, const char *name, uint64_t size) {
     *(bool *)context = false;
 }
 
-qrt_status node_store(struct live_node *n, struct disk *disk, uint8_t *how, struct error *e) {
-    struct live *l = n->actor.live;
-    qrt_status status = opening_store(&n->host.store, disk, live_identity(l, n->actor.id), l->config.protocol,
-                                      live_node_count(l), how, e);
+qrt_status node_store(struct live *l, uint16_t node, struct disk *disk, uint8_t *how, struct error *e) {
+    struct live_node *n = &l->nodes[node];
+    qrt_status status =
+        opening_store(&n->host.store, disk, live_identity(l, node), l->config.protocol, live_node_count(l), how, e);
     if (!status && *how == QRT_START_DAMAGED)
-        log_line(l->log, LOG_WARN, n->actor.id, "its data is damaged: %s", store_damage(n->host.store));
+        log_line(l->log, LOG_WARN, node, "its data is damaged: %s", store_damage(n->host.store));
     return status;
 }
 
@@ -74,7 +74,7 @@ static qrt_status open_stores(struct live *l, struct disk **disks, bool format, 
         disks[i] = NULL;
         n->start = QRT_START_FORMAT;
         qrt_status status = format ? store_open(&n->host.store, disk, live_identity(l, i), true, &n->wiped, e)
-                                   : node_store(n, disk, &n->start, e);
+                                   : node_store(l, i, disk, &n->start, e);
         if (status) return status;
         n->wiped = start_forgot(n->start);
         nothing = nothing && n->start == QRT_START_WIPED;
@@ -265,7 +265,7 @@ bool node_open(struct live_node *n, uint8_t *how) {
     if (l->config.options.disk == DISK_MEMORY) return true;
     if (!disk && l->config.options.disk != DISK_FOLDER) return false; /* an earlier restart's reason stands */
     if (!disk) disk = live_disk(l, n->actor.id, &e);
-    n->death = disk ? node_store(n, disk, how, &e) : e.status;
+    n->death = disk ? node_store(l, n->actor.id, disk, how, &e) : e.status;
     snprintf(n->death_text, sizeof n->death_text, "%s", e.text);
     return n->death == QRT_OK;
 }
