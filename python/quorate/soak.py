@@ -256,8 +256,9 @@ def soak(
     """Kills and disturbs the processes of a live cluster for that many rounds, under the load of `clients`.
 
     `faults`: of "kill", "pause", "cut" (one way), "loss", "corrupt", "delay", "reorder", "duplicate",
-    "bandwidth", "skew" (a wrong clock), "damage" (bits of a log flip while its node is down); None: all that
-    the protocol's fault model has room for. They follow from the seed; what comes between them is real time.
+    "bandwidth", "skew" (a wrong clock), "damage" (bits of a log flip while its node is down), "fill" (a disk
+    has no room); None: all that the protocol's fault model has room for. They follow from the seed; what
+    comes between them is real time.
     `options`: others of the cluster, such as ``form="presumed-commit"`` of 2pc. With `capture`, a folder,
     what the nodes do is captured there and replayed when all is over. Raises UnsupportedError where this
     build has no live runtime, RangeError for a fault outside of the model.

@@ -13,7 +13,7 @@ from quorate.plan import Plan
 
 FAULTS = (
     "kill", "pause", "cut", "loss", "corrupt", "delay", "reorder", "duplicate", "bandwidth", "skew",
-    "damage",
+    "damage", "fill",
 )  # fmt: skip
 TROUBLE = 0.25  # seconds that a round's other faults last
 SHARE = 0.1  # of the messages that are lost, corrupted, overtaken or doubled
@@ -30,6 +30,7 @@ ROOM = {  # what a fault model says of each
     "duplicate": "duplicates",
     "skew": "skew",
     "damage": "crash_wipes",
+    "fill": "loss",  # whoever has no room drops what it would write
 }
 TIMELY = ("delay", "bandwidth")  # what breaks a bound on delays, where the model needs one
 
@@ -81,7 +82,7 @@ def _directive(choose: random.Random, nodes: list[int], fault: str) -> tuple[str
         return fault, {"node": node, "offset": round(offset, 3), "drift": drift}
     if fault == "damage":
         return "crash", {"node": node, "disk": "damaged", "guarded": True}
-    if fault == "pause":
+    if fault in ("pause", "fill"):
         return fault, {"node": node}
     late: dict[str, dict[str, Any]] = {
         "delay": {"from_": node, "delay": {"uniform": list(SPREAD)}},

@@ -94,7 +94,7 @@ def test_every_directive_of_the_plans_page_is_one():
     """The table of docs/plans.md has directives that the core reads, of every verb."""
     page = (ROOT / "docs/plans.md").read_text(encoding="utf-8")
     found = [json.loads(text) for text in re.findall(r"`(\{\"do\".*?\})` \|", page)]
-    assert len({d["do"] for d in found}) == 15
+    assert len({d["do"] for d in found}) == 17
     for directive in found:
         q.Plan([{"at": 1, **directive}])
 
