@@ -353,10 +353,12 @@ static void progress_begin(struct capture *c) {
     c->events = 0;
 }
 
-/* What hosts emit by themselves, so that a replay does. */
+/* What hosts emit by themselves, so that a replay does. A message is dropped by the host only where its disk is full. */
 static bool of_host(const struct capture *c, const qrt_event *e) {
-    return e->node == c->node && e->kind != QRT_KIND_DROP && e->kind != QRT_KIND_CRASH && e->kind != QRT_KIND_PAUSE &&
-           e->kind != QRT_KIND_RESUME && e->kind != QRT_KIND_FAULT;
+    if (e->node != c->node) return false;
+    if (e->kind == QRT_KIND_DROP) return e->detail == QRT_DROP_DISK;
+    return e->kind != QRT_KIND_CRASH && e->kind != QRT_KIND_PAUSE && e->kind != QRT_KIND_RESUME &&
+           e->kind != QRT_KIND_FAULT;
 }
 
 void capture_event(struct capture *c, const qrt_event *e) {
