@@ -99,8 +99,8 @@ def _killed(c: Cluster, nodes: Iterable[int]) -> Callable[[Cluster], bool]:
         with suppress(ProcessLookupError):  # the plan's crash came first
             if victim.up:
                 os.kill(victim.pid, signal.SIGKILL)
-    killed = {victim.node for victim in victims if victim.up}
-    return lambda c: not any(n.up for n in c.status().nodes if n.node in killed)
+    killed = {victim.pid for victim in victims if victim.up}  # a plan may start a node again meanwhile
+    return lambda c: not any(n.up and n.pid in killed for n in c.status().nodes)
 
 
 def kill_processes(c: Cluster, nodes: Iterable[int]) -> None:
