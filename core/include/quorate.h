@@ -118,8 +118,8 @@ typedef enum qrt_kind {
     QRT_KIND_OPINION = 32, /* the node's failure detector changes its mind on peer; detail: 1 suspected, 0 trusted;
                               value: the suspicion in millionths */
     QRT_KIND_LIE = 33,     /* what the node says to peer is false; detail: message kind; link: message id */
-    QRT_KIND_ROOM =
-        34, /* the node's disk: detail 1: it is full, and the node takes on nothing new; 0: it has room again */
+    /* The node's disk: detail 1: it is full, and the node takes on nothing new; 0: it has room again. */
+    QRT_KIND_ROOM = 34,
 } qrt_kind;
 
 /* What a ballot's message asks or says (QRT_KIND_BALLOT). */

@@ -18,16 +18,6 @@ static void expect_text(const char *text, const char *part) {
     if (!strstr(text, part)) fail_msg("'%s' does not say '%s'", text, part);
 }
 
-static unsigned events_of(struct cluster *c, uint16_t node, uint8_t kind, uint8_t detail) {
-    const struct trace *t = scenario_trace(c);
-    unsigned count = 0;
-    for (uint64_t i = 0; i < t->count; i++) {
-        const qrt_event *e = trace_at(t, i);
-        count += e->node == node && e->kind == kind && e->detail == detail;
-    }
-    return count;
-}
-
 /* A member dies under load and a synced sector of its log rots. It starts with the rest, says what it lost, catches up, and
  * the run is sound. (A sector that nobody needs any more may rot too: then it starts as ever.) */
 static void test_damage_is_taken_from_the_peers(void **unused) {
@@ -47,14 +37,14 @@ static void test_damage_is_taken_from_the_peers(void **unused) {
         struct node_view v = scenario_node(c, 2);
         assert_true(v.up);
         bool hit = v.status.role == QRT_ROLE_RECOVERING;
-        assert_int_equal(events_of(c, 2, QRT_KIND_START, QRT_START_DAMAGED), hit);
+        assert_int_equal(scenario_events(c, 2, QRT_KIND_START, QRT_START_DAMAGED), hit);
         damaged += hit;
         if (hit) expect_text(v.damage, "wal-");
         if (hit) expect_text(v.damage, " taken from the peers");
         scenario_run(c, 500 * MS);
         v = scenario_node(c, 2);
         if (v.status.role == QRT_ROLE_RECOVERING || *v.damage) fail_msg("seed %d: it does not catch up", seed);
-        assert_int_equal(events_of(c, 2, QRT_KIND_CAUGHT_UP, 0), hit);
+        assert_int_equal(scenario_events(c, 2, QRT_KIND_CAUGHT_UP, 0), hit);
         scenario_expect_sound(c, options);
         cluster_free(c);
     }
@@ -79,7 +69,7 @@ static void test_damage_outlives_further_crashes(void **unused) {
             scenario_run(c, 2 * MS);
             scenario_fault(c, "{\"do\": \"crash\", \"node\": %d}", node);
             scenario_fault(c, "{\"do\": \"restart\", \"node\": %d}", node);
-            bool told = events_of(c, node, QRT_KIND_CAUGHT_UP, 0) > 0;
+            bool told = scenario_events(c, node, QRT_KIND_CAUGHT_UP, 0) > 0;
             bool recovering = scenario_node(c, node).status.role == QRT_ROLE_RECOVERING;
             if (hit && !told && !recovering) fail_msg("seed %d: it votes without having caught up", seed);
         }

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "store/store.h"
+#include "support/folder.h"
 
 enum { SECTOR = 512 };
 
@@ -234,20 +235,6 @@ static void test_disk_sim_takes_time(void **state) {
 /* ---- POSIX ------------------------------------------------------------------------------- */
 
 static const struct store_identity me = {42, 1};
-static char folder[64];
-
-static int folder_make(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "/var/tmp/quorate-disk-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int folder_remove(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
 
 static struct disk *posix_ok(void) {
     struct error e = {0};

@@ -13,6 +13,7 @@
 
 #include "machine/command.h"
 #include "runtime/host.h"
+#include "support/folder.h"
 
 #define CLUSTER UINT64_C(7)
 
@@ -461,21 +462,6 @@ static void test_driver_a_crash_falls_among_released_effects(void **unused) {
 }
 
 /* ---- checkpoints ---- */
-
-static char folder[64];
-
-static int folder_make(void **unused) {
-    (void)unused;
-    snprintf(folder, sizeof folder, "/var/tmp/quorate-driver-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int folder_remove(void **unused) {
-    (void)unused;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
 
 static void put(struct bench *b, const char *value) {
     struct instance *in = &b->host.instances[0];

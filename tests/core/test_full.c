@@ -24,16 +24,6 @@ static void free_all(struct cluster *c) {
     scenario_fault(c, "{\"do\": \"free\", \"node\": \"all\"}");
 }
 
-static uint64_t events_of(struct cluster *c, uint8_t kind, uint8_t detail, uint16_t node) {
-    const struct trace *t = scenario_trace(c);
-    uint64_t count = 0;
-    for (uint64_t i = 0; i < t->count; i++) {
-        const qrt_event *e = trace_at(t, i);
-        count += e->kind == kind && e->detail == detail && e->node == node;
-    }
-    return count;
-}
-
 static qrt_status read_key(struct cluster *c, struct error *e) {
     struct buffer request = {0};
     struct command get = {.operation = COMMAND_GET, .key = bytes_text("k")};
@@ -69,7 +59,7 @@ static void test_full_minority_costs_no_commit(void **state) {
         struct node_view v = scenario_node(c, n);
         bool full = n == old || n == other;
         assert_int_equal(v.full, full);
-        assert_int_equal(events_of(c, QRT_KIND_ROOM, 1, n), full);
+        assert_int_equal(scenario_events(c, n, QRT_KIND_ROOM, 1), full);
         if (full)
             assert_true(v.up && v.status.last == last[n] && v.status.term == scenario_node(c, leader).status.term);
     }
@@ -245,7 +235,7 @@ static void test_full_disks_replay(void **state) {
                      " {\"at\": 1.7, \"do\": \"crash\", \"node\": 1}, {\"at\": 2, \"do\": \"restart\", \"node\": 1},"
                      " {\"at\": 2.5, \"do\": \"free\", \"node\": \"all\"}]");
     scenario_run(c, 4 * SECOND);
-    assert_true(events_of(c, QRT_KIND_ROOM, 1, 1) == 2 && events_of(c, QRT_KIND_ROOM, 0, 2) == 1);
+    assert_true(scenario_events(c, 1, QRT_KIND_ROOM, 1) == 2 && scenario_events(c, 2, QRT_KIND_ROOM, 0) == 1);
     uint64_t refused = scenario_node(c, 1).counts.disk_refused + scenario_node(c, 2).counts.disk_refused +
                        scenario_node(c, 3).counts.disk_refused;
     uint64_t dropped = scenario_node(c, 1).counts.disk_dropped + scenario_node(c, 2).counts.disk_dropped +

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <ftw.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -17,6 +16,7 @@
 #include <cmocka.h>
 
 #include "cluster/cluster.h"
+#include "support/folder.h"
 
 #define SECOND INT64_C(1000000000)
 #define PATIENCE (20 * SECOND)
@@ -65,24 +65,6 @@ int fdatasync(int fd) {
     wait_ms(wait);
     errno = number;
     return number ? -1 : (int)syscall(SYS_fdatasync, fd);
-}
-
-static char folder[64];
-
-static int folder_make(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/quorate-live-XXXXXX");
-    return mkdtemp(folder) ? 0 : 1;
-}
-
-static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *place) {
-    (void)about, (void)kind, (void)place;
-    return remove(path);
-}
-
-static int folder_remove(void **state) {
-    (void)state;
-    return nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static struct cluster *cluster_with(const char *snapshot_threshold) {

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "store/store.h"
+#include "support/folder.h"
 
 enum { LARGE = 3 << 20 }; /* bytes: more than one sync's piece, so that the thread can be stopped within */
 
@@ -128,21 +129,11 @@ static void end_ok(struct store *s) {
 /* ---- the store ---- */
 
 static const struct store_identity me = {42, 1};
-static char folder[64];
 
-static int folder_make(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "/var/tmp/quorate-save-XXXXXX");
+static int gate_and_folder_make(void **state) {
     gate.held = false;
     gate.fails = 0;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int folder_remove(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return folder_make(state);
 }
 
 static struct store *store_new(bool format) {
@@ -273,7 +264,7 @@ static void test_save_leaves_what_saving_at_once_leaves(void **state) {
         list(s, names[apart]);
         store_free(&s);
         folder_remove(NULL);
-        folder_make(NULL);
+        gate_and_folder_make(NULL);
     }
     assert_string_equal(names[1], names[0]);
     assert_non_null(strstr(names[0], "checkpoint-0000-00000000000000c8-l 4"));
@@ -312,7 +303,7 @@ static void test_save_a_kill_leaves_the_old_or_the_new(void **state) {
         assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
         assert_found(done ? 20 : 10, 30);
         folder_remove(NULL);
-        folder_make(NULL);
+        gate_and_folder_make(NULL);
     }
 }
 
@@ -388,11 +379,11 @@ static void test_save_closing_ends_it(void **state) {
         assert_null(strstr(names, ".new"));
         store_free(&s);
         folder_remove(NULL);
-        folder_make(NULL);
+        gate_and_folder_make(NULL);
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_make, folder_remove)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, gate_and_folder_make, folder_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -203,12 +203,12 @@ struct protocol_status { /* cheap to read after every step; what conditions and 
     uint64_t term, first, last, commit, applied;
 };
 
-/* What must hold for the protocol to keep its promises, as data. */
 /* The store holds less than this member has told others: nothing, or a part. how: qrt_start. */
 static inline bool start_forgot(uint8_t how) {
     return how == QRT_START_WIPED || how == QRT_START_DAMAGED;
 }
 
+/* What must hold for the protocol to keep its promises, as data. */
 struct fault_model {
     bool synchrony; /* needs a bound on delays and clock rates for safety */
     bool tolerates_loss, tolerates_reorder, tolerates_duplicates, tolerates_corruption;

@@ -227,8 +227,8 @@ void service_reply(struct host *h, struct instance *in, const struct effect *e, 
 void service_read_ready(struct host *h, struct instance *in, uint64_t token);
 void service_checkpoint(struct host *h, struct instance *in, const struct effect *e, struct bytes meta);
 void service_restore(struct host *h, struct instance *in, const struct effect *e, struct bytes meta);
-void service_taken(struct instance *in,
-                   struct blob *snapshot); /* of the checkpoint that is pending; takes the reference */
+/* The snapshot of the checkpoint that is pending; takes the reference. */
+void service_taken(struct instance *in, struct blob *snapshot);
 void service_checkpointed(struct host *h, struct instance *in);
 void service_clear(struct instance *in);
 bool service_load(struct instance *in, struct bytes snapshot, struct error *e);

@@ -27,7 +27,6 @@
 #include "store/wal.h"
 
 #define ASIDE "damaged-"
-#define NEW_FILE "wal.new"
 
 struct cut {
     size_t first;          /* the first file that the damage is in, by its place among the numbers */
@@ -186,11 +185,11 @@ static qrt_status file_shorten(const struct repair *r, uint64_t number, uint32_t
     qrt_status status = disk->read(r->disk, name, &file, e);
     uint32_t size = (uint32_t)file.size;
     if (!status) status = file_make(r, aside, bytes_of(file.data, size), size, e);
-    if (!status) status = file_make(r, NEW_FILE, bytes_of(file.data, at), size, e);
+    if (!status) status = file_make(r, WAL_TEMPORARY, bytes_of(file.data, at), size, e);
     buffer_free(&file);
     if (!status) status = disk->sync_folder(r->disk, e);
     if (!status) status = disk->remove(r->disk, ids, e);
-    if (!status || status == QRT_ENOTFOUND) status = disk->rename(r->disk, NEW_FILE, name, e);
+    if (!status || status == QRT_ENOTFOUND) status = disk->rename(r->disk, WAL_TEMPORARY, name, e);
     return status ? status : disk->sync_folder(r->disk, e);
 }
 
@@ -255,6 +254,3 @@ qrt_status store_repair(const struct repair *r, struct error *e) {
     buffer_free(&cut.spares);
     return status;
 }
-
-#undef ASIDE
-#undef NEW_FILE

@@ -79,7 +79,7 @@ struct folder {
     bool loading, scanned; /* how far the opening came: the root was read; the log was */
 };
 
-static const char *const leftover_names[3] = {ROOT_TEMPORARY, "wal.new", CHECKPOINT_TEMPORARY};
+static const char *const leftover_names[3] = {ROOT_TEMPORARY, WAL_TEMPORARY, CHECKPOINT_TEMPORARY};
 
 static void folder_see(void *context, const char *name, uint64_t size) {
     struct folder *f = context;

@@ -14,8 +14,6 @@ enum {
     IDS_STEP = 64 * 1024, /* bytes of a directory whose blocks are taken at a time */
 };
 
-#define NEW_FILE "wal.new"
-
 const char wal_magic[8] = "QRTWAL\0";
 
 /* ---- names and files --------------------------------------------------------------------- */
@@ -92,7 +90,7 @@ static qrt_status ids_new(struct wal *w, uint64_t number, uint64_t spare, struct
  * commit numbers. */
 static qrt_status file_new(struct wal *w, uint64_t number, size_t commit_bytes, struct error *e) {
     const struct disk_class *disk = w->disk->class;
-    char made[WAL_NAME_SIZE] = NEW_FILE, name[WAL_NAME_SIZE];
+    char made[WAL_NAME_SIZE] = WAL_TEMPORARY, name[WAL_NAME_SIZE];
     uint32_t size = w->disk->segment;
     if (size < w->disk->block + commit_bytes) size = (uint32_t)(w->disk->block + commit_bytes);
     bool recycles = size == w->disk->segment && w->spare_count;
@@ -186,9 +184,9 @@ static void file_ahead(struct wal *w) {
     const struct disk_class *disk = w->disk->class;
     const struct wal_file *last = &w->files[w->file_count - 1];
     if (!disk->prepare || w->spare_count || (!w->full && w->at < last->size / AHEAD)) return;
-    if (!w->ahead) disk->prepare(w->disk, NEW_FILE, w->disk->segment);
+    if (!w->ahead) disk->prepare(w->disk, WAL_TEMPORARY, w->disk->segment);
     w->ahead = true;
-    enum disk_room room = disk->room ? disk->room(w->disk, NEW_FILE, w->disk->segment) : DISK_ROOM_UNKNOWN;
+    enum disk_room room = disk->room ? disk->room(w->disk, WAL_TEMPORARY, w->disk->segment) : DISK_ROOM_UNKNOWN;
     if (room == DISK_ROOM_NONE) w->ahead = false;
     if (room != DISK_ROOM_UNKNOWN) w->full = room == DISK_ROOM_NONE;
 }

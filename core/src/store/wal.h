@@ -36,6 +36,8 @@
 
 #include "store/record.h"
 
+#define WAL_TEMPORARY "wal.new" /* a log file until it has its name */
+
 enum { WAL_SPARES = 4, WAL_NAME_SIZE = 32 };
 
 struct wal_reach { /* the highest index of a group's records in a file */

@@ -107,6 +107,16 @@ const struct trace *scenario_trace(struct cluster *c) {
     return c->class->trace(c->runtime);
 }
 
+uint64_t scenario_events(struct cluster *c, uint16_t node, uint8_t kind, uint8_t detail) {
+    const struct trace *t = scenario_trace(c);
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < t->count; i++) {
+        const qrt_event *e = trace_at(t, i);
+        count += e->node == node && e->kind == kind && e->detail == detail;
+    }
+    return count;
+}
+
 void scenario_expect_sound(struct cluster *c, const char *story) {
     struct error e = {0};
     assert_int_equal(cluster_check(c, 10, (size_t)256 << 20, 0, &e), QRT_OK);

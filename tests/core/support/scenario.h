@@ -24,6 +24,8 @@ uint64_t scenario_hash(struct cluster *c);
 uint64_t scenario_fingerprint(struct cluster *c);
 struct node_view scenario_node(struct cluster *c, uint16_t node);
 const struct trace *scenario_trace(struct cluster *c);
+/* How many events of that kind and detail a node has in the trace. */
+uint64_t scenario_events(struct cluster *c, uint16_t node, uint8_t kind, uint8_t detail);
 /* That many events, and after each the states' own consistency (struct protocol.invariants) of every node that is up. */
 void scenario_step_soundly(struct cluster *c, int events);
 /* Checks all and fails, with the report, when something is violated or unknown. */

@@ -487,7 +487,6 @@ void node_clock(struct live_node *n);
 void node_crash(struct live_node *n, uint8_t fate);
 void node_wipe(struct live *l, uint16_t node);   /* its folder, while it is down */
 void node_damage(struct live *l, uint16_t node); /* likewise: a sector of its log */
-/* Opens its store again; false: n->death says why not. */
 /* Opens the node's store from the disk, which it takes. how: qrt_start. What was damaged goes into the log. */
 qrt_status node_store(struct live *l, uint16_t node, struct disk *disk, uint8_t *how, struct error *e);
 bool node_open(struct live_node *n, uint8_t *how); /* false: n->death says why not */
